@@ -1,0 +1,68 @@
+// config.json: the sizes of both sides (paper Table 2, and Gemma 3's for what the paper leaves to it).
+//
+//   encoder.text_config, decoder   one TextConfig each: depth, heads, MLP, window and eps may differ;
+//                                  hidden size and vocabulary must agree
+//   encoder.vision_config          SigLIP
+//
+// Nothing falls back on the library's class defaults: they describe no published model.
+// Reference: transformers T5Gemma2Config, T5Gemma2TextConfig, T5Gemma2DecoderConfig, SiglipVisionConfig.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "error.hpp"
+#include "tensor.hpp"
+
+namespace t5gemma2 {
+
+/// The checkpoint's names; the paper says local and global.
+enum class LayerType { sliding_attention, full_attention };
+
+/// RoPE of one layer type; "default" is factor 1, "linear" divides positions by the factor.
+struct RopeConfig {
+  double theta = 0;
+  double factor = 1;
+};
+
+/// One side's text stack; members are named as in config.json.
+struct TextConfig {
+  Index hidden_size = 0;             // d
+  Index num_hidden_layers = 0;
+  Index num_attention_heads = 0;     // heads, a multiple of kv_heads
+  Index num_key_value_heads = 0;     // kv_heads
+  Index head_dim = 0;                // dh, even
+  Index intermediate_size = 0;
+  Index vocab_size = 0;
+  Index sliding_window = 0;
+  Index max_position_embeddings = 0;
+  float rms_norm_eps = 0;
+  float query_pre_attn_scalar = 0;   // scores are scaled by 1 / sqrt of this
+  std::optional<float> final_logit_softcapping;
+  std::vector<LayerType> layer_types;  // [num_hidden_layers]
+  RopeConfig full_attention, sliding_attention;
+
+  const RopeConfig& rope(LayerType type) const {
+    return type == LayerType::full_attention ? full_attention : sliding_attention;
+  }
+};
+
+/// SigLIP; members are named as in config.json.
+struct VisionConfig {
+  Index hidden_size = 0, num_hidden_layers = 0, num_attention_heads = 0, intermediate_size = 0;
+  Index image_size = 0, patch_size = 0, num_channels = 0;
+  float layer_norm_eps = 0;
+};
+
+struct Config {
+  TextConfig encoder, decoder;
+  std::optional<VisionConfig> vision;
+  Index mm_tokens_per_image = 0;  // 0 without vision
+  Index pad_token_id = 0, bos_token_id = 0;
+  std::vector<Index> eos_token_id;  // one or more
+  std::optional<Index> boi_token_index, eoi_token_index, image_token_index;
+  std::vector<std::string> notes;  // what was read in an unusual way, one line each
+};
+
+}  // namespace t5gemma2

@@ -1,0 +1,47 @@
+// The shapes of the whole engine: rows are tokens, columns are features, row-major as in the checkpoint.
+//
+//   Matrix, Vector   float32 values the engine computes: hidden states, scores, logits
+//   Weight           a matrix where it lies in the memory-mapped checkpoint, as float32, float16 or bfloat16
+#pragma once
+#include <Eigen/Dense>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
+namespace t5gemma2 {
+
+using Index = Eigen::Index;
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Vector = Eigen::VectorXf;
+
+/// How a checkpoint stores a real number (safetensors F32, F16, BF16).
+enum class StorageType { float32, float16, bfloat16 };
+
+/// Bytes of one stored number.
+constexpr Index bytes_of(StorageType type) { return type == StorageType::float32 ? 4 : 2; }
+
+/// A view of a stored matrix W [rows, cols]; the checkpoint that it came from owns the memory.
+struct Weight {
+  const std::byte* data = nullptr;  // aligned to bytes_of(type)
+  StorageType type = StorageType::float32;
+  Index rows = 0, cols = 0;
+};
+
+/// Throws std::invalid_argument unless x is [rows, cols]; -1 stands for any.
+template <class Shaped>
+void check_shape(const Shaped& x, Index rows, Index cols, const char* name) {
+  const auto extent = [](auto of) {
+    if constexpr (requires { of.rows(); }) return std::pair<Index, Index>(of.rows(), of.cols());
+    else return std::pair<Index, Index>(of.rows, of.cols);
+  };
+  const auto [found_rows, found_cols] = extent(x);
+  if ((rows < 0 || found_rows == rows) && (cols < 0 || found_cols == cols)) return;
+  const auto text = [](Index r, Index c) {
+    const auto one = [](Index i) { return i < 0 ? std::string("any") : std::to_string(i); };
+    return "[" + one(r) + ", " + one(c) + "]";
+  };
+  throw std::invalid_argument(std::string(name) + ": expected " + text(rows, cols) + ", found " +
+                              text(found_rows, found_cols));
+}
+
+}  // namespace t5gemma2
