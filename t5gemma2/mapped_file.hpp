@@ -1,0 +1,91 @@
+// Files as they come from a download: mapped into memory, and recognised when they are something else.
+#pragma once
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "error.hpp"
+
+namespace t5gemma2 {
+
+/// Throws Error "FILE: expected EXPECTED, found FOUND".
+[[noreturn]] inline void fail_file(const std::string& file, const std::string& expected,
+                                   const std::string& found) {
+  throw Error(file + ": expected " + expected + ", found " + found);
+}
+
+/// The bytes of a file, mapped read-only: read from disk when touched, shared with the page cache. The file
+/// must not shrink while it is mapped (the system would end the program).
+class MappedFile {
+ public:
+  /// Throws Error when `path` is missing, unreadable, empty or not a file; `expected` says what it should be.
+  MappedFile(const std::filesystem::path& path, const std::string& expected) {
+    const std::filesystem::file_status status =
+        std::filesystem::status(path);  // follows the hub cache's links
+    if (std::filesystem::is_directory(status)) fail_file(path.string(), expected, "a folder");
+    if (!std::filesystem::exists(status)) fail_file(path.string(), expected, "nothing");
+    if (!std::filesystem::is_regular_file(status))
+      fail_file(path.string(), expected, "something else than a file");
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) fail_file(path.string(), expected, std::strerror(errno));
+    map(file, path.string(), expected);
+  }
+
+  std::span<const std::byte> bytes() const { return {map_.get(), map_.get_deleter().size}; }
+
+ private:
+  struct Unmap {
+    std::size_t size = 0;
+    void operator()(std::byte* start) const { ::munmap(start, size); }
+  };
+
+  /// Maps the open `file` and closes it.
+  void map(int file, const std::string& path, const std::string& expected) {
+    struct stat information {};
+    const bool sized = ::fstat(file, &information) == 0;
+    const auto size = sized ? static_cast<std::size_t>(information.st_size) : 0;
+    void* start = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
+    const int reason = errno;
+    ::close(file);
+    if (sized && size == 0) fail_file(path, expected, "an empty file");
+    if (start == MAP_FAILED) fail_file(path, expected, std::strerror(reason));
+    map_ = {static_cast<std::byte*>(start), Unmap{size}};
+  }
+
+  std::unique_ptr<std::byte, Unmap> map_{nullptr, Unmap{}};
+};
+
+/// Bytes seen as characters.
+inline std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Throws Error when a download left a git-LFS pointer or a web page instead of the `expected` content.
+inline void refuse_impostor(std::string_view content, const std::string& file, const std::string& expected) {
+  if (content.starts_with("version https://git-lfs")) {
+    fail_file(file, expected, "a git-LFS pointer: the content itself was not downloaded (git lfs pull)");
+  }
+  const std::size_t start = content.substr(0, 256).find_first_not_of(" \t\r\n");
+  if (start != std::string_view::npos && content[start] == '<') {
+    fail_file(file, expected, "a web page (HTML): the download went wrong");
+  }
+}
+
+/// The whole text of a small file. Throws Error when it is missing or not the `expected` content.
+inline std::string read_text(const std::filesystem::path& path, const std::string& expected) {
+  const MappedFile file(path, expected);
+  refuse_impostor(as_text(file.bytes()), path.string(), expected);
+  return std::string(as_text(file.bytes()));
+}
+
+}  // namespace t5gemma2
