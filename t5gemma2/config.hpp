@@ -28,17 +28,17 @@ struct RopeConfig {
 
 /// One side's text stack; members are named as in config.json.
 struct TextConfig {
-  Index hidden_size = 0;             // d
+  Index hidden_size = 0;  // d
   Index num_hidden_layers = 0;
-  Index num_attention_heads = 0;     // heads, a multiple of kv_heads
-  Index num_key_value_heads = 0;     // kv_heads
-  Index head_dim = 0;                // dh, even
+  Index num_attention_heads = 0;  // heads, a multiple of kv_heads
+  Index num_key_value_heads = 0;  // kv_heads
+  Index head_dim = 0;             // dh, even
   Index intermediate_size = 0;
   Index vocab_size = 0;
   Index sliding_window = 0;
   Index max_position_embeddings = 0;
   float rms_norm_eps = 0;
-  float query_pre_attn_scalar = 0;   // scores are scaled by 1 / sqrt of this
+  float query_pre_attn_scalar = 0;  // scores are scaled by 1 / sqrt of this
   std::optional<float> final_logit_softcapping;
   std::vector<LayerType> layer_types;  // [num_hidden_layers]
   RopeConfig full_attention, sliding_attention;
@@ -59,7 +59,8 @@ struct Config {
   TextConfig encoder, decoder;
   std::optional<VisionConfig> vision;
   Index mm_tokens_per_image = 0;  // 0 without vision
-  Index pad_token_id = 0, bos_token_id = 0;
+  std::optional<Index> pad_token_id;
+  Index bos_token_id = 0;
   std::vector<Index> eos_token_id;  // one or more
   std::optional<Index> boi_token_index, eoi_token_index, image_token_index;
   std::vector<std::string> notes;  // what was read in an unusual way, one line each

@@ -99,6 +99,9 @@ class JsonField {
  public:
   JsonField(const nlohmann::json& whole, std::string file) : value_(&whole), file_(std::move(file)) {}
 
+  /// A field that is not there.
+  static JsonField missing() { return {nullptr, "", ""}; }
+
   /// Whether the field is there and not null.
   bool given() const { return value_ != nullptr && !value_->is_null(); }
 
@@ -119,12 +122,13 @@ class JsonField {
   /// The same, found what this field holds.
   [[noreturn]] void refuse(const std::string& expected) const { refuse(expected, content()); }
 
-  /// The member `key` of this object; it may be missing, the object may not.
+  /// The member `key` of this object. It may be missing, and is when the object itself is missing or null.
   JsonField operator[](std::string_view key) const {
-    if (value_ == nullptr || !value_->is_object()) refuse("an object");
+    const std::string path = path_ + (path_.empty() ? "" : ".") + readable(key);
+    if (!given()) return {nullptr, file_, path};
+    if (!value_->is_object()) refuse("an object");
     const auto member = value_->find(key);
-    const std::string dot = path_.empty() ? "" : ".";
-    return {member == value_->end() ? nullptr : &*member, file_, path_ + dot + readable(key)};
+    return {member == value_->end() ? nullptr : &*member, file_, path};
   }
 
   /// The keys of this object, sorted.
@@ -145,9 +149,9 @@ class JsonField {
     return items;
   }
 
-  /// A whole number, written as one (not 2.0), within [low, high].
-  Index integer(Index low, Index high) const {
-    const std::string expected = "a whole number from " + std::to_string(low) + " to " + std::to_string(high);
+  /// A whole number, written as one (not 2.0), within [low, high]; `what` it is, for the message.
+  Index integer(Index low, Index high, const std::string& what = "a whole number") const {
+    const std::string expected = what + " from " + std::to_string(low) + " to " + std::to_string(high);
     if (value_ == nullptr || !value_->is_number_integer()) refuse(expected);
     constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
     if (value_->is_number_unsigned() && value_->get<std::uint64_t>() > most) refuse(expected);

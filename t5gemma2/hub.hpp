@@ -1,0 +1,68 @@
+// Where a model is: a folder, or a hub id looked up in the local Hugging Face cache. Nothing is downloaded.
+//
+//   CACHE/models--google--t5gemma-2-270m-270m/refs/main                    holds the name of a commit
+//   CACHE/models--google--t5gemma-2-270m-270m/snapshots/<commit>/...       the model's folder
+//
+// Reference: huggingface_hub.constants, "Understand caching" in its documentation.
+#pragma once
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <string>
+
+#include "error.hpp"
+
+namespace t5gemma2 {
+
+namespace hub_detail {
+
+/// The path in an environment variable, with ~ as the home folder; empty when unset.
+inline std::filesystem::path path_in(const char* variable) {
+  const char* value = std::getenv(variable);
+  const std::string text = value == nullptr ? "" : value;
+  const bool in_home = text == "~" || text.starts_with("~/");
+  const char* home = std::getenv("HOME");
+  return in_home && home != nullptr ? home + text.substr(1) : text;
+}
+
+}  // namespace hub_detail
+
+/// The Hugging Face cache: $HF_HUB_CACHE, else $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
+/// $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub.
+inline std::filesystem::path hub_cache() {
+  using hub_detail::path_in;
+  for (const char* variable : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
+    if (!path_in(variable).empty()) return path_in(variable);
+  }
+  if (!path_in("HF_HOME").empty()) return path_in("HF_HOME") / "hub";
+  if (!path_in("XDG_CACHE_HOME").empty()) return path_in("XDG_CACHE_HOME") / "huggingface" / "hub";
+  return path_in("HOME") / ".cache" / "huggingface" / "hub";
+}
+
+/// The folder of `model`: the folder itself, or the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
+/// the cache. Throws Error saying where it looked and how to get the model.
+inline std::filesystem::path find_model(const std::string& model) {
+  if (std::filesystem::is_directory(model)) return model;
+  if (std::filesystem::exists(model)) throw Error(model + ": expected a model folder, found a file");
+  static const std::regex hub_id("[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*");
+  if (!std::regex_match(model, hub_id)) {
+    throw Error(model + ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither");
+  }
+  std::string name = "models--" + model;
+  name.replace(name.find('/'), 1, "--");
+  const std::filesystem::path cached = hub_cache() / name;
+  std::string commit;
+  std::ifstream(cached / "refs" / "main") >> commit;
+  const bool is_name = !commit.empty() && commit.find('/') == std::string::npos && commit != "..";
+  if (is_name && std::filesystem::is_directory(cached / "snapshots" / commit))
+    return cached / "snapshots" / commit;
+  throw Error(
+      model +
+      ": expected a model folder or a hub id in the local cache, found no such folder and nothing in " +
+      cached.string() +
+      "; to download it (its licence has to be accepted on huggingface.co): hf auth login; " +
+      "hf download " + model);
+}
+
+}  // namespace t5gemma2
