@@ -1,0 +1,16 @@
+"""The one exception a user may cause, and the one way to talk to a user."""
+import sys
+
+
+class UserError(Exception):
+    """Bad input: printed as one line, exit status 1."""
+
+
+def expected(file, field, wanted, found) -> UserError:
+    """The line every bad input gets: which file, which field, what was wanted, what was there."""
+    return UserError(f"{file}: {field}: expected {wanted}, found {found}")
+
+
+def say(message: str) -> None:
+    """Progress and notes: standard error, so that standard output stays free."""
+    print(message, file=sys.stderr, flush=True)
