@@ -1,0 +1,270 @@
+// Text to token ids and back. BPE is run by the SentencePiece library; what Hugging Face's tokenizer.json
+// does differently stands here:
+//
+//   encode   <bos>, then: cut out added tokens (<start_of_image>, <table>, "\n\n", ...) from the raw text,
+//   the
+//            longest at the leftmost place; the stretches between: ' ' becomes '▁', characters are merged,
+//            a character without a piece becomes its UTF-8 bytes <0x00> to <0xFF>
+//   decode   leave out special pieces; '▁' becomes ' '; a run of byte pieces becomes the text that its bytes
+//            are, or one U+FFFD per byte when they are not UTF-8
+//
+// Left out by the paper (which says "the Gemma 3 tokenizer"); nothing stands behind the text, not even <eos>.
+// Reference: transformers GemmaTokenizerFast, tokenizers (AddedVocabulary, BPE, ByteFallback).
+#pragma once
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "error.hpp"
+#include "tensor.hpp"
+#include "tokenizer_cache.hpp"
+#include "tokenizer_model.hpp"
+#include "utf8.hpp"
+
+namespace t5gemma2 {
+
+/// Added tokens: texts that stand for one id wherever they occur.
+class AddedTokens {
+ public:
+  struct Entry {
+    std::string text;
+    TokenId id;
+  };
+
+  void add(std::string text, TokenId id) {
+    starts_[static_cast<unsigned char>(text[0])] = true;
+    entries_.push_back({std::move(text), id});
+  }
+
+  /// To be called between the last add and the first longest_at.
+  void sort() { std::ranges::sort(entries_, {}, &Entry::text); }
+
+  /// The longest that `text` begins with; null when there is none.
+  const Entry* longest_at(std::string_view text) const {
+    if (text.empty() || !starts_[static_cast<unsigned char>(text[0])]) return nullptr;
+    const Entry* longest = nullptr;
+    auto low = entries_.begin(),
+         high = entries_.end();  // those that agree with the text's first `depth` bytes
+    for (std::size_t depth = 0; low != high; ++depth) {
+      if (low->text.size() == depth) longest = &*low++;
+      if (depth == text.size()) break;
+      const auto byte_at = [depth](const Entry& entry) {
+        return static_cast<unsigned char>(entry.text[depth]);
+      };
+      const auto same =
+          std::ranges::equal_range(low, high, static_cast<unsigned char>(text[depth]), {}, byte_at);
+      low = same.begin(), high = same.end();
+    }
+    return longest;
+  }
+
+ private:
+  std::vector<Entry> entries_;
+  std::array<bool, 256> starts_{};  // bytes that an entry begins with
+};
+
+/// Gemma's tokenizer, from tokenizer.json or tokenizer.model. Const member functions may be called from many
+/// threads at once.
+class Tokenizer {
+ public:
+  /// From a model's folder (its tokenizer.json, else its tokenizer.model) or one of these files itself. A
+  /// tokenizer.json is converted on first use and kept in the user's cache folder (tokenizer_cache.hpp).
+  /// Throws Error naming the file and the field that is not as it should be.
+  static Tokenizer load(const std::filesystem::path& folder_or_file) {
+    std::filesystem::path file = folder_or_file;
+    if (std::filesystem::is_directory(file)) {
+      file = folder_or_file / "tokenizer.json";
+      if (!std::filesystem::exists(file) && std::filesystem::exists(folder_or_file / "tokenizer.model")) {
+        file = folder_or_file / "tokenizer.model";
+      }
+    }
+    return Tokenizer(read_vocabulary(file), file.string());
+  }
+
+  /// From pieces at hand; `source` is named in errors.
+  explicit Tokenizer(const Vocabulary& vocabulary, const std::string& source = "vocabulary")
+      : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()), bos_(vocabulary.bos) {
+    const auto loaded = processor_->LoadFromSerializedProto(to_sentencepiece(vocabulary));
+    if (!loaded.ok())
+      throw Error(source + ": expected pieces for SentencePiece, found: " + loaded.ToString());
+    for (const Piece& piece : vocabulary.pieces) add(piece);
+    added_.sort();
+  }
+
+  /// The ids of `text` as the encoder and the decoder get them: bos first, nothing behind. An added token may
+  /// have an id at or beyond vocab_size(): the model has no embedding for it, which the caller has to check.
+  /// Throws Error when `text` is not UTF-8, with the offset of the first wrong byte.
+  std::vector<TokenId> encode(std::string_view text) const {
+    if (const std::size_t good = valid_utf8(text); good < text.size()) {
+      const unsigned byte = static_cast<unsigned char>(text[good]);
+      fail("text", "byte " + std::to_string(good), "UTF-8", std::to_string(byte));
+    }
+    std::vector<TokenId> ids{bos_};
+    std::size_t done = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const AddedTokens::Entry* token = added_.longest_at(text.substr(at));
+      if (token == nullptr) {
+        ++at;
+        continue;
+      }
+      merge(text.substr(done, at - done), ids);
+      ids.push_back(token->id);
+      done = at += token->text.size();
+    }
+    merge(text.substr(done), ids);
+    return ids;
+  }
+
+  /// The text of `ids`; special pieces (is_special) only when `show_special`. Throws Error on an unknown id.
+  std::string decode(std::span<const TokenId> ids, bool show_special = false) const;
+
+  /// Ids of the vocabulary: 0 to vocab_size() - 1. Added tokens may have ids from there on (Gemma's has one).
+  Index vocab_size() const { return vocab_size_; }
+
+  TokenId bos_id() const { return bos_; }
+
+  /// The id of the piece with this text ("<eos>", "▁the"), as tokenizer.json spells it.
+  std::optional<TokenId> id_of(std::string_view piece) const {
+    const TokenId id = processor_->PieceToId(piece);
+    return processor_->IdToPiece(id) == piece ? std::optional(id) : std::nullopt;
+  }
+
+  /// The piece as tokenizer.json spells it. Throws Error on an unknown id.
+  const std::string& piece(TokenId id) const {
+    traits(id);
+    return processor_->IdToPiece(id);
+  }
+
+  /// Whether decode leaves the piece out: <bos>, <start_of_image>, ... Throws Error on an unknown id.
+  bool is_special(TokenId id) const { return traits(id).special; }
+
+  /// Whether people do not want to see the piece: special or a sentinel <unusedN>. Throws Error on an unknown
+  /// id.
+  bool is_hidden(TokenId id) const { return traits(id).special || traits(id).sentinel; }
+
+  /// The byte that the piece <0x..> stands for; nothing for other pieces. Throws Error on an unknown id.
+  std::optional<char> byte_of(TokenId id) const {
+    return traits(id).byte ? std::optional(static_cast<char>(std::stoi(piece(id).substr(3, 2), nullptr, 16)))
+                           : std::nullopt;
+  }
+
+ private:
+  struct Traits {
+    bool special, sentinel, byte;
+  };
+
+  void add(const Piece& piece) {
+    const auto id = static_cast<TokenId>(traits_.size());
+    traits_.push_back({piece.special, is_sentinel(piece.text), piece.type == PieceType::byte});
+    if (!piece.extra) ++vocab_size_;
+    if (piece.added) added_.add(piece.text, id);
+    if (piece.type == PieceType::normal) forbid_cuts(piece.text);
+  }
+
+  static bool is_sentinel(std::string_view piece) {
+    const std::string_view name = "<unused";
+    if (!piece.starts_with(name) || !piece.ends_with(">")) return false;
+    const std::string_view number = piece.substr(name.size(), piece.size() - name.size() - 1);
+    return !number.empty() && number.find_first_not_of("0123456789") == number.npos;
+  }
+
+  const Traits& traits(TokenId id) const {
+    if (id < 0 || id >= std::ssize(traits_)) {
+      fail("token ids", "id", "0 to " + std::to_string(traits_.size() - 1), std::to_string(id));
+    }
+    return traits_[static_cast<std::size_t>(id)];
+  }
+
+  /// A piece with '▁' behind another character merges across the front of a word: mark that character's last
+  /// byte.
+  void forbid_cuts(std::string_view piece) {
+    for (std::size_t at = piece.find("▁", 1); at != piece.npos; at = piece.find("▁", at + 1)) {
+      no_cut_behind_[static_cast<unsigned char>(piece[at - 1])] = true;
+    }
+  }
+
+  /// Appends the ids of `text`, which holds no added token. SentencePiece needs 65 bytes and more than linear
+  /// time per byte, so long texts are cut in front of ' ' where no piece could hold what stands on both
+  /// sides: nothing merges across such a place, the ids stay the same.
+  void merge(std::string_view text, std::vector<TokenId>& ids) const {
+    constexpr std::size_t enough = 4096;
+    const auto may_cut = [&](std::size_t at) {
+      return text[at] == ' ' && text[at - 1] != ' ' &&
+             !no_cut_behind_[static_cast<unsigned char>(text[at - 1])];
+    };
+    std::vector<int> part;
+    while (!text.empty()) {
+      std::size_t cut = std::min(enough, text.size());
+      while (cut < text.size() && !may_cut(cut)) ++cut;
+      const auto encoded = processor_->Encode(text.substr(0, cut), &part);
+      if (!encoded.ok()) throw Error("text: SentencePiece failed: " + encoded.ToString());
+      ids.insert(ids.end(), part.begin(), part.end());
+      text.remove_prefix(cut);
+    }
+  }
+
+  std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
+  std::vector<Traits> traits_;  // of each id
+  AddedTokens added_;
+  std::array<bool, 256> no_cut_behind_{};
+  Index vocab_size_ = 0;
+  TokenId bos_;
+};
+
+/// Decodes id by id and never gives out half a character: byte pieces wait until their run ends, because one
+/// wrong byte turns the whole run into U+FFFD. All that push and finish return, joined, is what decode
+/// returns.
+class TextStream {
+ public:
+  /// The tokenizer must live longer.
+  explicit TextStream(const Tokenizer& tokenizer, bool show_special = false)
+      : tokenizer_(&tokenizer), show_special_(show_special) {}
+
+  /// The text that is certain now (UTF-8, perhaps empty). Throws Error on an unknown id.
+  std::string push(TokenId id) {
+    if (!show_special_ && tokenizer_->is_special(id)) return {};
+    if (const std::optional<char> byte = tokenizer_->byte_of(id)) {
+      bytes_ += *byte;
+      return {};
+    }
+    std::string text = finish();
+    std::string_view piece = tokenizer_->piece(id);
+    const std::string_view space = "▁";
+    for (std::size_t at; (at = piece.find(space)) != piece.npos; piece.remove_prefix(at + space.size())) {
+      text.append(piece.substr(0, at)).append(" ");
+    }
+    return text.append(piece);
+  }
+
+  /// What was held back. To be called at the end.
+  std::string finish() {
+    const std::string run = std::exchange(bytes_, {});
+    if (valid_utf8(run) == run.size()) return run;
+    std::string text;
+    for (std::size_t i = 0; i < run.size(); ++i) text += "\uFFFD";
+    return text;
+  }
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool show_special_;
+  std::string bytes_;  // the run of byte pieces at the end
+};
+
+inline std::string Tokenizer::decode(std::span<const TokenId> ids, bool show_special) const {
+  TextStream stream(*this, show_special);
+  std::string text;
+  for (const TokenId id : ids) text += stream.push(id);
+  return text += stream.finish();
+}
+
+}  // namespace t5gemma2

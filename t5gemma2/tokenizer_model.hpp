@@ -1,0 +1,287 @@
+// The pieces of a tokenizer, and their form as a SentencePiece model: a protobuf message of which a few
+// fields are needed, so that it is written and read here by hand.
+//
+//   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec   200 checksum (ours)
+//   SentencePiece   1 text   2 score   3 type   200 flags (ours: Gemma's added tokens; other readers skip it)
+//   TrainerSpec     3 model type (2 = BPE)   24 '▁' as suffix   35 byte fallback   41 bos id   45, 46 unk,
+//   bos text NormalizerSpec  2 character map   3 dummy prefix   4 remove extra spaces   5 ' ' becomes '▁'
+//
+// Reference: sentencepiece_model.proto of google/sentencepiece.
+#pragma once
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "error.hpp"
+#include "tensor.hpp"
+#include "utf8.hpp"
+
+namespace t5gemma2 {
+
+using TokenId = std::int32_t;
+
+/// What SentencePiece may do with a piece; the numbers are the format's.
+enum class PieceType : std::uint8_t {
+  normal = 1,        // made by merging
+  unknown = 2,       // <unk>
+  control = 3,       // never made from text
+  user_defined = 4,  // only in files from elsewhere, see add_missing_flags
+  unused = 5,
+  byte = 6  // <0x00> to <0xFF>: a character without a piece becomes its bytes
+};
+
+struct Piece {
+  std::string text;
+  float score = 0;  // of two possible merges the one into the piece with the higher score comes first
+  PieceType type = PieceType::normal;
+  bool added = false;    // an added token: stands for itself wherever the raw text holds it
+  bool special = false;  // left out when text is printed
+  bool extra = false;    // an added token with an id behind the vocabulary
+};
+
+struct Vocabulary {
+  std::vector<Piece> pieces;  // in id order
+  TokenId bos = 0;
+  TokenId unk = 0;
+};
+
+namespace wire {  // protobuf's encoding: a message is a list of (number, kind, value)
+
+enum Kind : unsigned { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
+
+constexpr unsigned flags_field = 200;     // in a SentencePiece
+constexpr unsigned checksum_field = 200;  // in the ModelProto
+
+inline void put_varint(std::string& out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
+  out += static_cast<char>(value);
+}
+
+inline void put(std::string& out, unsigned number, std::uint64_t value) {
+  put_varint(out, number << 3 | varint);
+  put_varint(out, value);
+}
+
+inline void put(std::string& out, unsigned number, std::string_view value) {
+  put_varint(out, number << 3 | bytes);
+  put_varint(out, value.size());
+  out += value;
+}
+
+/// A float or 64-bit number, little-endian.
+template <class Number>
+void put_fixed(std::string& out, unsigned number, Number value) {
+  static_assert(std::endian::native == std::endian::little);
+  put_varint(out, number << 3 | (sizeof value == 8 ? fixed64 : fixed32));
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+struct Field {
+  std::uint64_t number = 0;
+  std::uint64_t value = 0;     // of a varint
+  std::string_view content{};  // of everything else
+
+  /// The content as a float; 0 when it is none.
+  float real() const {
+    float number_read = 0;
+    if (content.size() == sizeof number_read) std::memcpy(&number_read, content.data(), sizeof number_read);
+    return number_read;
+  }
+};
+
+/// Goes through the fields of a message.
+class Reader {
+ public:
+  Reader(std::string_view message, const std::string& file) : rest_(message), file_(file) {}
+
+  /// The next field; false at the end. Throws Error when the message is broken.
+  bool next(Field& field) {
+    if (rest_.empty()) return false;
+    const std::uint64_t tag = take_varint();
+    field = {tag >> 3};
+    switch (tag & 7) {
+      case varint:
+        field.value = take_varint();
+        break;
+      case fixed64:
+        field.content = take(8);
+        break;
+      case bytes:
+        field.content = take(take_varint());
+        break;
+      case fixed32:
+        field.content = take(4);
+        break;
+      default:
+        broken("an unknown kind of field");
+    }
+    return true;
+  }
+
+ private:
+  [[noreturn]] void broken(const std::string& found) const {
+    throw Error(file_ + ": expected a SentencePiece model, found " + found);
+  }
+
+  std::uint64_t take_varint() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      const auto byte = static_cast<unsigned char>(take(1)[0]);
+      value |= std::uint64_t{byte & 0x7Fu} << shift;
+      if (byte < 0x80) return value;
+    }
+    broken("a number without an end");
+  }
+
+  std::string_view take(std::uint64_t size) {
+    if (size > rest_.size()) broken("the end of the file inside a field");
+    const std::string_view taken = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return taken;
+  }
+
+  std::string_view rest_;
+  const std::string& file_;
+};
+
+}  // namespace wire
+
+/// The vocabulary as a SentencePiece BPE model with the normaliser of Gemma: ' ' becomes '▁', nothing else.
+inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
+  std::string model, message;
+  for (const Piece& piece : vocabulary.pieces) {
+    const unsigned flags = 8u | (piece.added ? 1u : 0u) | (piece.special ? 2u : 0u) | (piece.extra ? 4u : 0u);
+    message.clear();
+    wire::put(message, 1, piece.text);
+    wire::put_fixed(message, 2, piece.score);
+    wire::put(message, 3, static_cast<std::uint64_t>(piece.type));
+    wire::put(message, wire::flags_field, flags);
+    wire::put(model, 1, message);
+  }
+  std::string trainer, normalizer;
+  const auto text = [&](TokenId id) { return vocabulary.pieces[static_cast<std::size_t>(id)].text; };
+  wire::put(trainer, 3, 2);   // BPE
+  wire::put(trainer, 35, 1);  // byte fallback
+  wire::put(trainer, 41, static_cast<std::uint64_t>(vocabulary.bos));
+  wire::put(trainer, 45, text(vocabulary.unk));
+  wire::put(trainer, 46, text(vocabulary.bos));
+  wire::put(normalizer, 1, "identity");
+  wire::put(normalizer, 3, 0);
+  wire::put(normalizer, 4, 0);
+  wire::put(normalizer, 5, 1);
+  wire::put(model, 2, trainer);
+  wire::put(model, 3, normalizer);
+  return model;
+}
+
+namespace wire {
+
+/// What holds for the pieces of a model from elsewhere. SentencePiece looks for user-defined pieces after ' '
+/// became '▁'; tokenizer.json, which decides, looks for them before: there runs of '▁' come from merging,
+/// too.
+inline void add_missing_flags(Piece& piece) {
+  piece.special = piece.type == PieceType::control || piece.type == PieceType::unknown;
+  piece.added = piece.special || piece.type == PieceType::user_defined;
+  if (piece.type != PieceType::user_defined) return;
+  std::string_view rest = piece.text;
+  while (rest.starts_with("▁")) rest.remove_prefix(std::string_view("▁").size());
+  piece.type = rest.empty() ? PieceType::normal : PieceType::control;
+}
+
+inline Piece read_piece(std::string_view message, const std::string& where, const std::string& file) {
+  Piece piece;
+  bool flagged = false;
+  Reader reader(message, file);
+  for (Field field; reader.next(field);) {
+    if (field.number == 1) piece.text = field.content;
+    if (field.number == 2) piece.score = field.real();
+    if (field.number == 3) {
+      if (field.value < 1 || field.value > 6)
+        fail(file, where, "a type from 1 to 6", std::to_string(field.value));
+      piece.type = static_cast<PieceType>(field.value);
+    }
+    if (field.number == flags_field) {
+      flagged = true;
+      piece.added = (field.value & 1) != 0;
+      piece.special = (field.value & 2) != 0;
+      piece.extra = (field.value & 4) != 0;
+    }
+  }
+  if (piece.text.empty()) fail(file, where, "a text", "an empty one");
+  if (valid_utf8(piece.text) < piece.text.size()) fail(file, where, "UTF-8", "other bytes");
+  if (!flagged) add_missing_flags(piece);
+  return piece;
+}
+
+/// Settings of a model, with the format's defaults.
+struct Settings {
+  std::uint64_t model_type = 1, suffix = 0, byte_fallback = 0, bos = 1;
+  std::uint64_t dummy_prefix = 1, remove_spaces = 1, escape_spaces = 1, character_map = 0;
+};
+
+inline void read_trainer(std::string_view message, Settings& settings, const std::string& file) {
+  Reader reader(message, file);
+  for (Field field; reader.next(field);) {
+    if (field.number == 3) settings.model_type = field.value;
+    if (field.number == 24) settings.suffix = field.value;
+    if (field.number == 35) settings.byte_fallback = field.value;
+    if (field.number == 41) settings.bos = field.value;
+  }
+}
+
+inline void read_normalizer(std::string_view message, Settings& settings, const std::string& file) {
+  Reader reader(message, file);
+  for (Field field; reader.next(field);) {
+    if (field.number == 2) settings.character_map = field.content.size();
+    if (field.number == 3) settings.dummy_prefix = field.value;
+    if (field.number == 4) settings.remove_spaces = field.value;
+    if (field.number == 5) settings.escape_spaces = field.value;
+  }
+}
+
+inline void check(const Settings& settings, const std::string& file) {
+  const auto expect = [&](std::uint64_t found, std::uint64_t expected, const std::string& field) {
+    if (found != expected) fail(file, field, std::to_string(expected), std::to_string(found));
+  };
+  expect(settings.model_type, 2, "trainer_spec.model_type (2 is BPE)");
+  expect(settings.byte_fallback, 1, "trainer_spec.byte_fallback");
+  expect(settings.suffix, 0, "trainer_spec.treat_whitespace_as_suffix");
+  expect(settings.character_map, 0, "normalizer_spec.precompiled_charsmap (bytes)");
+  expect(settings.dummy_prefix, 0, "normalizer_spec.add_dummy_prefix");
+  expect(settings.remove_spaces, 0, "normalizer_spec.remove_extra_whitespaces");
+  expect(settings.escape_spaces, 1, "normalizer_spec.escape_whitespaces");
+}
+
+}  // namespace wire
+
+/// Reads a SentencePiece model: one that to_sentencepiece wrote, or Gemma's own tokenizer.model, where the
+/// types of the pieces say which are added and which special. Throws Error naming `file` when it is broken or
+/// is not made like Gemma's.
+inline Vocabulary from_sentencepiece(std::string_view model, const std::string& file) {
+  Vocabulary vocabulary;
+  wire::Settings settings;
+  wire::Reader reader(model, file);
+  for (wire::Field field; reader.next(field);) {
+    if (field.number == 1) {
+      const std::string where = "piece " + std::to_string(vocabulary.pieces.size());
+      vocabulary.pieces.push_back(wire::read_piece(field.content, where, file));
+    }
+    if (field.number == 2) wire::read_trainer(field.content, settings, file);
+    if (field.number == 3) wire::read_normalizer(field.content, settings, file);
+  }
+  wire::check(settings, file);
+  const auto& pieces = vocabulary.pieces;
+  if (settings.bos >= pieces.size() || !pieces[settings.bos].special) {
+    fail(file, "trainer_spec.bos_id", "the id of a control piece", std::to_string(settings.bos));
+  }
+  vocabulary.bos = static_cast<TokenId>(settings.bos);
+  const auto is_unknown = [](const Piece& piece) { return piece.type == PieceType::unknown; };
+  vocabulary.unk = static_cast<TokenId>(std::ranges::find_if(pieces, is_unknown) - pieces.begin());
+  if (vocabulary.unk == std::ssize(pieces)) fail(file, "pieces", "one of type unknown", "none");
+  return vocabulary;
+}
+
+}  // namespace t5gemma2
