@@ -38,7 +38,7 @@ namespace json_detail {
 /// Walks over a JSON text without keeping it and throws Error where a rule is broken.
 class Rules : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Rules(const std::string& file) : file_(file) {}
+  Rules(std::string_view text, const std::string& file) : text_(text), file_(file) {}
 
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
@@ -58,10 +58,12 @@ class Rules : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string& last_token,
-                   const nlohmann::json::exception&) override {
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
+    constexpr std::size_t shown = 20;  // bytes up to the one where the parser stopped
+    const std::size_t start = position > shown ? position - shown : 0;
+    const bool at_end = position > text_.size();
     fail(file_, "byte " + std::to_string(position), "JSON",
-         last_token.empty() ? "the end of the text" : in_quotes(last_token));
+         at_end ? "the end of the text" : in_quotes(text_.substr(start, position - start)));
   }
 
  private:
@@ -80,6 +82,7 @@ class Rules : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
+  std::string_view text_;
   const std::string& file_;
   std::vector<std::set<std::string, std::less<>>> keys_;  // of each open object; empty for arrays
 };
@@ -88,7 +91,7 @@ class Rules : public nlohmann::json_sax<nlohmann::json> {
 
 /// The JSON value that `text` holds. Throws Error naming `file` and the byte or the key that is wrong.
 inline nlohmann::json parse_json(std::string_view text, const std::string& file) {
-  json_detail::Rules rules(file);
+  json_detail::Rules rules(text, file);
   nlohmann::json::sax_parse(text, &rules);
   return nlohmann::json::parse(text);
 }

@@ -1,0 +1,29 @@
+// libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error.
+#include <cstdint>
+#include <cstdlib>
+
+#include "t5gemma2/config_json.hpp"
+
+namespace {
+
+void check(const t5gemma2::TextConfig& text) {
+  const bool sound = text.hidden_size > 0 && text.num_attention_heads % text.num_key_value_heads == 0 &&
+                     text.head_dim % 2 == 0 && text.sliding_window > 0 && text.rms_norm_eps >= 0 &&
+                     text.query_pre_attn_scalar > 0 && text.full_attention.factor > 0 &&
+                     static_cast<t5gemma2::Index>(text.layer_types.size()) == text.num_hidden_layers;
+  if (!sound) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  try {
+    const std::string text(reinterpret_cast<const char*>(data), size);
+    const t5gemma2::Config config = t5gemma2::parse_config(text, "fuzz");
+    check(config.encoder);
+    check(config.decoder);
+    if (config.eos_token_id.empty()) std::abort();
+  } catch (const t5gemma2::Error&) {
+  }
+  return 0;
+}

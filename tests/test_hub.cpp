@@ -1,0 +1,92 @@
+// A model by folder or by hub id: which cache is searched, and what is said when there is nothing.
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <array>
+#include <optional>
+
+#include "scratch.hpp"
+#include "t5gemma2/hub.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+/// Clears the variables that lead to the cache and puts them back at the end of the test.
+class CleanEnvironment {
+ public:
+  CleanEnvironment() {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (const char* value = ::getenv(names[i])) before_[i] = value;
+      ::unsetenv(names[i]);
+    }
+  }
+  CleanEnvironment(const CleanEnvironment&) = delete;
+  CleanEnvironment& operator=(const CleanEnvironment&) = delete;
+  ~CleanEnvironment() {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      ::unsetenv(names[i]);
+      if (before_[i]) ::setenv(names[i], before_[i]->c_str(), 1);
+    }
+  }
+
+ private:
+  static constexpr std::array names{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME",
+                                    "HOME"};
+  std::array<std::optional<std::string>, names.size()> before_;
+};
+
+void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
+
+}  // namespace
+
+TEST_CASE("hub: the cache folder, variable by variable") {
+  const CleanEnvironment clean;
+  set("HOME", "/home/x");
+  CHECK(hub_cache() == "/home/x/.cache/huggingface/hub");
+  set("XDG_CACHE_HOME", "/xdg");
+  CHECK(hub_cache() == "/xdg/huggingface/hub");
+  set("HF_HOME", "~/hf");
+  CHECK(hub_cache() == "/home/x/hf/hub");
+  set("HUGGINGFACE_HUB_CACHE", "/old");
+  CHECK(hub_cache() == "/old");
+  set("HF_HUB_CACHE", "/new");
+  CHECK(hub_cache() == "/new");
+  set("HF_HUB_CACHE", "");
+  CHECK(hub_cache() == "/old");
+}
+
+TEST_CASE("hub: a folder is itself, an id is its main snapshot") {
+  const CleanEnvironment clean;
+  const ScratchFolder folder;
+  set("HF_HUB_CACHE", folder.path());
+  CHECK(find_model(folder.path()) == folder.path());
+
+  const auto config = folder.write("models--google--t5gemma-2-270m-270m/snapshots/abc123/config.json", "{}");
+  folder.write("models--google--t5gemma-2-270m-270m/refs/main", "abc123\n");
+  CHECK(find_model("google/t5gemma-2-270m-270m") == config.parent_path());
+}
+
+TEST_CASE("hub: what is not there") {
+  const CleanEnvironment clean;
+  const ScratchFolder folder;
+  set("HF_HUB_CACHE", folder.path());
+  const auto find = [](const std::string& model) { return error_of([&] { find_model(model); }); };
+
+  const std::string message = find("google/nothing");
+  contains(message, "google/nothing: expected a model folder or a hub id");
+  contains(message, (folder.path() / "models--google--nothing").string());
+  contains(message, "hf download google/nothing");
+  for (const std::string neither : {"", "nowhere", "/no/where", "../x", "a/b/c", "a/..", "a b/c", "./a"}) {
+    contains(find(neither), neither + ": expected a model folder or a hub id");
+  }
+  contains(find(folder.write("file", "")), "expected a model folder, found a file");
+
+  const std::string repo = "models--a--b";
+  std::filesystem::create_directories(folder.path() / repo / "snapshots" / "abc");
+  contains(find("a/b"), "hf download a/b");  // no refs/main
+  folder.write(repo + "/refs/main", "gone");
+  contains(find("a/b"), "hf download a/b");
+  folder.write(repo + "/refs/main", "../../" + repo);
+  contains(find("a/b"), "hf download a/b");
+}
