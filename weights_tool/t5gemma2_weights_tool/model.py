@@ -5,6 +5,7 @@ transformers builds and computes the model; the weights are put in here, not by 
 - with tie_word_embeddings true keeps a stored head or decoder embedding that differs from the encoder's (it compares
   them, and ties when they are equal);
 - with tie_word_embeddings false ties nothing, and fills what is not stored with random numbers.
+(which of the three is decided by the top level's tie_word_embeddings alone; checked by loading every combination).
 Here the checkpoint's word counts: what is stored is used as stored, what is not is the encoder's, and any other
 missing or unknown tensor is an error.
 """
@@ -46,15 +47,24 @@ def load_weights(folder, expected_shapes: dict[str, tuple]) -> dict[str, torch.T
         if checkpoint.shape(stored) != expected_shapes[name]:
             raise expected(folder, stored, f"shape {list(expected_shapes[name])}", list(checkpoint.shape(stored)))
         weights[name] = torch.from_numpy(checkpoint.read(stored).copy())
-    for name, source in names.TIED.items():
-        if source in weights:
-            weights.setdefault(name, weights[source])
+    tie(weights)
     missing = sorted(set(expected_shapes) - set(weights))
     if not any(map(names.is_vision, weights)):
         missing = [name for name in missing if not names.is_vision(name)]
     if missing:
         raise expected(folder, missing[0], "it in the checkpoint", f"nothing ({len(missing)} tensors missing)")
     return weights
+
+
+def tie(weights: dict[str, torch.Tensor]) -> None:
+    """Fill in what is not stored: from the encoder's embedding, which itself may be stored under another's name
+    (as in the library, tying works both ways)."""
+    for name, source in names.TIED.items():
+        if name in weights:
+            weights.setdefault(source, weights[name])
+    for name, source in names.TIED.items():
+        if source in weights:
+            weights.setdefault(name, weights[source])
 
 
 def load_model(folder, config: dict) -> T5Gemma2ForConditionalGeneration:

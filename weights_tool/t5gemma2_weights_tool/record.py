@@ -72,9 +72,9 @@ class Recorder:
 
 
 def encoder_arguments(inputs: Inputs, bos: int) -> dict:
-    """What the encoder is fed. The mask is always given: `generate` would otherwise hide every pad id.
+    """What the encoder is fed. The mask is always given and is all ones: no id is hidden, pad (0) neither.
 
-    n = 0: transformers cannot run it, but an encoder input whose attention_mask is all 0 is the same model."""
+    (5.23 builds no mask from pad ids in an encoder-decoder, neither in `forward` nor in `generate`.) n = 0: transformers cannot run it, but an encoder input whose attention_mask is all 0 is the same model."""
     ids = inputs.input_ids if inputs.input_ids.size else np.array([[bos]], np.int64)
     mask = torch.full(ids.shape, int(inputs.input_ids.size > 0))
     arguments = {"input_ids": torch.from_numpy(ids), "attention_mask": mask}
