@@ -8,8 +8,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 #include "error.hpp"
 
@@ -24,6 +25,17 @@ inline std::filesystem::path path_in(const char* variable) {
   const bool in_home = text == "~" || text.starts_with("~/");
   const char* home = std::getenv("HOME");
   return in_home && home != nullptr ? home + text.substr(1) : text;
+}
+
+/// Whether `name` may stand on either side of the / in a hub id.
+inline bool is_hub_name(std::string_view name) {
+  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+  return !name.empty() && name.size() <= 96 && name.find_first_not_of(letters) == name.npos && name[0] != '.';
+}
+
+inline bool is_hub_id(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  return slash != text.npos && is_hub_name(text.substr(0, slash)) && is_hub_name(text.substr(slash + 1));
 }
 
 }  // namespace hub_detail
@@ -43,10 +55,10 @@ inline std::filesystem::path hub_cache() {
 /// The folder of `model`: the folder itself, or the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
 /// the cache. Throws Error saying where it looked and how to get the model.
 inline std::filesystem::path find_model(const std::string& model) {
-  if (std::filesystem::is_directory(model)) return model;
-  if (std::filesystem::exists(model)) throw Error(model + ": expected a model folder, found a file");
-  static const std::regex hub_id("[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*");
-  if (!std::regex_match(model, hub_id)) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  if (std::filesystem::is_directory(model, ignored)) return model;
+  if (std::filesystem::exists(model, ignored)) throw Error(model + ": expected a model folder, found a file");
+  if (!hub_detail::is_hub_id(model)) {
     throw Error(model + ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither");
   }
   std::string name = "models--" + model;
@@ -55,7 +67,7 @@ inline std::filesystem::path find_model(const std::string& model) {
   std::string commit;
   std::ifstream(cached / "refs" / "main") >> commit;
   const bool is_name = !commit.empty() && commit.find('/') == std::string::npos && commit != "..";
-  if (is_name && std::filesystem::is_directory(cached / "snapshots" / commit))
+  if (is_name && std::filesystem::is_directory(cached / "snapshots" / commit, ignored))
     return cached / "snapshots" / commit;
   throw Error(
       model +

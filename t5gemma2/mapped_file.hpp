@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "error.hpp"
 
@@ -30,12 +31,15 @@ class MappedFile {
  public:
   /// Throws Error when `path` is missing, unreadable, empty or not a file; `expected` says what it should be.
   MappedFile(const std::filesystem::path& path, const std::string& expected) {
-    const std::filesystem::file_status status =
-        std::filesystem::status(path);  // follows the hub cache's links
-    if (std::filesystem::is_directory(status)) fail_file(path.string(), expected, "a folder");
-    if (!std::filesystem::exists(status)) fail_file(path.string(), expected, "nothing");
-    if (!std::filesystem::is_regular_file(status))
+    std::error_code trouble;
+    const std::filesystem::file_type type =
+        std::filesystem::status(path, trouble).type();  // of a link's target
+    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, "nothing");
+    if (type == std::filesystem::file_type::none) fail_file(path.string(), expected, trouble.message());
+    if (type == std::filesystem::file_type::directory) fail_file(path.string(), expected, "a folder");
+    if (type != std::filesystem::file_type::regular) {  // a pipe or a device; opening one could wait forever
       fail_file(path.string(), expected, "something else than a file");
+    }
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) fail_file(path.string(), expected, std::strerror(errno));
     map(file, path.string(), expected);

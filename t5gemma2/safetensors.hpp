@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -102,13 +103,14 @@ class Checkpoint {
     const std::filesystem::path single = folder / "model.safetensors",
                                 index = folder / "model.safetensors.index.json";
     const std::string expected = "a folder with model.safetensors or model.safetensors.index.json";
-    if (!std::filesystem::is_directory(folder)) {
-      fail_file(folder.string(), expected, std::filesystem::exists(folder) ? "a file" : "nothing");
+    std::error_code ignored;  // what cannot be looked at is not there
+    if (!std::filesystem::is_directory(folder, ignored)) {
+      fail_file(folder.string(), expected, std::filesystem::exists(folder, ignored) ? "a file" : "nothing");
     }
     Checkpoint checkpoint(folder);
-    if (std::filesystem::exists(single)) {
+    if (std::filesystem::exists(single, ignored)) {
       checkpoint.files_.push_back(SafetensorsFile::open(single));
-    } else if (std::filesystem::exists(index)) {
+    } else if (std::filesystem::exists(index, ignored)) {
       checkpoint.files_ = safetensors_detail::open_shards(folder, index);
     } else {
       fail_file(folder.string(), expected, "neither file");

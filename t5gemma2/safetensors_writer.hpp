@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -12,6 +11,8 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "error.hpp"
@@ -52,6 +53,21 @@ inline std::string header_for(std::span<const NamedTensor* const> tensors,
   return length + json;
 }
 
+/// Writes header and data to a new file; says what went wrong, if anything.
+inline std::error_code write_all(const std::filesystem::path& path, std::string_view header,
+                                 std::span<const NamedTensor* const> tensors) {
+  errno = 0;
+  std::ofstream out(path, std::ios::binary);
+  out.write(header.data(), static_cast<std::streamsize>(header.size()));
+  for (const NamedTensor* tensor : tensors) {
+    const std::string_view data = as_text(tensor->bytes);
+    out.write(data.data(), static_cast<std::streamsize>(data.size()));
+  }
+  out.close();
+  if (out) return {};
+  return {errno != 0 ? errno : EIO, std::generic_category()};
+}
+
 }  // namespace safetensors_detail
 
 /// Writes `tensors` to `path`, which is either complete afterwards or as before. The data lies in order of
@@ -66,21 +82,8 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   const std::string header = safetensors_detail::header_for(ordered, metadata);
 
   const std::filesystem::path part = path.string() + ".part" + std::to_string(::getpid());
-  std::ofstream out(part, std::ios::binary);
-  const auto write = [&](const char* data, std::size_t size) {
-    out.write(data, static_cast<std::streamsize>(size));
-  };
-  write(header.data(), header.size());
-  for (const NamedTensor* tensor : ordered) {
-    write(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
-  }
-  out.close();
-  std::error_code trouble;
-  if (!out) {
-    trouble.assign(errno, std::generic_category());
-  } else {
-    std::filesystem::rename(part, path, trouble);
-  }
+  std::error_code trouble = safetensors_detail::write_all(part, header, ordered);
+  if (!trouble) std::filesystem::rename(part, path, trouble);
   if (!trouble) return;
   std::error_code ignored;
   std::filesystem::remove(part, ignored);

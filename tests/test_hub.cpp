@@ -82,6 +82,9 @@ TEST_CASE("hub: what is not there") {
   }
   contains(find(folder.write("file", "")), "expected a model folder, found a file");
 
+  contains(error_of([] { find_model(std::string(500, 'x') + "/y"); }),
+           ": expected a model folder or a hub id");
+
   const std::string repo = "models--a--b";
   std::filesystem::create_directories(folder.path() / repo / "snapshots" / "abc");
   contains(find("a/b"), "hf download a/b");  // no refs/main

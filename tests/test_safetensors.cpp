@@ -170,6 +170,7 @@ TEST_CASE("safetensors: not a safetensors file") {
     return error_of([&] { SafetensorsFile::open(folder.path() / name); });
   };
   contains(open("missing"), "missing: expected a safetensors file, found nothing");
+  contains(open(std::string(300, 'x')), "expected a safetensors file, found File name too long");
   contains(open(""), "expected a safetensors file, found a folder");
   folder.write("empty", "");
   contains(open("empty"), "empty: expected a safetensors file, found an empty file");
