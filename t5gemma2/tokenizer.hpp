@@ -104,10 +104,7 @@ class Tokenizer {
   /// have an id at or beyond vocab_size(): the model has no embedding for it, which the caller has to check.
   /// Throws Error when `text` is not UTF-8, with the offset of the first wrong byte.
   std::vector<TokenId> encode(std::string_view text) const {
-    if (const std::size_t good = valid_utf8(text); good < text.size()) {
-      const unsigned byte = static_cast<unsigned char>(text[good]);
-      fail("text", "byte " + std::to_string(good), "UTF-8", std::to_string(byte));
-    }
+    refuse_other_than_utf8(text);
     std::vector<TokenId> ids{bos_};
     std::size_t done = 0;
     for (std::size_t at = 0; at < text.size();) {
@@ -182,6 +179,14 @@ class Tokenizer {
       fail("token ids", "id", "0 to " + std::to_string(traits_.size() - 1), std::to_string(id));
     }
     return traits_[static_cast<std::size_t>(id)];
+  }
+
+  static void refuse_other_than_utf8(std::string_view text) {
+    const std::size_t good = valid_utf8(text);
+    if (good == text.size()) return;
+    const auto byte = static_cast<unsigned char>(text[good]);
+    const std::string hex = {"0123456789ABCDEF"[byte / 16], "0123456789ABCDEF"[byte % 16]};
+    fail("text", "byte " + std::to_string(good), "UTF-8", "0x" + hex);
   }
 
   /// A piece with '▁' behind another character merges across the front of a word: mark that character's last

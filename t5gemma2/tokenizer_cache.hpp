@@ -9,6 +9,7 @@
 #define XXH_INLINE_ALL  // xxhash as a header, without its library
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mapped_file.hpp"
 #include "tokenizer_json.hpp"
@@ -86,6 +88,15 @@ inline void write(const std::filesystem::path& file, const Vocabulary& vocabular
 
 }  // namespace cache_detail
 
+/// Throws Error naming `file` and the piece that stands there twice.
+inline void refuse_twins(const Vocabulary& vocabulary, const std::string& file) {
+  std::vector<std::string_view> texts;
+  for (const Piece& piece : vocabulary.pieces) texts.push_back(piece.text);
+  std::ranges::sort(texts);
+  const auto twin = std::ranges::adjacent_find(texts);
+  if (twin != texts.end()) fail(file, "piece " + in_quotes(*twin), "one id", "two");
+}
+
 /// The pieces in a tokenizer.json (kept in the cache folder after the first time) or, when its name ends in
 /// .model, in a SentencePiece model. Throws Error naming the file and the field that is not as it should be.
 inline Vocabulary read_vocabulary(const std::filesystem::path& path) {
@@ -94,8 +105,11 @@ inline Vocabulary read_vocabulary(const std::filesystem::path& path) {
   const MappedFile file(path, expected);
   const std::string_view content = as_text(file.bytes());
   refuse_impostor(content, path.string(), expected);
-  if (is_model) return from_sentencepiece(content, path.string());
-
+  if (is_model) {
+    Vocabulary vocabulary = from_sentencepiece(content, path.string());
+    refuse_twins(vocabulary, path.string());
+    return vocabulary;
+  }
   const auto kept = cache_detail::file_for(content);
   if (kept) {
     if (auto vocabulary = cache_detail::read(*kept)) return *std::move(vocabulary);

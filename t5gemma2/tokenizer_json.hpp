@@ -188,6 +188,16 @@ inline TokenId require(const PieceIds& ids, const std::string& text, const std::
   return id->second;
 }
 
+/// Marks the piece for what has none; with all bytes at hand it is never used, but SentencePiece wants one.
+inline TokenId unknown(std::vector<Piece>& pieces, const PieceIds& ids, const JsonField& unk,
+                       const std::string& file) {
+  const TokenId id = require(ids, unk.text(), file, "model.unk_token");
+  Piece& piece = pieces[static_cast<std::size_t>(id)];
+  if (utf8_character(piece.text) == piece.text.size()) unk.refuse("a piece longer than one character");
+  piece.type = PieceType::unknown;
+  return id;
+}
+
 inline void mark_bytes(std::vector<Piece>& pieces, const PieceIds& ids, const std::string& file) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   for (std::size_t byte = 0; byte < 256; ++byte) {
@@ -261,8 +271,7 @@ inline Vocabulary vocabulary_from_json(std::string_view text, const std::string&
   for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
     ids.emplace(vocabulary.pieces[id].text, static_cast<TokenId>(id));
   }
-  vocabulary.unk = detail::require(ids, model["unk_token"].text(), file, "model.unk_token");
-  vocabulary.pieces[static_cast<std::size_t>(vocabulary.unk)].type = PieceType::unknown;
+  vocabulary.unk = detail::unknown(vocabulary.pieces, ids, model["unk_token"], file);
   detail::mark_bytes(vocabulary.pieces, ids, file);
   apply_merges(vocabulary.pieces, ids, reader.merges, file);
   detail::add_tokens(vocabulary.pieces, ids, added_tokens);

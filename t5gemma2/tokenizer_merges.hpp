@@ -138,7 +138,7 @@ inline void apply_merges(std::vector<Piece>& pieces, const PieceIds& ids, const 
   const std::size_t left = pair & 0xFFFFFFFF;
   fail(file, "model.merges", "every pair of pieces that makes a piece, once",
        in_quotes(text.substr(0, left)) + " and " + in_quotes(text.substr(left)) +
-           (missing ? " missing" : " out of place"));
+           (missing ? " missing" : " twice, or not such pieces"));
 }
 
 }  // namespace t5gemma2

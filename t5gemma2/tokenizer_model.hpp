@@ -191,7 +191,10 @@ inline void add_missing_flags(Piece& piece) {
   piece.type = rest.empty() ? PieceType::normal : PieceType::control;
 }
 
-inline Piece read_piece(std::string_view message, const std::string& where, const std::string& file) {
+inline Piece read_piece(std::string_view message, std::size_t id, const std::string& file) {
+  const auto refuse = [&](const char* expected, const std::string& found) {
+    fail(file, "piece " + std::to_string(id), expected, found);
+  };
   Piece piece;
   bool flagged = false;
   Reader reader(message, file);
@@ -199,8 +202,7 @@ inline Piece read_piece(std::string_view message, const std::string& where, cons
     if (field.number == 1) piece.text = field.content;
     if (field.number == 2) piece.score = field.real();
     if (field.number == 3) {
-      if (field.value < 1 || field.value > 6)
-        fail(file, where, "a type from 1 to 6", std::to_string(field.value));
+      if (field.value < 1 || field.value > 6) refuse("a type from 1 to 6", std::to_string(field.value));
       piece.type = static_cast<PieceType>(field.value);
     }
     if (field.number == flags_field) {
@@ -210,8 +212,8 @@ inline Piece read_piece(std::string_view message, const std::string& where, cons
       piece.extra = (field.value & 4) != 0;
     }
   }
-  if (piece.text.empty()) fail(file, where, "a text", "an empty one");
-  if (valid_utf8(piece.text) < piece.text.size()) fail(file, where, "UTF-8", "other bytes");
+  if (piece.text.empty()) refuse("a text", "an empty one");
+  if (valid_utf8(piece.text) < piece.text.size()) refuse("UTF-8", "other bytes");
   if (!flagged) add_missing_flags(piece);
   return piece;
 }
@@ -266,8 +268,7 @@ inline Vocabulary from_sentencepiece(std::string_view model, const std::string& 
   wire::Reader reader(model, file);
   for (wire::Field field; reader.next(field);) {
     if (field.number == 1) {
-      const std::string where = "piece " + std::to_string(vocabulary.pieces.size());
-      vocabulary.pieces.push_back(wire::read_piece(field.content, where, file));
+      vocabulary.pieces.push_back(wire::read_piece(field.content, vocabulary.pieces.size(), file));
     }
     if (field.number == 2) wire::read_trainer(field.content, settings, file);
     if (field.number == 3) wire::read_normalizer(field.content, settings, file);
