@@ -51,17 +51,18 @@ def adapted_sources(source, eoi: int) -> dict[str, Source]:
         """Row eoi as the forward pass sees it: T5Gemma 2 keeps this vector unscaled. [d]"""
         return source.read("embed_tokens.weight")[eoi] * math.sqrt(d)
 
+    if source.shape("embed_tokens.weight") != (vocab, d):
+        raise expected(source.file, "embed_tokens.weight", f"shape {[vocab, d]}", source.shape("embed_tokens.weight"))
     sources = {names.EMBEDDING: Source((vocab, d), partial(source.read, "embed_tokens.weight")),
                names.EOI: Source((d,), eoi_embedding)}
     for prefix in (names.ENCODER, names.DECODER):
         shapes = names.text_shapes(prefix, text)
         for gemma3 in source.layer_tensors():
             name = t5gemma2_name(prefix, gemma3)
-            if name not in shapes:
-                raise expected(source.file, "tensors", "only Gemma 3 text names", gemma3)
-            if source.shape(gemma3) != shapes[name]:
-                raise expected(source.file, gemma3, f"shape {list(shapes[name])}", list(source.shape(gemma3)))
-            sources[name] = Source(shapes[name], partial(source.read, gemma3))
+            sources[name] = Source(source.shape(gemma3), partial(source.read, gemma3))
+            if sources[name].shape != shapes.get(name):
+                raise expected(source.file, gemma3, f"shape {shapes.get(name, '(no such tensor in Gemma 3)')}",
+                               sources[name].shape)
         missing = sorted(set(shapes) - set(sources))
         if missing:
             raise expected(source.file, "tensors", f"one for {missing[0]}", f"none ({len(missing)} missing)")

@@ -136,7 +136,11 @@ def chosen_ids(checkpoint: Path, ids: np.ndarray | None, text: str | None) -> np
     file = checkpoint / "tokenizer.json"
     if not file.exists():
         raise UserError(f"{file}: expected a tokenizer for the given text, found nothing")
-    return np.array([Tokenizer.from_file(str(file)).encode(text).ids], np.int64)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception
+        raise UserError(f"{file}: tokenizers cannot read it: {error}") from None
+    return np.array([tokenizer.encode(text).ids], np.int64)
 
 
 def run_random(args) -> None:

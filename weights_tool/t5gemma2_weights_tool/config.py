@@ -59,6 +59,7 @@ def normalise(config: dict, file) -> dict:
     for field in ("hidden_size", "vocab_size"):
         if text[field] != decoder[field]:
             raise expected(file, f"decoder.{field}", f"{text[field]} as in encoder.text_config", decoder[field])
+    check_numbers(decoder, ("bos_token_id",), file, "decoder")
     check_numbers(vision, VISION_NUMBERS, file, "encoder.vision_config")
     check_numbers(encoder, ("mm_tokens_per_image", "boi_token_index", "eoi_token_index"), file, "encoder")
     vision["vision_use_head"] = False  # the pooling head is never used
@@ -103,23 +104,30 @@ def read_layer_types(text: dict, file, where: str) -> list[str]:
         return ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(depth)]
     if types is None:
         raise expected(file, f"{where}.layer_types", "a list, or sliding_window_pattern", "neither")
-    if len(types) != depth or any(t not in LAYER_TYPES for t in types):
+    if not isinstance(types, list) or len(types) != depth or any(t not in LAYER_TYPES for t in types):
         raise expected(file, f"{where}.layer_types", f"{depth} of {' or '.join(LAYER_TYPES)}", types)
     return types
 
 
 def read_rope(text: dict, file, where: str) -> dict:
     """{layer type: {rope_type, rope_theta[, factor]}} from today's or the older keys."""
-    stored = text.get("rope_parameters") or {}
+    stored = optional_object(text, "rope_parameters", file, where)
     older_theta = {"full_attention": "rope_theta", "sliding_attention": "rope_local_base_freq"}
     result = {}
     for layer_type in LAYER_TYPES:
-        entry = dict(stored.get(layer_type) or {})
+        entry = dict(optional_object(stored, layer_type, file, f"{where}.rope_parameters"))
         if layer_type == "full_attention":
-            entry.update(text.get("rope_scaling") or {})
+            entry.update(optional_object(text, "rope_scaling", file, where))
         entry.setdefault("rope_theta", text.get(older_theta[layer_type]))
         result[layer_type] = check_rope(entry, file, f"{where}.rope_parameters.{layer_type}")
     return result
+
+
+def optional_object(config: dict, name: str, file, where: str) -> dict:
+    value = config.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise expected(file, f"{where}.{name}", "an object", value)
+    return value or {}
 
 
 def check_rope(entry: dict, file, where: str) -> dict:

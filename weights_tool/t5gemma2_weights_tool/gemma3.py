@@ -69,7 +69,8 @@ class Gemma3Folder:
                 head = stored
             elif not re.match(r"(vision_tower|multi_modal_projector)\.", name):
                 result[name] = stored
-        if head and not np.array_equal(self.checkpoint.read(head), self.checkpoint.read(result["embed_tokens.weight"])):
+        embedding = result.get("embed_tokens.weight")
+        if head and embedding and not np.array_equal(self.checkpoint.read(head), self.checkpoint.read(embedding)):
             raise expected(self.file, head, "the embedding itself (Gemma 3 ties them)", "other values")
         if len(result) + bool(head) < len(self.checkpoint.where):
             say(f"note: {self.file}: vision tensors left out")
@@ -79,11 +80,11 @@ class Gemma3Folder:
         return [name for name in self.stored if name != "embed_tokens.weight"]
 
     def shape(self, name: str) -> tuple:
+        if name not in self.stored:
+            raise expected(self.file, "tensors", name, "nothing of that name")
         return self.checkpoint.shape(self.stored[name])
 
     def read(self, name: str) -> np.ndarray:
-        if name not in self.stored:
-            raise expected(self.file, "tensors", name, "nothing of that name")
         return self.checkpoint.read(self.stored[name])
 
 

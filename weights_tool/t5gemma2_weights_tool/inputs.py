@@ -31,6 +31,8 @@ def special_ids(config: dict) -> set[int]:
 def random_ids(config: dict, length: int, seed: int, images: int = 0) -> np.ndarray:
     """[1, length]: bos, ordinary random ids, and for every image its begin, placeholder and end tokens."""
     encoder, vocab = config["encoder"], config["decoder"]["vocab_size"]
+    if images and config.get("image_token_index") is None:
+        raise expected("config.json", "image_token_index", "an id for the images", "nothing")
     ordinary = np.setdiff1d(np.arange(vocab), [i for i in special_ids(config) if i is not None])
     picture = [encoder["boi_token_index"], *[config["image_token_index"]] * encoder["mm_tokens_per_image"],
                encoder["eoi_token_index"]]

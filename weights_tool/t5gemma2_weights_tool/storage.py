@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, TensorSpec, safe_open, serialize_file
 
-from .config import write_json
+from .config import read_json, write_json
 from .errors import UserError, expected
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -134,7 +134,9 @@ def find_files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     if index.exists():
-        weight_map = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+            raise expected(index, "weight_map", "an object of file names", weight_map)
         return [folder / file for file in sorted(set(weight_map.values()))]
     if not (folder / "model.safetensors").exists():
         raise expected(folder, "weights", f"model.safetensors or {INDEX}", "neither")

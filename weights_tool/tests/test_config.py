@@ -34,6 +34,9 @@ def test_find_pattern():
     ("decoder.head_dim", 8.5, "expected a whole number, found 8.5"),
     ("decoder.rope_parameters", {"full_attention": {"rope_theta": 1e6}}, "rope_theta: expected a positive number"),
     ("decoder.rope_scaling", {"rope_type": "yarn"}, "expected default or linear, found yarn"),
+    ("decoder.rope_parameters", {"sliding_attention": 8}, "sliding_attention: expected an object, found 8"),
+    ("decoder.layer_types", 6, "expected 2 of"),
+    ("decoder.bos_token_id", None, "bos_token_id: expected a positive number"),
     ("encoder.vision_config", None, "expected an object, found nothing"),
 ])
 def test_bad_values(path, value, message):

@@ -63,6 +63,12 @@ def test_missing_shard(tmp_path):
         Checkpoint(tmp_path)
 
 
+def test_broken_index(tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": 3}')
+    with pytest.raises(UserError, match="weight_map: expected an object of file names, found 3"):
+        Checkpoint(tmp_path)
+
+
 def test_no_weights(tmp_path):
     with pytest.raises(UserError, match="expected model.safetensors or"):
         Checkpoint(tmp_path)
