@@ -199,6 +199,14 @@ TEST_CASE(
             .factor == 8);
 }
 
+TEST_CASE("config: folders as transformers writes them, and with older keys") {
+  const std::filesystem::path data = T5GEMMA2_TEST_DATA;
+  CHECK(load_config(data / "basic").notes.empty());
+  CHECK(load_config(data / "basic").encoder.rope(global).factor == 8);
+  CHECK(load_config(data / "old_keys").notes.size() == 2);  // rope_scaling on both sides
+  CHECK(load_config(data / "old_keys").encoder.rope(global).factor == 1);
+}
+
 TEST_CASE("config: other notes") {
   const Config factor = with("/decoder/rope_parameters/full_attention/factor", 8);
   CHECK(factor.decoder.rope(global).factor == 1);

@@ -302,6 +302,14 @@ TEST_CASE("checkpoint: one file goes before an index; shards are found through l
   CHECK(Checkpoint::open(folder.path()).tensors().contains("single"));
 }
 
+TEST_CASE("checkpoint: shards as transformers writes them") {
+  const Checkpoint checkpoint = Checkpoint::open(std::filesystem::path(T5GEMMA2_TEST_DATA) / "shards");
+  const StoredTensor& q_proj = checkpoint.tensors().at("model.decoder.layers.0.self_attn.q_proj.weight");
+  CHECK(as_weight(q_proj, q_proj.shape[0], 24, "decoder.hidden_size").data == q_proj.data);
+  const StoredTensor& norm = checkpoint.tensors().at("model.decoder.norm.weight");
+  CHECK(to_vector(norm, 24, "decoder.hidden_size").allFinite());
+}
+
 TEST_CASE("checkpoint: no folder, no weights") {
   const ScratchFolder folder;
   contains(error_of([&] { Checkpoint::open(folder.path() / "x"); }),
