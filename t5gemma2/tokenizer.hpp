@@ -8,7 +8,7 @@
 //   decode   leave out special pieces; '▁' becomes ' '; a run of byte pieces becomes the text that its bytes
 //            are, or one U+FFFD per byte when they are not UTF-8
 //
-// Left out by the paper (which says "the Gemma 3 tokenizer"); nothing stands behind the text, not even <eos>.
+// The paper says no more than "the tokenizer of Gemma 3". Nothing stands behind the text, not even <eos>.
 // Reference: transformers GemmaTokenizerFast, tokenizers (AddedVocabulary, BPE, ByteFallback).
 #pragma once
 #include <sentencepiece_processor.h>
@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "added_tokens.hpp"
 #include "error.hpp"
 #include "tensor.hpp"
 #include "tokenizer_cache.hpp"
@@ -31,46 +32,6 @@
 #include "utf8.hpp"
 
 namespace t5gemma2 {
-
-/// Added tokens: texts that stand for one id wherever they occur.
-class AddedTokens {
- public:
-  struct Entry {
-    std::string text;
-    TokenId id;
-  };
-
-  void add(std::string text, TokenId id) {
-    starts_[static_cast<unsigned char>(text[0])] = true;
-    entries_.push_back({std::move(text), id});
-  }
-
-  /// To be called between the last add and the first longest_at.
-  void sort() { std::ranges::sort(entries_, {}, &Entry::text); }
-
-  /// The longest that `text` begins with; null when there is none.
-  const Entry* longest_at(std::string_view text) const {
-    if (text.empty() || !starts_[static_cast<unsigned char>(text[0])]) return nullptr;
-    const Entry* longest = nullptr;
-    auto low = entries_.begin(),
-         high = entries_.end();  // those that agree with the text's first `depth` bytes
-    for (std::size_t depth = 0; low != high; ++depth) {
-      if (low->text.size() == depth) longest = &*low++;
-      if (depth == text.size()) break;
-      const auto byte_at = [depth](const Entry& entry) {
-        return static_cast<unsigned char>(entry.text[depth]);
-      };
-      const auto same =
-          std::ranges::equal_range(low, high, static_cast<unsigned char>(text[depth]), {}, byte_at);
-      low = same.begin(), high = same.end();
-    }
-    return longest;
-  }
-
- private:
-  std::vector<Entry> entries_;
-  std::array<bool, 256> starts_{};  // bytes that an entry begins with
-};
 
 /// Gemma's tokenizer, from tokenizer.json or tokenizer.model. Const member functions may be called from many
 /// threads at once.
@@ -144,8 +105,7 @@ class Tokenizer {
   /// Whether decode leaves the piece out: <bos>, <start_of_image>, ... Throws Error on an unknown id.
   bool is_special(TokenId id) const { return traits(id).special; }
 
-  /// Whether people do not want to see the piece: special or a sentinel <unusedN>. Throws Error on an unknown
-  /// id.
+  /// Whether to hide the piece from people: special or a sentinel <unusedN>. Throws Error on an unknown id.
   bool is_hidden(TokenId id) const { return traits(id).special || traits(id).sentinel; }
 
   /// The byte that the piece <0x..> stands for; nothing for other pieces. Throws Error on an unknown id.
@@ -189,8 +149,7 @@ class Tokenizer {
     fail("text", "byte " + std::to_string(good), "UTF-8", "0x" + hex);
   }
 
-  /// A piece with '▁' behind another character merges across the front of a word: mark that character's last
-  /// byte.
+  /// A piece with '▁' behind another character merges across the front of a word: marks the byte before '▁'.
   void forbid_cuts(std::string_view piece) {
     for (std::size_t at = piece.find("▁", 1); at != piece.npos; at = piece.find("▁", at + 1)) {
       no_cut_behind_[static_cast<unsigned char>(piece[at - 1])] = true;
@@ -201,7 +160,7 @@ class Tokenizer {
   /// time per byte, so long texts are cut in front of ' ' where no piece could hold what stands on both
   /// sides: nothing merges across such a place, the ids stay the same.
   void merge(std::string_view text, std::vector<TokenId>& ids) const {
-    constexpr std::size_t enough = 4096;
+    constexpr std::size_t enough = 1024;
     const auto may_cut = [&](std::size_t at) {
       return text[at] == ' ' && text[at - 1] != ' ' &&
              !no_cut_behind_[static_cast<unsigned char>(text[at - 1])];
@@ -226,8 +185,7 @@ class Tokenizer {
 };
 
 /// Decodes id by id and never gives out half a character: byte pieces wait until their run ends, because one
-/// wrong byte turns the whole run into U+FFFD. All that push and finish return, joined, is what decode
-/// returns.
+/// wrong byte turns the whole run into U+FFFD. What push and finish return, joined, is what decode returns.
 class TextStream {
  public:
   /// The tokenizer must live longer.

@@ -21,6 +21,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mapped_file.hpp"
@@ -58,7 +59,7 @@ inline std::optional<std::filesystem::path> file_for(std::string_view content) {
 
 inline std::string checksum(std::string_view model) {
   std::string field;
-  wire::put_fixed(field, wire::checksum_field, std::uint64_t{XXH3_64bits(model.data(), model.size())});
+  wire::put_fixed(field, checksum_field, std::uint64_t{XXH3_64bits(model.data(), model.size())});
   return field;
 }
 

@@ -8,15 +8,14 @@
 //
 // Reference: sentencepiece_model.proto of google/sentencepiece.
 #pragma once
-#include <bit>
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "error.hpp"
-#include "tensor.hpp"
+#include "protobuf.hpp"
 #include "utf8.hpp"
 
 namespace t5gemma2 {
@@ -42,123 +41,25 @@ struct Piece {
   bool extra = false;    // an added token with an id behind the vocabulary
 };
 
+constexpr unsigned flags_field = 200;     // in a SentencePiece
+constexpr unsigned checksum_field = 200;  // in the ModelProto, see tokenizer_cache.hpp
+
 struct Vocabulary {
   std::vector<Piece> pieces;  // in id order
   TokenId bos = 0;
   TokenId unk = 0;
 };
 
-namespace wire {  // protobuf's encoding: a message is a list of (number, kind, value)
-
-enum Kind : unsigned { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
-
-constexpr unsigned flags_field = 200;     // in a SentencePiece
-constexpr unsigned checksum_field = 200;  // in the ModelProto
-
-inline void put_varint(std::string& out, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
-}
-
-inline void put(std::string& out, unsigned number, std::uint64_t value) {
-  put_varint(out, number << 3 | varint);
-  put_varint(out, value);
-}
-
-inline void put(std::string& out, unsigned number, std::string_view value) {
-  put_varint(out, number << 3 | bytes);
-  put_varint(out, value.size());
-  out += value;
-}
-
-/// A float or 64-bit number, little-endian.
-template <class Number>
-void put_fixed(std::string& out, unsigned number, Number value) {
-  static_assert(std::endian::native == std::endian::little);
-  put_varint(out, number << 3 | (sizeof value == 8 ? fixed64 : fixed32));
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-struct Field {
-  std::uint64_t number = 0;
-  std::uint64_t value = 0;     // of a varint
-  std::string_view content{};  // of everything else
-
-  /// The content as a float; 0 when it is none.
-  float real() const {
-    float number_read = 0;
-    if (content.size() == sizeof number_read) std::memcpy(&number_read, content.data(), sizeof number_read);
-    return number_read;
-  }
-};
-
-/// Goes through the fields of a message.
-class Reader {
- public:
-  Reader(std::string_view message, const std::string& file) : rest_(message), file_(file) {}
-
-  /// The next field; false at the end. Throws Error when the message is broken.
-  bool next(Field& field) {
-    if (rest_.empty()) return false;
-    const std::uint64_t tag = take_varint();
-    field = {tag >> 3};
-    switch (tag & 7) {
-      case varint:
-        field.value = take_varint();
-        break;
-      case fixed64:
-        field.content = take(8);
-        break;
-      case bytes:
-        field.content = take(take_varint());
-        break;
-      case fixed32:
-        field.content = take(4);
-        break;
-      default:
-        broken("an unknown kind of field");
-    }
-    return true;
-  }
-
- private:
-  [[noreturn]] void broken(const std::string& found) const {
-    throw Error(file_ + ": expected a SentencePiece model, found " + found);
-  }
-
-  std::uint64_t take_varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto byte = static_cast<unsigned char>(take(1)[0]);
-      value |= std::uint64_t{byte & 0x7Fu} << shift;
-      if (byte < 0x80) return value;
-    }
-    broken("a number without an end");
-  }
-
-  std::string_view take(std::uint64_t size) {
-    if (size > rest_.size()) broken("the end of the file inside a field");
-    const std::string_view taken = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return taken;
-  }
-
-  std::string_view rest_;
-  const std::string& file_;
-};
-
-}  // namespace wire
-
 /// The vocabulary as a SentencePiece BPE model with the normaliser of Gemma: ' ' becomes '▁', nothing else.
 inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
   std::string model, message;
   for (const Piece& piece : vocabulary.pieces) {
-    const unsigned flags = 8u | (piece.added ? 1u : 0u) | (piece.special ? 2u : 0u) | (piece.extra ? 4u : 0u);
+    const unsigned flags = (piece.added ? 1u : 0u) | (piece.special ? 2u : 0u) | (piece.extra ? 4u : 0u);
     message.clear();
     wire::put(message, 1, piece.text);
     wire::put_fixed(message, 2, piece.score);
     wire::put(message, 3, static_cast<std::uint64_t>(piece.type));
-    wire::put(message, wire::flags_field, flags);
+    wire::put(message, flags_field, flags);
     wire::put(model, 1, message);
   }
   std::string trainer, normalizer;
@@ -177,11 +78,12 @@ inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
   return model;
 }
 
-namespace wire {
+namespace model_detail {
+
+using wire::Field, wire::Reader;
 
 /// What holds for the pieces of a model from elsewhere. SentencePiece looks for user-defined pieces after ' '
-/// became '▁'; tokenizer.json, which decides, looks for them before: there runs of '▁' come from merging,
-/// too.
+/// became '▁'. tokenizer.json, which decides, looks before: there runs of '▁' come from merging, too.
 inline void add_missing_flags(Piece& piece) {
   piece.special = piece.type == PieceType::control || piece.type == PieceType::unknown;
   piece.added = piece.special || piece.type == PieceType::user_defined;
@@ -257,23 +159,23 @@ inline void check(const Settings& settings, const std::string& file) {
   expect(settings.escape_spaces, 1, "normalizer_spec.escape_whitespaces");
 }
 
-}  // namespace wire
+}  // namespace model_detail
 
 /// Reads a SentencePiece model: one that to_sentencepiece wrote, or Gemma's own tokenizer.model, where the
 /// types of the pieces say which are added and which special. Throws Error naming `file` when it is broken or
 /// is not made like Gemma's.
 inline Vocabulary from_sentencepiece(std::string_view model, const std::string& file) {
   Vocabulary vocabulary;
-  wire::Settings settings;
+  model_detail::Settings settings;
   wire::Reader reader(model, file);
   for (wire::Field field; reader.next(field);) {
     if (field.number == 1) {
-      vocabulary.pieces.push_back(wire::read_piece(field.content, vocabulary.pieces.size(), file));
+      vocabulary.pieces.push_back(model_detail::read_piece(field.content, vocabulary.pieces.size(), file));
     }
-    if (field.number == 2) wire::read_trainer(field.content, settings, file);
-    if (field.number == 3) wire::read_normalizer(field.content, settings, file);
+    if (field.number == 2) model_detail::read_trainer(field.content, settings, file);
+    if (field.number == 3) model_detail::read_normalizer(field.content, settings, file);
   }
-  wire::check(settings, file);
+  model_detail::check(settings, file);
   const auto& pieces = vocabulary.pieces;
   if (settings.bos >= pieces.size() || !pieces[settings.bos].special) {
     fail(file, "trainer_spec.bos_id", "the id of a control piece", std::to_string(settings.bos));

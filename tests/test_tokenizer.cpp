@@ -4,11 +4,13 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <random>
+#include <thread>
 
 #include "scratch.hpp"
 
@@ -190,6 +192,22 @@ TEST_CASE("tokenizer: a stream holds bytes back until their run ends") {
   CHECK(stream.push(euro[1]).empty());
   CHECK(stream.finish() == "\uFFFD\uFFFD");
   CHECK(stream.finish().empty());
+}
+
+TEST_CASE("tokenizer: many threads at once") {
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (const json& entry : expectations()) {
+        const Ids ids = entry["ids"];
+        if (entry.contains("text") && small().encode(entry["text"].get<std::string>()) != ids) ++wrong;
+        if (small().decode(ids) != entry["decoded"][0]) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("tokenizer: long texts are cut where it changes nothing") {

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 FOLDER = Path(__file__).parent
 SPECIAL = ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>"]
-TAGS = ["<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>", "<b>", "</b>", "<h1>", "</h1>", "<code>", "</code>"]
+TAGS = [f"<{slash}{tag}>" for tag in ("table", "tr", "td", "b", "h1", "code") for slash in ("", "/")]
 PLAIN = ["<mask>", "[multimodal]"] + [f"<unused{i}>" for i in range(12)]
 LONGEST = 15  # run; Gemma's are 31 long
 RUNS = [c * n for c in "\n▁\t" for n in range(2 if c == "▁" else 1, LONGEST + 1)]
@@ -152,21 +152,23 @@ def to_json(model: model_format.ModelProto) -> dict:
 
 def texts() -> list[str]:
     """Whatever went wrong somewhere, and random mixtures of it."""
-    known = ["", " ", "  ", "\n", "\t", "▁", "▁▁", "\0", "\r\n", "a\0b", "<bos>", "a<bos>b", "<bos><bos>", "<eos> <pad>"]
-    known += ["<unk>", "<unk", "< unk>", "<UNK>", "<0x41>", "<0x0A>", "<unused3>", "<unused3", "<unused99>", "<mask>"]
+    known = ["", " ", "  ", "\n", "\t", "▁", "▁▁", "\0", "\r\n", "a\0b", "<bos>", "a<bos>b", "<bos><bos>"]
+    known += ["<eos> <pad>", "<unk>", "<unk", "< unk>", "<UNK>", "<0x41>", "<0x0A>", "<unused3>", "<unused3"]
+    known += ["<unused99>", "<mask>"]
     known += [EXTRA, f"a {EXTRA} b", "<start_of_image> in this image", "\n\n<start_of_image>\n\n", "[multimodal]"]
     known += [c * n for c in "\n\t ▁" for n in (2, 3, 5, 14, 15, 16, 17, 29, 30, 31, 47)]
     known += [" ▁ ▁▁ ▁", "▁ a", " ▁▁a", "a ▁b", "▁▁▁ ▁▁▁", "\n \n", " \n ", "\t \t", "\n\t\n\t", "x  y   z    w"]
     known += ["<td> </td>", "<p>a</p> </p>", "> </", "> </b>", ">  </", ">▁</", "> ▁</", "a> </p> </p> </p>"]
-    known += ["é", "e\u0301", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "ﷺ", "\u200b", "\ufeffa", "\ufffd", "\u2028", "\x7f\x80\x9f", "\uffff\U0010ffff"]
-    known += ["안녕하세요", "你好，世界", "שלום", "مرحبا", "नमस्ते", "ภาษาไทย", "𝕳𝖊𝖑𝖑𝖔", "\U00020000\U00030000", "ẞßſ"]
+    known += ["é", "e\u0301", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "ﷺ", "\u200b", "\ufeffa", "\ufffd", "\u2028"]
+    known += ["\x7f\x80\x9f", "\uffff\U0010ffff", "\U00020000\U00030000", "ẞßſ", "𝕳𝖊𝖑𝖑𝖔"]
+    known += ["안녕하세요", "你好，世界", "שלום", "مرحبا", "नमस्ते", "ภาษาไทย"]
     known += ["ha" * n for n in range(2, 20)] + ["ab" * n + "a" for n in range(1, 12)] + ["-" * n for n in range(1, 20)]
     known += SENTENCES
     rng = random.Random(2)
     parts = known[: len(known) - len(SENTENCES)] + [w for s in SENTENCES for w in s.split()] + [" "] * 60
     mixed = ["".join(rng.choices(parts, k=rng.randint(2, 8))) for _ in range(120)]
-    any_character = lambda: chr(rng.choice([rng.randint(0, 0xFF), rng.randint(0, 0xD7FF), rng.randint(0xE000, 0x10FFFF)]))
-    wild = ["".join(any_character() for _ in range(rng.randint(1, 12))) for _ in range(40)]
+    ranges = [(0, 0xFF), (0, 0xD7FF), (0xE000, 0x10FFFF)]
+    wild = ["".join(chr(rng.randint(*rng.choice(ranges))) for _ in range(rng.randint(1, 12))) for _ in range(40)]
     return list(dict.fromkeys(known + mixed + wild))
 
 
@@ -174,17 +176,18 @@ def main() -> None:
     model = train()
     (FOLDER / "tokenizer.model").write_bytes(model.SerializeToString(deterministic=True))
     file = FOLDER / "tokenizer.json"
-    file.write_text(json.dumps(to_json(model), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    whole = json.dumps(to_json(model), ensure_ascii=False, separators=(",", ":"))
+    file.write_text(whole + "\n", encoding="utf-8")
 
     tokenizer = Tokenizer.from_file(str(file))
     rng = random.Random(3)
     size = tokenizer.get_vocab_size()
     byte = [tokenizer.token_to_id(f"<0x{b:02X}>") for b in range(256)]
-    # Runs of bytes that are UTF-8, nearly UTF-8, and random ones, between other pieces
-    characters = [[byte[b] for b in c.encode()] for c in "é€😀ß\0"]
-    wrong = [[byte[b] for b in w] for w in (b"\xc3", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"\xe2\x82")]
-    others = [[rng.randrange(size)] for _ in range(40)] + [[i] for i in range(4)]
-    sequences = [[i for part in rng.choices(characters * 4 + wrong + others, k=rng.randint(1, 9)) for i in part] for _ in range(150)]
+    # Bytes that are a character and bytes that are none, between other pieces
+    not_utf8 = [b"\xc3", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"\xe2\x82"]
+    parts = [[byte[b] for b in c.encode()] for c in "é€😀ß\0"] * 4 + [[byte[b] for b in c] for c in not_utf8]
+    parts += [[rng.randrange(size)] for _ in range(40)] + [[i] for i in range(4)]
+    sequences = [sum(rng.choices(parts, k=rng.randint(1, 9)), []) for _ in range(150)]
     entries = [{"text": text, "ids": tokenizer.encode(text).ids} for text in texts()]
     entries += [{"ids": ids} for ids in sequences]
     for entry in entries:  # the decoded text without and with special pieces

@@ -1,0 +1,113 @@
+// t5gemma2-tokenize: text on stdin -> token ids on stdout, or back. All of stdin counts, a newline at its end
+// too.
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "t5gemma2/hub.hpp"
+#include "t5gemma2/json_fields.hpp"
+#include "t5gemma2/tokenizer.hpp"
+
+namespace {
+
+using t5gemma2::TokenId;
+
+struct Options {
+  std::string model;
+  bool decode = false, jsonl = false, special = false;
+};
+
+/// Numbers between white space.
+std::vector<TokenId> parse_ids(std::string_view text) {
+  constexpr std::string_view white = " \t\r\n";
+  std::vector<TokenId> ids;
+  for (std::size_t at = text.find_first_not_of(white); at < text.size();
+       at = text.find_first_not_of(white, at)) {
+    const std::string_view word = text.substr(at, text.find_first_of(white, at) - at);
+    TokenId id = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size()) {
+      t5gemma2::fail("stdin", "byte " + std::to_string(at), "a token id", t5gemma2::in_quotes(word));
+    }
+    ids.push_back(id);
+    at += word.size();
+  }
+  return ids;
+}
+
+/// A line's JSON array of ids.
+std::vector<TokenId> ids_in(const t5gemma2::JsonField& line) {
+  std::vector<TokenId> ids;
+  for (const auto& id : line.items()) {
+    ids.push_back(static_cast<TokenId>(id.integer(0, std::numeric_limits<TokenId>::max())));
+  }
+  return ids;
+}
+
+void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
+  std::string line;
+  for (int number = 1; std::getline(std::cin, line); ++number) {
+    const std::string where = "stdin line " + std::to_string(number);
+    const nlohmann::json value = t5gemma2::parse_json(line, where);
+    const t5gemma2::JsonField field(value, where);
+    const nlohmann::json result = options.decode
+                                      ? nlohmann::json(tokenizer.decode(ids_in(field), options.special))
+                                      : nlohmann::json(tokenizer.encode(field.text()));
+    std::cout << result.dump() << '\n';
+  }
+}
+
+void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  if (options.decode) {
+    std::cout << tokenizer.decode(parse_ids(text), options.special);
+    return;
+  }
+  const char* between = "";
+  for (const TokenId id : tokenizer.encode(text)) std::cout << std::exchange(between, " ") << id;
+  std::cout << '\n';
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Text on stdin to token ids on stdout, <bos> first, as the model gets them.",
+               "t5gemma2-tokenize");
+  app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");
+  Options options;
+  app.add_option("-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model")
+      ->required();
+  CLI::Option* decode =
+      app.add_flag("--decode", options.decode, "token ids, separated by white space, to text");
+  app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
+  app.add_flag("--jsonl", options.jsonl,
+               "a JSON string a line to a JSON array of ids a line (--decode: back)");
+  app.set_version_flag("--version", "0.1.0");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    std::ios::sync_with_stdio(false);
+    const bool is_file = std::filesystem::is_regular_file(options.model);
+    const auto tokenizer = t5gemma2::Tokenizer::load(is_file ? std::filesystem::path(options.model)
+                                                             : t5gemma2::find_model(options.model));
+    options.jsonl ? convert_lines(tokenizer, options) : convert_all(tokenizer, options);
+    std::cout.flush();
+    if (!std::cout) throw t5gemma2::Error("stdout: expected to be written to, found an error");
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "t5gemma2-tokenize: error: " << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,77 @@
+// libFuzzer: the same bytes as a tokenizer.json, as a SentencePiece model and as a text. A file becomes a
+// tokenizer or an Error; a text comes back from its ids, and streamed it is the same. Seeds:
+// tests/data/tokenizer.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "t5gemma2/tokenizer.hpp"
+
+namespace {
+
+using namespace t5gemma2;
+
+/// Special, added, byte and merged pieces, one that crosses the front of a word, and one id behind the
+/// vocabulary.
+Tokenizer tiny() {
+  Vocabulary vocabulary{.pieces = {}, .bos = 2, .unk = 3};
+  const auto add = [&](const std::string& text, PieceType type, bool added = false, bool special = false) {
+    const float score = -static_cast<float>(vocabulary.pieces.size());
+    vocabulary.pieces.push_back(
+        {.text = text, .score = score, .type = type, .added = added, .special = special});
+  };
+  for (const char* text : {"<pad>", "<eos>", "<bos>"}) add(text, PieceType::control, true, true);
+  add("<unk>", PieceType::unknown, true, true);
+  for (const char* text : {"\n", "\n\n", "<b>", "<unused0>"}) add(text, PieceType::control, true);
+  for (const char* text : {"▁▁▁", "▁▁"}) add(text, PieceType::normal, true);
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    add(std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">", PieceType::byte);
+  }
+  for (const char* text : {"ab", "▁a", "</", "▁</", ">▁</", "aba", "é", "▁", "a", "b", "<", ">", "/"}) {
+    add(text, PieceType::normal);
+  }
+  add("<image_soft_token>", PieceType::control, true, true);
+  vocabulary.pieces.back().extra = true;
+  return Tokenizer(vocabulary);
+}
+
+void check_text(const Tokenizer& tokenizer, const std::string& text) {
+  std::vector<TokenId> ids = tokenizer.encode(text);
+  if (ids[0] != tokenizer.bos_id()) std::abort();
+  ids.erase(ids.begin());
+  std::string expected = text;
+  for (std::size_t at; (at = expected.find("▁")) != expected.npos;) expected.replace(at, 3, " ");
+  if (tokenizer.decode(ids, true) != expected) std::abort();
+
+  TextStream stream(tokenizer, true);
+  std::string streamed;
+  for (const TokenId id : ids) {
+    const std::string part = stream.push(id);
+    if (valid_utf8(part) != part.size()) std::abort();
+    streamed += part;
+  }
+  if (streamed + stream.finish() != expected) std::abort();
+}
+
+/// Runs `action`, which may throw Error and nothing else.
+template <class Action>
+void allow_error(Action action) {
+  try {
+    action();
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const Tokenizer tokenizer = tiny();
+  const std::string bytes(reinterpret_cast<const char*>(data), size);
+  allow_error([&] { check_text(tokenizer, bytes); });
+  allow_error(
+      [&] { check_text(Tokenizer(vocabulary_from_json(bytes, "fuzz")), "a  b<bos>\n\n> </ ab\u00e9"); });
+  allow_error([&] { Tokenizer(from_sentencepiece(bytes, "fuzz")).encode("a  b<bos>\n\n> </ ab\u00e9"); });
+  return 0;
+}
