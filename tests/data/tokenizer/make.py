@@ -26,7 +26,7 @@ RUNS = [c * n for c in "\n▁\t" for n in range(2 if c == "▁" else 1, LONGEST 
 EXTRA = "<image_soft_token>"
 CROSSING = ["</", "▁</", ">▁</"]  # the last holds a '▁' inside, as one piece of Gemma's does
 
-SENTENCES = """The quick brown fox jumps over the lazy dog, and the other dogs of the village think nothing of it.
+SENTENCES = """The quick brown fox jumps over the lazy dog, and the dogs of the village think nothing of it.
 Once upon a time, in a small village by the sea, there was a girl who could hear the stars singing at night.
 An encoder reads the whole text; a decoder writes the next token, and the next, until it has nothing to add.
 Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich; der Wind über den Dünen weht für sie.
@@ -74,7 +74,7 @@ def train() -> model_format.ModelProto:
 
 
 def merges(model: model_format.ModelProto) -> list[list[str]]:
-    """Every pair of pieces that makes a piece: runs first, then in training order, the longest left part first."""
+    """Every pair of pieces that makes a piece: runs, then training order; the longest left part first."""
     kinds = model_format.ModelProto.SentencePiece
     learned = {p.piece: -p.score for p in model.pieces if p.type == kinds.NORMAL}
     parts = set(learned) | set(RUNS)
@@ -155,21 +155,22 @@ def texts() -> list[str]:
     known = ["", " ", "  ", "\n", "\t", "▁", "▁▁", "\0", "\r\n", "a\0b", "<bos>", "a<bos>b", "<bos><bos>"]
     known += ["<eos> <pad>", "<unk>", "<unk", "< unk>", "<UNK>", "<0x41>", "<0x0A>", "<unused3>", "<unused3"]
     known += ["<unused99>", "<mask>"]
-    known += [EXTRA, f"a {EXTRA} b", "<start_of_image> in this image", "\n\n<start_of_image>\n\n", "[multimodal]"]
+    known += [EXTRA, f"a {EXTRA} b", "<start_of_image> in this", "\n\n<start_of_image>\n\n", "[multimodal]"]
     known += [c * n for c in "\n\t ▁" for n in (2, 3, 5, 14, 15, 16, 17, 29, 30, 31, 47)]
-    known += [" ▁ ▁▁ ▁", "▁ a", " ▁▁a", "a ▁b", "▁▁▁ ▁▁▁", "\n \n", " \n ", "\t \t", "\n\t\n\t", "x  y   z    w"]
+    known += [" ▁ ▁▁ ▁", "▁ a", " ▁▁a", "a ▁b", "▁▁▁ ▁▁▁", "\n \n", " \n ", "\t \t", "\n\t\n\t", "x  y   z"]
     known += ["<td> </td>", "<p>a</p> </p>", "> </", "> </b>", ">  </", ">▁</", "> ▁</", "a> </p> </p> </p>"]
     known += ["é", "e\u0301", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "ﷺ", "\u200b", "\ufeffa", "\ufffd", "\u2028"]
     known += ["\x7f\x80\x9f", "\uffff\U0010ffff", "\U00020000\U00030000", "ẞßſ", "𝕳𝖊𝖑𝖑𝖔"]
     known += ["안녕하세요", "你好，世界", "שלום", "مرحبا", "नमस्ते", "ภาษาไทย"]
-    known += ["ha" * n for n in range(2, 20)] + ["ab" * n + "a" for n in range(1, 12)] + ["-" * n for n in range(1, 20)]
+    known += ["ha" * n for n in range(2, 20)] + ["ab" * n + "a" for n in range(1, 12)]
+    known += ["-" * n for n in range(1, 20)]
     known += SENTENCES
     rng = random.Random(2)
     parts = known[: len(known) - len(SENTENCES)] + [w for s in SENTENCES for w in s.split()] + [" "] * 60
     mixed = ["".join(rng.choices(parts, k=rng.randint(2, 8))) for _ in range(120)]
     ranges = [(0, 0xFF), (0, 0xD7FF), (0xE000, 0x10FFFF)]
-    wild = ["".join(chr(rng.randint(*rng.choice(ranges))) for _ in range(rng.randint(1, 12))) for _ in range(40)]
-    return list(dict.fromkeys(known + mixed + wild))
+    wild = [[rng.randint(*rng.choice(ranges)) for _ in range(rng.randint(1, 12))] for _ in range(40)]
+    return list(dict.fromkeys(known + mixed + ["".join(map(chr, codes)) for codes in wild]))
 
 
 def main() -> None:
@@ -191,7 +192,8 @@ def main() -> None:
     entries = [{"text": text, "ids": tokenizer.encode(text).ids} for text in texts()]
     entries += [{"ids": ids} for ids in sequences]
     for entry in entries:  # the decoded text without and with special pieces
-        entry["decoded"] = [tokenizer.decode(entry["ids"], skip_special_tokens=skip) for skip in (True, False)]
+        ids = entry["ids"]
+        entry["decoded"] = [tokenizer.decode(ids, skip_special_tokens=skip) for skip in (True, False)]
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in entries)
     (FOLDER / "expected.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     print(f"{len(model.pieces)} pieces, {len(entries)} expectations")
