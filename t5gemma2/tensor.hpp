@@ -5,14 +5,17 @@
 #pragma once
 #include <Eigen/Dense>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace t5gemma2 {
 
 using Index = Eigen::Index;
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Vector = Eigen::VectorXf;
+using TokenId = std::int32_t;
 
 /// How a checkpoint stores a real number (safetensors F32, F16, BF16).
 enum class StorageType { float32, float16, bfloat16 };

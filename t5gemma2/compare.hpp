@@ -1,0 +1,218 @@
+// The engine against a reference file: every tensor another implementation recorded, held against ours.
+//
+// The file is safetensors with the inputs (`inputs.input_ids` [1, n], n may be 0; `inputs.decoder_input_ids` [1, m]),
+// the tensors under the reference's module paths, and greedy tokens (`generated` [1, k], beginning with
+// `inputs.generate_from` or bos). A module that runs twice has `[1]` at its second call; `NAME[-N:]` holds only the last N
+// rows of the second-last axis.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model.hpp"
+#include "sampling.hpp"
+
+namespace t5gemma2 {
+
+enum class Verdict { ok, over_tolerance, missing, wrong_shape, not_a_number, unsupported };
+
+struct TensorComparison {
+  std::string name;          // in the file
+  std::vector<Index> shape;  // in the file
+  float max_difference = 0;  // max |ours - reference|
+  float relative = 0;        // that over max |reference|
+  Verdict verdict = Verdict::missing;
+  std::vector<Index> found;  // our shape
+};
+
+/// Next-token distributions of `logits`, over all rows.
+struct LogitsComparison {
+  double mean_kl = 0, max_kl = 0;  // nats, KL(reference || ours)
+  Index same_top = 0, rows = 0;    // rows whose largest logit is the same token's
+};
+
+struct GeneratedComparison {
+  Index tokens = 0;                   // compared, without the prefix
+  std::optional<Index> first_difference;  // step, counted from 0
+  TokenId ours = 0, reference = 0;    // there
+  float margin = 0;                   // our logit of ours minus our logit of the reference's token
+};
+
+struct Comparison {
+  std::vector<TensorComparison> tensors;  // in the engine's forward order; what it never made last
+  std::optional<LogitsComparison> logits;
+  std::optional<GeneratedComparison> generated;
+
+  bool passed() const {
+    return std::all_of(tensors.begin(), tensors.end(), [](const auto& t) { return t.verdict == Verdict::ok; }) &&
+           !(generated && generated->first_difference);
+  }
+};
+
+/// "k_norm[-64:]" -> "k_norm", 64; any other name as it is, 0.
+inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
+  const std::size_t open = name.rfind("[-");
+  if (open == std::string::npos || !name.ends_with(":]")) return {name, 0};
+  const std::string digits = name.substr(open + 2, name.size() - open - 4);
+  const bool number = !digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos;
+  return number ? std::pair(name.substr(0, open), Index{std::stol(digits)}) : std::pair(name, Index{0});
+}
+
+/// KL(softmax(reference) || softmax(ours)) and equal largest logits, row by row; both [rows, vocab].
+inline LogitsComparison compare_logits(const Eigen::Ref<const Matrix>& ours, const Eigen::Ref<const Matrix>& reference) {
+  LogitsComparison result;
+  for (Index row = 0; row < ours.rows(); ++row) {
+    const auto log_softmax = [](const auto& logits) {
+      const Eigen::ArrayXd x = logits.template cast<double>().transpose().array();
+      return (x - x.maxCoeff() - std::log((x - x.maxCoeff()).exp().sum())).eval();
+    };
+    const Eigen::ArrayXd p = log_softmax(reference.row(row)), q = log_softmax(ours.row(row));
+    const double kl = (p.exp() * (p - q)).sum();
+    Index top_p = 0, top_q = 0;
+    p.maxCoeff(&top_p);
+    q.maxCoeff(&top_q);
+    result.mean_kl += (kl - result.mean_kl) / static_cast<double>(row + 1);
+    result.max_kl = std::max(result.max_kl, kl);
+    result.same_top += top_p == top_q;
+    ++result.rows;
+  }
+  return result;
+}
+
+/// Holds what a Trace reports against a reference file's tensors.
+class Comparer {
+ public:
+  Comparer(const StoredTensors& reference, float tolerance) : tolerance_(tolerance) {
+    for (const auto& [name, tensor] : reference) {
+      if (name.starts_with("inputs.") || name == "generated") continue;
+      const auto [base, last_rows] = split_last_rows(name);
+      pending_.insert({base, {&tensor, last_rows}});
+    }
+  }
+  Comparer(const Comparer&) = delete;  // trace() refers to this object
+
+  Trace trace() {
+    return {.report = [this](const std::string& name, const std::vector<Index>& shape,
+                             const float* values) { compare(name, shape, values); },
+            .wants = [this](const std::string& name) { return pending_.contains(name); }};
+  }
+
+  /// All results; what was never reported gets the verdict `absent`.
+  Comparison finish(Verdict absent = Verdict::missing) {
+    for (const auto& [name, expected] : pending_)
+      result_.tensors.push_back(
+          {.name = expected.tensor->name, .shape = expected.tensor->shape, .verdict = absent, .found = {}});
+    pending_.clear();
+    return std::move(result_);
+  }
+
+ private:
+  struct Expected {
+    const StoredTensor* tensor;
+    Index last_rows;  // 0: all
+  };
+
+  void compare(const std::string& name, const std::vector<Index>& shape, const float* values) {
+    for (auto [at, end] = pending_.equal_range(name); at != end; at = pending_.erase(at))
+      result_.tensors.push_back(compare_one(name, at->second, shape, values));
+  }
+
+  TensorComparison compare_one(const std::string& name, const Expected& expected, std::vector<Index> shape,
+                               const float* values) {
+    const StoredTensor& tensor = *expected.tensor;
+    const Index rows = shape[shape.size() - 2], cols = shape.back();
+    const Index kept = expected.last_rows > 0 ? std::min(expected.last_rows, rows) : rows;
+    shape[shape.size() - 2] = kept;
+    TensorComparison line{.name = tensor.name, .shape = tensor.shape, .verdict = Verdict::wrong_shape, .found = shape};
+    if (tensor.shape != shape) return line;
+    const Vector reference = to_vector(tensor);
+    const Index matrices = kept * cols == 0 ? 0 : reference.size() / (kept * cols);
+    Eigen::Map<const Matrix> theirs(reference.data(), matrices * kept, cols);
+    Matrix ours(matrices * kept, cols);
+    for (Index i = 0; i < matrices; ++i)
+      ours.middleRows(i * kept, kept) = Eigen::Map<const Matrix>(values + (i * rows + rows - kept) * cols, kept, cols);
+    judge(line, ours, theirs);
+    if (name == "logits" && line.verdict != Verdict::not_a_number) result_.logits = compare_logits(ours, theirs);
+    return line;
+  }
+
+  void judge(TensorComparison& line, const Matrix& ours, const Eigen::Map<const Matrix>& theirs) const {
+    line.verdict = Verdict::ok;
+    if (ours.size() == 0) return;
+    line.max_difference = (ours - theirs).cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
+    const float scale = theirs.cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
+    line.relative = line.max_difference == 0 ? 0 : line.max_difference / scale;
+    if (!ours.allFinite() || !theirs.allFinite()) line.verdict = Verdict::not_a_number;
+    else if (!(line.relative <= tolerance_)) line.verdict = Verdict::over_tolerance;
+  }
+
+  float tolerance_;
+  std::multimap<std::string, Expected, std::less<>> pending_;
+  Comparison result_;
+};
+
+/// The ids of an integer tensor [1, k]; an empty list where the file has none.
+inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string& name) {
+  const auto found = file.find(name);
+  if (found == file.end()) return {};
+  const StoredTensor& tensor = found->second;
+  if (tensor.shape.size() != 2 || tensor.shape[0] != 1)
+    fail(tensor.file, name, "token ids [1, any]", text_of(tensor.dtype, tensor.shape));
+  std::vector<TokenId> ids;
+  for (const Index id : to_integers(tensor)) {
+    if (id < 0 || id > std::numeric_limits<TokenId>::max()) fail(tensor.file, name, "token ids", std::to_string(id));
+    ids.push_back(static_cast<TokenId>(id));
+  }
+  return ids;
+}
+
+/// Our greedy tokens against the file's.
+inline GeneratedComparison compare_generated(const Model& model, const Matrix& H, std::span<const TokenId> prefix,
+                                             std::span<const TokenId> generated, const std::string& file) {
+  if (generated.size() <= prefix.size() || !std::equal(prefix.begin(), prefix.end(), generated.begin()))
+    fail(file, "generated", "ids that begin with inputs.generate_from, or bos without it", "others");
+  GeneratedComparison result;
+  DecoderState state = start_decoder(model.decoder, H);
+  for (std::size_t at = prefix.size(); at < generated.size(); ++at, ++result.tokens) {
+    const auto unseen = generated.subspan(static_cast<std::size_t>(state.position), at - static_cast<std::size_t>(state.position));
+    const Vector logits = decode(model.decoder, state, unseen);
+    const TokenId ours = Sampler({}).next(logits, {}), reference = generated[at];
+    if (ours == reference) continue;
+    check_ids(std::span(&reference, 1), logits.size());
+    result.first_difference = result.tokens;
+    result.ours = ours;
+    result.reference = reference;
+    result.margin = logits[ours] - logits[reference];
+    break;
+  }
+  return result;
+}
+
+/// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest value.
+/// Throws Error when the inputs are missing or not fit for this model.
+inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance, const Progress& progress = {}) {
+  const StoredTensors& reference = file.tensors();
+  if (!reference.contains("inputs.input_ids")) fail(file.path().string(), "inputs.input_ids", "I64 [1, n]", "nothing");
+  const std::vector<TokenId> ids = ids_of(reference, "inputs.input_ids");
+  const std::vector<TokenId> decoder_ids = ids_of(reference, "inputs.decoder_input_ids");
+  const std::vector<TokenId> generated = ids_of(reference, "generated");
+  Comparer comparer(reference, tolerance);
+  if (reference.contains("inputs.pixel_values")) return comparer.finish(Verdict::unsupported);
+  const Trace trace = comparer.trace();
+  const Matrix H = encode(model, ids, progress, &trace);
+  if (!decoder_ids.empty()) forward(model, decoder_ids, H, &trace);
+  Comparison result = comparer.finish();
+  if (!generated.empty()) {
+    std::vector<TokenId> prefix = ids_of(reference, "inputs.generate_from");
+    if (prefix.empty()) prefix = {static_cast<TokenId>(model.config.bos_token_id)};
+    result.generated = compare_generated(model, H, prefix, generated, file.path().string());
+  }
+  return result;
+}
+
+}  // namespace t5gemma2

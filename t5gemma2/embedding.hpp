@@ -1,0 +1,53 @@
+// Tied embedding (paper §2): one matrix E [vocab, d] is the encoder's input, the decoder's input and the decoder's output.
+//
+//   x_i      = E[id_i] * sqrt(d)            input
+//   logits   = h E^T                        output, then c tanh(logits / c) where a softcap c is set
+//
+// The paper leaves out: the end-of-image token is replaced, after scaling, by a vector of its own, `eoi_embedding`, on
+// both sides; and a fine-tuned checkpoint may store the decoder's two uses as matrices of their own.
+// Reference: transformers T5Gemma2TextScaledWordEmbedding, T5Gemma2LMHead.
+#pragma once
+#include <cmath>
+#include <optional>
+#include <span>
+
+#include "error.hpp"
+#include "linear.hpp"
+#include "tensor.hpp"
+
+namespace t5gemma2 {
+
+struct Embedding {
+  Weight weight;                        // [vocab, d]   embed_tokens.weight
+  Vector eoi_embedding;                 // [d]          embed_tokens.eoi_embedding
+  std::optional<Index> eoi_token_index;  // the id that eoi_embedding stands for
+};
+
+/// Throws Error unless 0 <= id < vocab for all ids.
+inline void check_ids(std::span<const TokenId> ids, Index vocab) {
+  for (const TokenId id : ids)
+    if (id < 0 || id >= vocab)
+      fail("prompt", "token id", "0 to " + std::to_string(vocab - 1), std::to_string(id));
+}
+
+/// ids [n] -> [n, d]. Throws Error for an id outside the vocabulary.
+inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
+  check_ids(ids, w.weight.rows);
+  check_shape(w.eoi_embedding, w.weight.cols, 1, "embed eoi_embedding");
+  const float scale = std::sqrt(static_cast<float>(w.weight.cols));
+  Matrix x(static_cast<Index>(ids.size()), w.weight.cols);
+  for (Index i = 0; i < x.rows(); ++i) {
+    const TokenId id = ids[static_cast<std::size_t>(i)];
+    x.row(i) = to_matrix(w.weight, id, 1) * scale;
+    if (id == w.eoi_token_index) x.row(i) = w.eoi_embedding.transpose();
+  }
+  return x;
+}
+
+/// c tanh(logits / c), or logits as they are where no softcap is set.
+inline Matrix softcap(Matrix logits, const std::optional<float>& cap) {
+  if (cap) logits = *cap * (logits.array() / *cap).tanh();
+  return logits;
+}
+
+}  // namespace t5gemma2

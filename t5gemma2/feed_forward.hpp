@@ -1,0 +1,39 @@
+// GeGLU feed-forward (paper §2, "Gemma 3 building block"; Shazeer 2020):
+//
+//   y = (gelu(x Wgate^T) * (x Wup^T)) Wdown^T        x [rows, d], inside [rows, intermediate_size]
+//
+// The paper leaves out: gelu is the tanh form,
+//   gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+// Reference: transformers T5Gemma2MLP, gelu_pytorch_tanh.
+#pragma once
+#include "kernels/functions.hpp"
+#include "linear.hpp"
+#include "parallel.hpp"
+#include "tensor.hpp"
+#include "trace.hpp"
+
+namespace t5gemma2 {
+
+struct FeedForward {
+  Weight gate_proj;  // [intermediate_size, d]   mlp.gate_proj.weight
+  Weight up_proj;    // [intermediate_size, d]   mlp.up_proj.weight
+  Weight down_proj;  // [d, intermediate_size]   mlp.down_proj.weight
+};
+
+/// Elementwise, any shape.
+inline Matrix gelu_tanh(Matrix x) {
+  parallel_blocks(x.rows(), 16, [&](Index first, Index count) {
+    auto v = x.middleRows(first, count).array();
+    gelu_tanh_in_place(v);
+  });
+  return x;
+}
+
+/// x [rows, d] -> [rows, d].
+inline Matrix feed_forward(const FeedForward& w, const Matrix& x, const Tap& tap = {}) {
+  Matrix gate = tap("act_fn", gelu_tanh(tap("gate_proj", linear(x, w.gate_proj))));
+  gate.array() *= tap("up_proj", linear(x, w.up_proj)).array();
+  return tap("down_proj", linear(gate, w.down_proj));
+}
+
+}  // namespace t5gemma2

@@ -1,0 +1,58 @@
+// The whole model: weights of both sides, and the two steps of its use (paper §2: understand first, then generate).
+//
+//   H = encode(model, ids)                      once
+//   DecoderState, decode(model.decoder, ...)    token by token (decoder.hpp), or generate (generate.hpp)
+//
+// Reference: transformers T5Gemma2ForConditionalGeneration.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config_json.hpp"
+#include "weights.hpp"
+
+namespace t5gemma2 {
+
+/// A loaded checkpoint. Copies share the mapped files.
+struct Model {
+  Config config;
+  std::shared_ptr<const Checkpoint> checkpoint;  // owns the memory that the weights lie in
+  Encoder encoder;
+  Decoder decoder;
+  std::vector<std::string> notes;  // what a person may want to know: unusual fields, unknown tensors
+};
+
+/// Opens a checkpoint folder in Hugging Face format. Nothing is prepared: pages are read when first used.
+/// Throws Error when a file, a field or a tensor is missing or not as it should be.
+inline Model load_model(const std::filesystem::path& folder) {
+  Model model{.config = load_config(folder), .checkpoint = {}, .encoder = {}, .decoder = {}, .notes = {}};
+  model.checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(folder));
+  WeightReader read(*model.checkpoint);
+  model.encoder = read_encoder(read, model.config);
+  model.decoder = read_decoder(read, model.config, model.encoder.embed_tokens);
+  model.notes = model.config.notes;
+  for (const std::string& name : read.unknown()) model.notes.push_back("unknown tensor, not used: " + name);
+  return model;
+}
+
+/// ids [n], bos included -> H [n, d]. No ids (n = 0) make an empty H: the decoder then is Gemma 3's.
+/// Throws Error for an id outside the vocabulary.
+inline Matrix encode(const Model& model, std::span<const TokenId> ids, const Progress& progress = {},
+                     const Trace* trace = nullptr) {
+  if (ids.empty()) return Matrix(0, model.config.encoder.hidden_size);
+  const Tap tap = trace ? Tap(*trace) / "model" / "encoder" / "text_model" : Tap();
+  Matrix x = tap("embed_tokens", embed(model.encoder.embed_tokens, ids));
+  return encoder(model.encoder, std::move(x), tap, progress);
+}
+
+/// One pass over all decoder ids [m] without a cache: logits [m, vocab], as the reference's forward.
+inline Matrix forward(const Model& model, std::span<const TokenId> decoder_ids, const Matrix& H,
+                      const Trace* trace = nullptr) {
+  const Tap root = trace ? Tap(*trace) : Tap();
+  return logits_of(model.decoder, decoder(model.decoder, decoder_ids, H, root / "model" / "decoder"), root);
+}
+
+}  // namespace t5gemma2

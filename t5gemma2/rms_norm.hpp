@@ -1,0 +1,39 @@
+// RMSNorm (paper §2, "Gemma 3 building block"; Zhang and Sennrich 2019), row by row:
+//
+//   y = x / sqrt(mean(x^2) + eps) * (1 + weight)
+//
+// The paper leaves out: weights are stored centred on 0, hence the 1 + weight. Each sub-layer is normalised before AND
+// after, and the same function normalises every head of q and k (QK-norm).
+// Reference: transformers T5Gemma2RMSNorm.
+#pragma once
+#include <cmath>
+
+#include "kernels/functions.hpp"
+#include "parallel.hpp"
+#include "tensor.hpp"
+
+namespace t5gemma2 {
+
+/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight [size].
+inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
+  const Index size = weight.size(), heads = x.cols() / size;
+  check_shape(x, -1, heads * size, "rms_norm x");
+  const Eigen::RowVectorXf one_plus_weight = weight.transpose().array() + 1.0f;
+  parallel_blocks(x.rows() * heads, 64, [&](Index first, Index count) {
+    for (Index head = first; head < first + count; ++head) {
+      Eigen::Map<Eigen::RowVectorXf> row(x.data() + head * size, size);
+      const float mean_square = sum_of_squares(row.data(), size) / static_cast<float>(size);
+      row *= 1.0f / std::sqrt(mean_square + eps);
+      row.array() *= one_plus_weight.array();
+    }
+  });
+  return x;
+}
+
+/// x [rows, size] -> [rows, size]; weight [size].
+inline Matrix rms_norm(Matrix x, const Vector& weight, float eps) {
+  check_shape(x, -1, weight.size(), "rms_norm x");
+  return rms_norm_heads(std::move(x), weight, eps);
+}
+
+}  // namespace t5gemma2

@@ -1,0 +1,76 @@
+// Taps: every intermediate tensor under the reference's own name, the Hugging Face module path whose output it is
+// (`model.encoder.text_model.layers.3.self_attn.k_norm`, `logits`, ...).
+//
+// A Tap is a place in the module tree. A null one (the default) costs a branch and no memory:
+//
+//   const Matrix Q = tap("q_proj", linear(X, w.q_proj));      // reported, then passed on
+//   feed_forward(w.mlp, x, tap / "mlp");                      // a child module
+//
+// What the paper leaves out: nothing here is in it. Reference: forward hooks on transformers' modules.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor.hpp"
+
+namespace t5gemma2 {
+
+/// Who listens. `report` gets a name, the shape in the reference's order, and the values row-major (valid during the
+/// call only). `wants` is asked before a tensor is made that the engine itself never needs whole.
+struct Trace {
+  std::function<void(const std::string& name, const std::vector<Index>& shape, const float* values)> report;
+  std::function<bool(const std::string& name)> wants = [](const std::string&) { return true; };
+};
+
+class Tap {
+ public:
+  Tap() = default;
+  explicit Tap(const Trace& trace) : trace_(&trace) {}
+
+  /// The child module `name` of this place.
+  Tap operator/(std::string_view name) const {
+    if (!trace_) return {};
+    Tap child(*trace_);
+    child.path_ = path(name);
+    return child;
+  }
+  Tap operator/(Index number) const { return trace_ ? *this / std::to_string(number) : Tap(); }
+
+  /// Reports x [rows, cols] as [1, rows, cols] and passes it on. An empty name is this place itself.
+  Matrix operator()(std::string_view name, Matrix x) const {
+    if (trace_) trace_->report(path(name), {1, x.rows(), x.cols()}, x.data());
+    return x;
+  }
+
+  /// Reports x [rows, heads*size] as the reference stores heads, [1, heads, rows, size], and passes it on.
+  Matrix heads(std::string_view name, Index heads, Matrix x) const {
+    if (!trace_) return x;
+    const Index rows = x.rows(), size = x.cols() / heads;
+    Matrix by_head(heads * rows, size);
+    for (Index head = 0; head < heads; ++head)
+      by_head.middleRows(head * rows, rows) = x.middleCols(head * size, size);
+    trace_->report(path(name), {1, heads, rows, size}, by_head.data());
+    return x;
+  }
+
+  /// Reports x [heads*rows, cols], head by head, as [1, heads, rows, cols].
+  void stacked(std::string_view name, Index heads, const Matrix& x) const {
+    if (trace_) trace_->report(path(name), {1, heads, x.rows() / heads, x.cols()}, x.data());
+  }
+
+  /// True when somebody listens and asks for this tensor.
+  bool wants(std::string_view name) const { return trace_ && trace_->wants(path(name)); }
+
+ private:
+  std::string path(std::string_view name) const {
+    if (path_.empty()) return std::string(name);
+    return name.empty() ? path_ : path_ + "." + std::string(name);
+  }
+
+  const Trace* trace_ = nullptr;
+  std::string path_;
+};
+
+}  // namespace t5gemma2
