@@ -93,7 +93,7 @@ struct Generated {
 /// Gets each piece of text, whole UTF-8 characters; returns false to end the generation.
 using OnText = std::function<bool(std::string_view)>;
 
-/// Writes the text that follows `prefix` (ids, bos included), given H; on_text gets it as it is made, called once per id.
+/// Writes the text that follows `prefix` (ids, bos first), given H; on_text gets it as it is made, called once per id.
 inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H, std::vector<TokenId> prefix,
                           const GenerateOptions& options, const OnText& on_text) {
   Generated made{.ids = std::move(prefix), .text = {}, .reason = {}};
@@ -104,12 +104,20 @@ inline Generated generate(const Model& model, const Tokenizer& tokenizer, const 
     return on_text(text);
   };
   made.reason = generate_ids(model.decoder, H, made.ids, options, [&](TokenId id) {
-    const bool more = emit(filter.push(stream.push(id)));
+    const bool hidden = !options.show_special && tokenizer.is_hidden(id);
+    const bool more = emit(filter.push(hidden ? std::string() : stream.push(id)));
     return more && !filter.stopped();
   });
   emit(filter.push(stream.finish()) + filter.finish());
   if (filter.stopped()) made.reason = FinishReason::stop;
   return made;
+}
+
+/// The same from bos alone, greedily, to the end of the text.
+inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H) {
+  GenerateOptions options;
+  for (const Index id : model.config.eos_token_id) options.eos.push_back(static_cast<TokenId>(id));
+  return generate(model, tokenizer, H, {tokenizer.bos_id()}, options, [](std::string_view) { return true; });
 }
 
 }  // namespace t5gemma2

@@ -1,0 +1,106 @@
+// What all programs share: exit codes, errors in one line, checked numbers, progress on a terminal.
+#pragma once
+#include <omp.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+
+#include "t5gemma2/error.hpp"
+#include "t5gemma2/version.hpp"
+
+namespace cli {
+
+enum ExitCode { ok = 0, failed = 1, wrong_usage = 2, interrupted = 130 };
+
+/// Wrong usage that only shows after parsing.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Parses the arguments and runs the body, which returns the exit code; every error is one line on stderr.
+template <class Body>
+int run(CLI::App& app, int argc, char** argv, const Body& body) {
+  app.set_version_flag("--version", std::string(t5gemma2::version));
+  app.get_formatter()->column_width(34);
+  const auto complain = [&](const std::string& what, int code) {
+    std::cerr << app.get_name() << ": error: " << what << '\n';
+    return code;
+  };
+  try {
+    app.parse(argc, argv);
+    const int code = body();
+    std::cout.flush();
+    return std::cout ? code : complain("standard output: cannot be written to", failed);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
+  } catch (const UsageError& error) {
+    return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
+  } catch (const std::bad_alloc&) {
+    return complain("not enough memory", failed);
+  } catch (const std::exception& error) {
+    return complain(error.what(), failed);
+  }
+}
+
+/// Accepts finite numbers within [low, high] only.
+inline CLI::Validator number_in(double low, double high) {
+  const auto text = [](double x) { return CLI::detail::to_string(x); };
+  const std::string range = text(low) + " to " + text(high);
+  return CLI::Validator(
+      [=](std::string& given) {
+        double value = 0;
+        const bool is_number = CLI::detail::lexical_cast(given, value);
+        return is_number && value >= low && value <= high ? std::string() : "expected a number from " + range + ", found " + given;
+      },
+      "");
+}
+
+/// -t, --threads
+inline void add_threads(CLI::App& app, int& threads) {
+  threads = omp_get_max_threads();
+  app.add_option("-t,--threads", threads, "number of threads")->check(number_in(1, 1024))->capture_default_str();
+}
+
+inline double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// The largest resident memory so far, in bytes; mapped weights that were read count.
+inline double peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+/// "encoding  [=======>      ]  9/18", redrawn in place, only on a terminal.
+class ProgressBar {
+ public:
+  ProgressBar(std::string title, bool shown) : title_(std::move(title)), shown_(shown && isatty(STDERR_FILENO)) {}
+  ~ProgressBar() {
+    if (shown_) std::fprintf(stderr, "\r\033[K");
+  }
+  ProgressBar(const ProgressBar&) = delete;
+
+  void update(long done, long all) const {
+    if (!shown_ || all <= 0) return;
+    const int width = 30, filled = static_cast<int>(width * done / all);
+    const std::string bar = std::string(static_cast<std::size_t>(filled), '=') + (done < all ? ">" : "=");
+    std::fprintf(stderr, "\r%s [%-31s] %ld/%ld", title_.c_str(), bar.c_str(), done, all);
+    std::fflush(stderr);
+  }
+
+ private:
+  std::string title_;
+  bool shown_;
+};
+
+}  // namespace cli

@@ -1,0 +1,97 @@
+// t5gemma2-compare: the engine against another implementation's activations, tensor by tensor in forward order.
+#include <cinttypes>
+
+#include "cli.hpp"
+#include "t5gemma2/t5gemma2.hpp"
+
+namespace {
+
+using namespace t5gemma2;
+
+const char* text_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::ok: return "ok";
+    case Verdict::over_tolerance: return "OVER";
+    case Verdict::missing: return "MISSING";
+    case Verdict::wrong_shape: return "SHAPE";
+    case Verdict::not_a_number: return "NAN";
+    case Verdict::unsupported: return "UNSUPPORTED";
+  }
+  return "";
+}
+
+std::string shape_text(const std::vector<Index>& shape) {
+  std::string text;
+  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+void print_line(const TensorComparison& t, int name_width) {
+  std::printf("%-*s %-18s", name_width, t.name.c_str(), shape_text(t.shape).c_str());
+  const bool compared = t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance || t.verdict == Verdict::not_a_number;
+  if (compared) std::printf(" %10.3e %10.3e", static_cast<double>(t.max_difference), static_cast<double>(t.relative));
+  else std::printf(" %10s %10s", "-", "-");
+  std::printf("  %s%s\n", text_of(t.verdict), t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
+}
+
+void print_generated(const GeneratedComparison& g) {
+  if (!g.first_difference) {
+    std::printf("generated: all %td tokens equal\n", g.tokens);
+    return;
+  }
+  std::printf("generated: DIFFERS at step %td: ours %d, reference %d, logit margin %.3e\n", *g.first_difference, g.ours, g.reference,
+              static_cast<double>(g.margin));
+}
+
+void print_summary(const Comparison& result) {
+  if (result.logits)
+    std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n", result.logits->mean_kl,
+                result.logits->max_kl, result.logits->same_top, result.logits->rows);
+  if (result.generated) print_generated(*result.generated);
+  const auto first = std::find_if(result.tensors.begin(), result.tensors.end(), [](const auto& t) { return t.verdict != Verdict::ok; });
+  if (first != result.tensors.end()) std::printf("FIRST that diverges: %s\n", first->name.c_str());
+  const auto count = [&](auto... verdicts) {
+    return std::count_if(result.tensors.begin(), result.tensors.end(), [&](const auto& t) { return ((t.verdict == verdicts) || ...); });
+  };
+  std::printf("%td compared, %td over tolerance, %td missing", count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
+              count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
+  if (const auto shapes = count(Verdict::wrong_shape)) std::printf(", %td of another shape", shapes);
+  if (const auto vision = count(Verdict::unsupported)) std::printf(", %td unsupported (images)", vision);
+  std::printf("\n");
+}
+
+int compare_program(const std::string& model_name, const std::string& file_name, float tolerance) {
+  const Model model = load_model(find_model(model_name));
+  for (const std::string& note : model.notes) std::cerr << "note: " << note << '\n';
+  const SafetensorsFile file = SafetensorsFile::open(file_name);
+  Comparison result;
+  {
+    const cli::ProgressBar bar("encoding", true);
+    result = compare(model, file, tolerance, [&](Index done, Index layers) { bar.update(done, layers); });
+  }
+  int name_width = 0;
+  for (const TensorComparison& t : result.tensors) name_width = std::max(name_width, static_cast<int>(t.name.size()));
+  std::printf("%-*s %-18s %10s %10s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape", "max |diff|", "relative",
+              static_cast<double>(tolerance));
+  for (const TensorComparison& t : result.tensors) print_line(t, name_width);
+  print_summary(result);
+  std::fflush(stdout);
+  return result.passed() ? cli::ok : cli::failed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Holds every tensor of a reference file against the engine's.", "t5gemma2-compare");
+  std::string model, file;
+  float tolerance = 1e-4f;
+  int threads = 1;
+  app.add_option("MODEL", model, "folder or hub id")->required();
+  app.add_option("REFERENCE", file, "safetensors file with inputs and activations")->required();
+  app.add_option("--tolerance", tolerance, "largest max |diff| / max |reference|")->check(cli::number_in(0, 1e6))->capture_default_str();
+  cli::add_threads(app, threads);
+  return cli::run(app, argc, argv, [&] {
+    omp_set_num_threads(threads);
+    return compare_program(model, file, tolerance);
+  });
+}

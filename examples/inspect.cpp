@@ -1,0 +1,95 @@
+// t5gemma2-inspect: a checkpoint as a table, with what its tied embedding and its merged attention save (paper §2, Table 1).
+#include "cli.hpp"
+#include "t5gemma2/t5gemma2.hpp"
+
+namespace {
+
+using namespace t5gemma2;
+
+void row(const char* name, const std::string& encoder, const std::string& decoder) {
+  std::printf("  %-26s %14s %14s\n", name, encoder.c_str(), decoder.c_str());
+}
+
+std::string text(double number) {
+  std::string digits = CLI::detail::to_string(number);
+  return digits;
+}
+
+std::string layers_of(const TextConfig& c) {
+  std::string text;
+  for (const LayerType type : c.layer_types) text += type == LayerType::full_attention ? 'G' : 'l';
+  return text;
+}
+
+void print_sizes(const Config& config) {
+  const TextConfig &e = config.encoder, &d = config.decoder;
+  std::printf("sizes\n");
+  row("", "encoder", "decoder");
+  const auto size = [&](const char* name, Index TextConfig::*member) { row(name, std::to_string(e.*member), std::to_string(d.*member)); };
+  size("num_hidden_layers", &TextConfig::num_hidden_layers);
+  size("hidden_size", &TextConfig::hidden_size);
+  size("num_attention_heads", &TextConfig::num_attention_heads);
+  size("num_key_value_heads", &TextConfig::num_key_value_heads);
+  size("head_dim", &TextConfig::head_dim);
+  size("intermediate_size", &TextConfig::intermediate_size);
+  size("vocab_size", &TextConfig::vocab_size);
+  size("sliding_window", &TextConfig::sliding_window);
+  size("max_position_embeddings", &TextConfig::max_position_embeddings);
+  const auto rope = [](const RopeConfig& r) { return text(r.theta) + (r.factor == 1 ? "" : " / " + text(r.factor)); };
+  row("rope global (theta/factor)", rope(e.full_attention), rope(d.full_attention));
+  row("rope local", rope(e.sliding_attention), rope(d.sliding_attention));
+  std::printf("  layers, l = local (sliding_attention), G = global (full_attention)\n    encoder %s\n    decoder %s\n",
+              layers_of(e).c_str(), layers_of(d).c_str());
+}
+
+void print_parameters(const ParameterCount& p) {
+  std::printf("\nparameters\n");
+  const auto line = [](const char* name, Index count) { std::printf("  %-40s %14td\n", name, count); };
+  line("embedding (counted once)", p.embedding);
+  line("encoder layers and norm", p.encoder);
+  line("decoder layers and norm", p.decoder);
+  if (p.untied > 0) line("decoder embedding or head of its own", p.untied);
+  line("text model", p.text());
+  line("vision encoder and projector", p.vision);
+  line("all", p.text() + p.vision);
+}
+
+void print_savings(const ParameterCount& p) {
+  const auto percent = [&](Index saved) { return 100.0 * static_cast<double>(saved) / static_cast<double>(p.baseline()); };
+  std::printf("\nwhat the architecture saves against the full baseline (paper §2)\n");
+  std::printf("  baseline = encoder + decoder + 2 embeddings + separate cross-attention\n");
+  std::printf("  separate cross-attention = decoder layers * (2 * heads*dh*d + 2 * kv_heads*dh*d) = %td\n", p.cross_attention);
+  std::printf("  baseline                                 %14td\n", p.baseline());
+  std::printf("  tied embedding (one instead of two)      %14td  -%.1f %%\n", p.embedding, percent(p.embedding));
+  std::printf("  merged attention (no cross-attention)    %14td  -%.1f %%\n", p.cross_attention, percent(p.cross_attention));
+}
+
+void print_memory(const Config& config, Index context) {
+  const MemoryNeed need = memory_need(config, context, context);
+  std::printf("\nmemory beside the weights at %td tokens in and %td out (MB)\n", context, context);
+  const auto line = [](const char* name, double bytes) { std::printf("  %-40s %14.1f\n", name, bytes / 1e6); };
+  line("encoder, intermediates of a layer", need.encoder);
+  line("decoder, K and V of the encoder output", need.encoder_kv);
+  line("decoder, K and V of its own tokens", need.decoder_kv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Shows a checkpoint's sizes, parameters and memory.", "t5gemma2-inspect");
+  std::string model_name;
+  Index context = 4096;
+  app.add_option("MODEL", model_name, "folder or hub id")->required();
+  app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")->check(cli::number_in(1, 1e8))->capture_default_str();
+  return cli::run(app, argc, argv, [&] {
+    const Model model = load_model(find_model(model_name));
+    const ParameterCount parameters = count_parameters(model);
+    print_sizes(model.config);
+    print_parameters(parameters);
+    print_savings(parameters);
+    print_memory(model.config, context);
+    for (const std::string& note : model.notes) std::printf("note: %s\n", note.c_str());
+    std::fflush(stdout);
+    return cli::ok;
+  });
+}

@@ -1,0 +1,57 @@
+// What a run needs beyond the mapped weights, in bytes, from the sizes alone (paper Table 2 and Gemma 3's).
+#pragma once
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "config.hpp"
+#include "error.hpp"
+
+namespace t5gemma2 {
+
+/// float32 everywhere; weights lie in the mapped file and are not counted.
+struct MemoryNeed {
+  double encoder = 0;      // the largest intermediates of one layer over n tokens; freed before decoding
+  double encoder_kv = 0;   // K and V of the encoder output, all decoder layers
+  double decoder_kv = 0;   // K and V of m decoder tokens: all in global layers, a window in local ones
+
+  double peak() const { return std::max(encoder, 0.0) + encoder_kv + decoder_kv; }
+};
+
+/// For n encoder tokens and m decoder tokens.
+inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
+  const TextConfig &e = config.encoder, &d = config.decoder;
+  const auto bytes = [](Index a, Index b) { return 4.0 * static_cast<double>(a) * static_cast<double>(b); };
+  const Index q = e.num_attention_heads * e.head_dim, kv = e.num_key_value_heads * e.head_dim;
+  const Index attending = 2 * q + 2 * kv, feeding = 2 * e.intermediate_size;
+  MemoryNeed need;
+  need.encoder = bytes(n, 3 * e.hidden_size + 2 * e.head_dim + std::max(attending, feeding));
+  const Index row = 2 * d.num_key_value_heads * d.head_dim;
+  need.encoder_kv = bytes(n, row * d.num_hidden_layers);
+  for (const LayerType type : d.layer_types)
+    need.decoder_kv += bytes(type == LayerType::full_attention ? m : std::min(m, d.sliding_window), row);
+  return need;
+}
+
+/// Bytes that Linux says can be had without swapping; infinite where it does not say.
+inline double available_memory() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string name, unit;
+  for (double kilobytes = 0; meminfo >> name >> kilobytes; std::getline(meminfo, unit))
+    if (name == "MemAvailable:") return kilobytes * 1024;
+  return std::numeric_limits<double>::infinity();
+}
+
+/// Throws Error when a run over n and m tokens would not fit into memory.
+inline void check_memory(const Config& config, Index n, Index m, double available = available_memory()) {
+  const double needed = memory_need(config, n, m).peak();
+  if (needed <= available) return;
+  const auto gigabytes = [](double bytes) {
+    std::string text = std::to_string(bytes / 1e9);
+    return text.substr(0, text.find('.') + 2) + " GB";
+  };
+  fail("memory", std::to_string(n) + " input tokens", gigabytes(needed) + " free beside the weights", gigabytes(available));
+}
+
+}  // namespace t5gemma2

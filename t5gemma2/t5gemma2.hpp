@@ -1,0 +1,38 @@
+// T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order. To use it:
+//
+//   #include <t5gemma2/t5gemma2.hpp>
+//   const auto folder = t5gemma2::find_model("google/t5gemma-2-270m-270m");
+//   const auto model = t5gemma2::load_model(folder);
+//   const auto tokenizer = t5gemma2::Tokenizer::load(folder);
+//   const auto H = t5gemma2::encode(model, tokenizer.encode("The capital of France is"));
+//   std::cout << t5gemma2::generate(model, tokenizer, H).text;
+#pragma once
+#include "config.hpp"             // sizes
+#include "tensor.hpp"             // shapes
+#include "trace.hpp"              // names of intermediate tensors
+#include "linear.hpp"             // y = x W^T
+#include "rms_norm.hpp"           // RMSNorm, QK-norm
+#include "rope.hpp"               // positions
+#include "feed_forward.hpp"       // GeGLU
+#include "mask.hpp"               // who sees whom
+#include "attention.hpp"          // equation 4
+#include "embedding.hpp"          // tied embedding
+#include "layer.hpp"              // a transformer layer
+#include "encoder.hpp"            // the encoder
+#include "kv_cache.hpp"           // what decoding keeps
+#include "merged_attention.hpp"   // equations 1-5
+#include "decoder.hpp"            // the decoder
+#include "safetensors.hpp"        // stored tensors
+#include "safetensors_writer.hpp"
+#include "config_json.hpp"        // config.json
+#include "weights.hpp"            // names -> structs
+#include "model.hpp"              // load, encode, forward
+#include "memory.hpp"             // what a run needs
+#include "parameters.hpp"         // what it is made of
+#include "tokenizer.hpp"          // text <-> ids
+#include "sampling.hpp"           // the next token
+#include "generation_config.hpp"  // its defaults
+#include "generate.hpp"           // text
+#include "hub.hpp"                // where models lie
+#include "compare.hpp"            // against a reference
+#include "version.hpp"
