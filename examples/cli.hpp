@@ -59,7 +59,9 @@ inline CLI::Validator number_in(double low, double high) {
       [=](std::string& given) {
         double value = 0;
         const bool is_number = CLI::detail::lexical_cast(given, value);
-        return is_number && value >= low && value <= high ? std::string() : "expected a number from " + range + ", found " + given;
+        return is_number && value >= low && value <= high
+                   ? std::string()
+                   : "expected a number from " + range + ", found " + given;
       },
       "");
 }
@@ -67,7 +69,9 @@ inline CLI::Validator number_in(double low, double high) {
 /// -t, --threads
 inline void add_threads(CLI::App& app, int& threads) {
   threads = omp_get_max_threads();
-  app.add_option("-t,--threads", threads, "number of threads")->check(number_in(1, 1024))->capture_default_str();
+  app.add_option("-t,--threads", threads, "number of threads")
+      ->check(number_in(1, 1024))
+      ->capture_default_str();
 }
 
 inline double seconds() {
@@ -84,7 +88,8 @@ inline double peak_memory() {
 /// "encoding  [=======>      ]  9/18", redrawn in place, only on a terminal.
 class ProgressBar {
  public:
-  ProgressBar(std::string title, bool shown) : title_(std::move(title)), shown_(shown && isatty(STDERR_FILENO)) {}
+  ProgressBar(std::string title, bool shown)
+      : title_(std::move(title)), shown_(shown && isatty(STDERR_FILENO)) {}
   ~ProgressBar() {
     if (shown_) std::fprintf(stderr, "\r\033[K");
   }

@@ -1,4 +1,5 @@
-// t5gemma2-compare: the engine against another implementation's activations, tensor by tensor in forward order.
+// t5gemma2-compare: the engine against another implementation's activations, tensor by tensor in forward
+// order.
 #include <cinttypes>
 
 #include "cli.hpp"
@@ -10,12 +11,18 @@ using namespace t5gemma2;
 
 const char* text_of(Verdict verdict) {
   switch (verdict) {
-    case Verdict::ok: return "ok";
-    case Verdict::over_tolerance: return "OVER";
-    case Verdict::missing: return "MISSING";
-    case Verdict::wrong_shape: return "SHAPE";
-    case Verdict::not_a_number: return "NAN";
-    case Verdict::unsupported: return "UNSUPPORTED";
+    case Verdict::ok:
+      return "ok";
+    case Verdict::over_tolerance:
+      return "OVER";
+    case Verdict::missing:
+      return "MISSING";
+    case Verdict::wrong_shape:
+      return "SHAPE";
+    case Verdict::not_a_number:
+      return "NAN";
+    case Verdict::unsupported:
+      return "UNSUPPORTED";
   }
   return "";
 }
@@ -28,10 +35,14 @@ std::string shape_text(const std::vector<Index>& shape) {
 
 void print_line(const TensorComparison& t, int name_width) {
   std::printf("%-*s %-18s", name_width, t.name.c_str(), shape_text(t.shape).c_str());
-  const bool compared = t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance || t.verdict == Verdict::not_a_number;
-  if (compared) std::printf(" %10.3e %10.3e", static_cast<double>(t.max_difference), static_cast<double>(t.relative));
-  else std::printf(" %10s %10s", "-", "-");
-  std::printf("  %s%s\n", text_of(t.verdict), t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
+  const bool compared =
+      t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance || t.verdict == Verdict::not_a_number;
+  if (compared)
+    std::printf(" %10.3e %10.3e", static_cast<double>(t.max_difference), static_cast<double>(t.relative));
+  else
+    std::printf(" %10s %10s", "-", "-");
+  std::printf("  %s%s\n", text_of(t.verdict),
+              t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
 }
 
 void print_generated(const GeneratedComparison& g) {
@@ -39,21 +50,24 @@ void print_generated(const GeneratedComparison& g) {
     std::printf("generated: all %td tokens equal\n", g.tokens);
     return;
   }
-  std::printf("generated: DIFFERS at step %td: ours %d, reference %d, logit margin %.3e\n", *g.first_difference, g.ours, g.reference,
-              static_cast<double>(g.margin));
+  std::printf("generated: DIFFERS at step %td: ours %d, reference %d, logit margin %.3e\n",
+              *g.first_difference, g.ours, g.reference, static_cast<double>(g.margin));
 }
 
 void print_summary(const Comparison& result) {
   if (result.logits)
-    std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n", result.logits->mean_kl,
-                result.logits->max_kl, result.logits->same_top, result.logits->rows);
+    std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n",
+                result.logits->mean_kl, result.logits->max_kl, result.logits->same_top, result.logits->rows);
   if (result.generated) print_generated(*result.generated);
-  const auto first = std::find_if(result.tensors.begin(), result.tensors.end(), [](const auto& t) { return t.verdict != Verdict::ok; });
+  const auto first = std::find_if(result.tensors.begin(), result.tensors.end(),
+                                  [](const auto& t) { return t.verdict != Verdict::ok; });
   if (first != result.tensors.end()) std::printf("FIRST that diverges: %s\n", first->name.c_str());
   const auto count = [&](auto... verdicts) {
-    return std::count_if(result.tensors.begin(), result.tensors.end(), [&](const auto& t) { return ((t.verdict == verdicts) || ...); });
+    return std::count_if(result.tensors.begin(), result.tensors.end(),
+                         [&](const auto& t) { return ((t.verdict == verdicts) || ...); });
   };
-  std::printf("%td compared, %td over tolerance, %td missing", count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
+  std::printf("%td compared, %td over tolerance, %td missing",
+              count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
               count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
   if (const auto shapes = count(Verdict::wrong_shape)) std::printf(", %td of another shape", shapes);
   if (const auto vision = count(Verdict::unsupported)) std::printf(", %td unsupported (images)", vision);
@@ -70,9 +84,10 @@ int compare_program(const std::string& model_name, const std::string& file_name,
     result = compare(model, file, tolerance, [&](Index done, Index layers) { bar.update(done, layers); });
   }
   int name_width = 0;
-  for (const TensorComparison& t : result.tensors) name_width = std::max(name_width, static_cast<int>(t.name.size()));
-  std::printf("%-*s %-18s %10s %10s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape", "max |diff|", "relative",
-              static_cast<double>(tolerance));
+  for (const TensorComparison& t : result.tensors)
+    name_width = std::max(name_width, static_cast<int>(t.name.size()));
+  std::printf("%-*s %-18s %10s %10s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape",
+              "max |diff|", "relative", static_cast<double>(tolerance));
   for (const TensorComparison& t : result.tensors) print_line(t, name_width);
   print_summary(result);
   std::fflush(stdout);
@@ -88,7 +103,9 @@ int main(int argc, char** argv) {
   int threads = 1;
   app.add_option("MODEL", model, "folder or hub id")->required();
   app.add_option("REFERENCE", file, "safetensors file with inputs and activations")->required();
-  app.add_option("--tolerance", tolerance, "largest max |diff| / max |reference|")->check(cli::number_in(0, 1e6))->capture_default_str();
+  app.add_option("--tolerance", tolerance, "largest max |diff| / max |reference|")
+      ->check(cli::number_in(0, 1e6))
+      ->capture_default_str();
   cli::add_threads(app, threads);
   return cli::run(app, argc, argv, [&] {
     omp_set_num_threads(threads);

@@ -36,17 +36,23 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("-p,--prompt", f.prompt, "text for the encoder; \"\" is <bos> alone");
   app.add_option("-f,--file", f.file, "read the prompt from a file; - is stdin");
   app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
-  app.add_flag("--jsonl", f.jsonl, "a JSON object {\"prompt\", \"decoder_prompt\"} a line in (stdin or -f), one out");
+  app.add_flag("--jsonl", f.jsonl,
+               "a JSON object {\"prompt\", \"decoder_prompt\"} a line in (stdin or -f), one out");
   app.add_option("-n,--n-predict", f.tokens, "number of tokens to make (128)")->check(cli::number_in(0, 1e9));
   cli::add_threads(app, f.threads);
-  app.add_option("-s,--seed", f.seed, "seed of sampling")->check(cli::number_in(0, 1e18))->capture_default_str();
+  app.add_option("-s,--seed", f.seed, "seed of sampling")
+      ->check(cli::number_in(0, 1e18))
+      ->capture_default_str();
   app.add_option("--temp", f.temperature, "temperature; 0 is greedy")->check(cli::number_in(0, 1e6));
   app.add_option("--top-k", f.top_k, "sample from the k likeliest; 0 is all")->check(cli::number_in(0, 1e9));
-  app.add_option("--top-p", f.top_p, "... from the likeliest that hold p together")->check(cli::number_in(0, 1));
-  app.add_option("--min-p", f.min_p, "... from those with p times the likeliest's")->check(cli::number_in(0, 1));
+  app.add_option("--top-p", f.top_p, "... from the likeliest that hold p together")
+      ->check(cli::number_in(0, 1));
+  app.add_option("--min-p", f.min_p, "... from those with p times the likeliest's")
+      ->check(cli::number_in(0, 1));
   app.add_option("--repeat-penalty", f.repeat_penalty, "divide logits of tokens already made; 1 is off")
       ->check(cli::number_in(1e-6, 1e6));
-  app.add_option("--stop", f.stop, "text that ends the output, not printed; repeatable")->allow_extra_args(false);
+  app.add_option("--stop", f.stop, "text that ends the output, not printed; repeatable")
+      ->allow_extra_args(false);
   app.add_flag("--ignore-eos", f.ignore_eos, "go on after the end-of-sequence token");
   app.add_flag("--special", f.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
@@ -62,7 +68,9 @@ GenerateOptions options_for(const Flags& f, const Model& model, const Generation
   GenerateOptions options;
   options.sampling.greedy = f.temperature == 0.0f || !(above_zero(f.temperature) || above_zero(f.top_k) ||
                                                        above_zero(f.top_p) || above_zero(f.min_p));
-  const auto either = [](const auto& flag, const auto& file, auto standard) { return flag ? *flag : file.value_or(standard); };
+  const auto either = [](const auto& flag, const auto& file, auto standard) {
+    return flag ? *flag : file.value_or(standard);
+  };
   Sampling& s = options.sampling;
   s.seed = f.seed;
   s.repetition_penalty = either(f.repeat_penalty, config.repetition_penalty, s.repetition_penalty);
@@ -75,7 +83,8 @@ GenerateOptions options_for(const Flags& f, const Model& model, const Generation
   options.show_special = f.special;
   if (f.ignore_eos) return options;
   options.eos = config.eos_token_id;
-  if (options.eos.empty()) options.eos.assign(model.config.eos_token_id.begin(), model.config.eos_token_id.end());
+  if (options.eos.empty())
+    options.eos.assign(model.config.eos_token_id.begin(), model.config.eos_token_id.end());
   return options;
 }
 
@@ -90,14 +99,16 @@ class Session {
     const GenerationConfig config = load_generation_config(folder);
     options_ = options_for(flags, model_, config);
     for (const std::string& text : model_.notes) note(text);
-    if (config.do_sample && options_.sampling.greedy) note("generation_config.json asks for sampling; greedy without --temp or another sampling flag");
+    if (config.do_sample && options_.sampling.greedy)
+      note("generation_config.json asks for sampling; greedy without --temp or another sampling flag");
     load_seconds_ = cli::seconds() - start;
   }
 
   Generated answer(const Request& request, const OnText& on_text) {
-    const std::vector<TokenId> ids = request.prompt ? tokenizer_->encode(*request.prompt) : std::vector<TokenId>();
-    const std::vector<TokenId> prefix =
-        request.decoder_prompt ? tokenizer_->encode(*request.decoder_prompt) : std::vector{tokenizer_->bos_id()};
+    const std::vector<TokenId> ids =
+        request.prompt ? tokenizer_->encode(*request.prompt) : std::vector<TokenId>();
+    const std::vector<TokenId> prefix = request.decoder_prompt ? tokenizer_->encode(*request.decoder_prompt)
+                                                               : std::vector{tokenizer_->bos_id()};
     check_ids(ids, model_.config.encoder.vocab_size);
     check_lengths(std::ssize(ids), std::ssize(prefix));
     const double start = cli::seconds();
@@ -113,10 +124,14 @@ class Session {
 
   void print_timings() const {
     if (flags_.quiet) return;
-    const auto rate = [](std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0; };
-    std::fprintf(stderr, "load %.2f s | encode %zu tokens, %.1f tok/s | decode %zu tokens, %.1f tok/s | peak memory %.0f MB\n",
-                 load_seconds_, input_tokens_, rate(input_tokens_, encode_seconds_), new_tokens_,
-                 rate(new_tokens_, decode_seconds_), cli::peak_memory() / 1e6);
+    const auto rate = [](std::size_t tokens, double seconds) {
+      return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0;
+    };
+    std::fprintf(
+        stderr,
+        "load %.2f s | encode %zu tokens, %.1f tok/s | decode %zu tokens, %.1f tok/s | peak memory %.0f MB\n",
+        load_seconds_, input_tokens_, rate(input_tokens_, encode_seconds_), new_tokens_,
+        rate(new_tokens_, decode_seconds_), cli::peak_memory() / 1e6);
   }
 
  private:
@@ -126,7 +141,9 @@ class Session {
 
   void check_lengths(Index n, Index m) const {
     const auto warn = [&](const char* what, Index length, Index most) {
-      if (length > most) note(std::string(what) + " of " + std::to_string(length) + " tokens is longer than max_position_embeddings " + std::to_string(most));
+      if (length > most)
+        note(std::string(what) + " of " + std::to_string(length) +
+             " tokens is longer than max_position_embeddings " + std::to_string(most));
     };
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
     warn("decoder prompt", m, model_.config.decoder.max_position_embeddings);
@@ -175,9 +192,12 @@ Request read_request(const std::string& line, const std::string& where) {
   const JsonField object(json, where);
   Request request;
   for (const std::string& key : object.keys()) {
-    if (key == "prompt") request.prompt = object[key].text();
-    else if (key == "decoder_prompt") request.decoder_prompt = object[key].text();
-    else object[key].refuse("prompt and decoder_prompt only");
+    if (key == "prompt")
+      request.prompt = object[key].text();
+    else if (key == "decoder_prompt")
+      request.decoder_prompt = object[key].text();
+    else
+      object[key].refuse("prompt and decoder_prompt only");
   }
   if (!request.prompt && !request.decoder_prompt) object["prompt"].refuse("a text");
   return request;
@@ -193,9 +213,13 @@ void answer_lines(Session& session, const Flags& f) {
   std::string line;
   for (Index number = 1; !stop_requested && std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Generated made = session.answer(read_request(line, (from_file ? f.file : "stdin") + " line " + std::to_string(number)),
-                                          [](std::string_view) { return !stop_requested; });
-    std::cout << nlohmann::ordered_json{{"text", made.text}, {"finish_reason", reasons[static_cast<int>(made.reason)]}, {"ids", made.ids}}.dump()
+    const Generated made =
+        session.answer(read_request(line, (from_file ? f.file : "stdin") + " line " + std::to_string(number)),
+                       [](std::string_view) { return !stop_requested; });
+    std::cout << nlohmann::ordered_json{{"text", made.text},
+                                        {"finish_reason", reasons[static_cast<int>(made.reason)]},
+                                        {"ids", made.ids}}
+                     .dump()
               << std::endl;
   }
 }
@@ -204,8 +228,10 @@ int generate_program(const CLI::App& app, Flags& f) {
   f.has_prompt = app.count("--prompt") > 0;
   f.has_decoder_prompt = app.count("--decoder-prompt") > 0;
   if (f.has_prompt && !f.file.empty()) throw cli::UsageError("-p and -f: one of them, not both");
-  if (f.jsonl && (f.has_prompt || f.has_decoder_prompt)) throw cli::UsageError("--jsonl: prompts come line by line, not from -p or --decoder-prompt");
-  if (!f.jsonl && !f.has_prompt && f.file.empty() && !f.has_decoder_prompt) throw cli::UsageError("-p, -f or --decoder-prompt is required");
+  if (f.jsonl && (f.has_prompt || f.has_decoder_prompt))
+    throw cli::UsageError("--jsonl: prompts come line by line, not from -p or --decoder-prompt");
+  if (!f.jsonl && !f.has_prompt && f.file.empty() && !f.has_decoder_prompt)
+    throw cli::UsageError("-p, -f or --decoder-prompt is required");
   omp_set_num_threads(f.threads);
   std::signal(SIGINT, [](int) { stop_requested = 1; });
   try {

@@ -1,4 +1,5 @@
-// t5gemma2-inspect: a checkpoint as a table, with what its tied embedding and its merged attention save (paper §2, Table 1).
+// t5gemma2-inspect: a checkpoint as a table, with what its tied embedding and its merged attention save
+// (paper §2, Table 1).
 #include "cli.hpp"
 #include "t5gemma2/t5gemma2.hpp"
 
@@ -25,7 +26,9 @@ void print_sizes(const Config& config) {
   const TextConfig &e = config.encoder, &d = config.decoder;
   std::printf("sizes\n");
   row("", "encoder", "decoder");
-  const auto size = [&](const char* name, Index TextConfig::*member) { row(name, std::to_string(e.*member), std::to_string(d.*member)); };
+  const auto size = [&](const char* name, Index TextConfig::*member) {
+    row(name, std::to_string(e.*member), std::to_string(d.*member));
+  };
   size("num_hidden_layers", &TextConfig::num_hidden_layers);
   size("hidden_size", &TextConfig::hidden_size);
   size("num_attention_heads", &TextConfig::num_attention_heads);
@@ -35,11 +38,15 @@ void print_sizes(const Config& config) {
   size("vocab_size", &TextConfig::vocab_size);
   size("sliding_window", &TextConfig::sliding_window);
   size("max_position_embeddings", &TextConfig::max_position_embeddings);
-  const auto rope = [](const RopeConfig& r) { return text(r.theta) + (r.factor == 1 ? "" : " / " + text(r.factor)); };
+  const auto rope = [](const RopeConfig& r) {
+    return text(r.theta) + (r.factor == 1 ? "" : " / " + text(r.factor));
+  };
   row("rope global (theta/factor)", rope(e.full_attention), rope(d.full_attention));
   row("rope local", rope(e.sliding_attention), rope(d.sliding_attention));
-  std::printf("  layers, l = local (sliding_attention), G = global (full_attention)\n    encoder %s\n    decoder %s\n",
-              layers_of(e).c_str(), layers_of(d).c_str());
+  std::printf(
+      "  layers, l = local (sliding_attention), G = global (full_attention)\n    encoder %s\n    decoder "
+      "%s\n",
+      layers_of(e).c_str(), layers_of(d).c_str());
 }
 
 void print_parameters(const ParameterCount& p) {
@@ -55,19 +62,26 @@ void print_parameters(const ParameterCount& p) {
 }
 
 void print_savings(const ParameterCount& p) {
-  const auto percent = [&](Index saved) { return 100.0 * static_cast<double>(saved) / static_cast<double>(p.baseline()); };
+  const auto percent = [&](Index saved) {
+    return 100.0 * static_cast<double>(saved) / static_cast<double>(p.baseline());
+  };
   std::printf("\nwhat the architecture saves against the full baseline (paper §2)\n");
   std::printf("  baseline = encoder + decoder + 2 embeddings + separate cross-attention\n");
-  std::printf("  separate cross-attention = decoder layers * (2 * heads*dh*d + 2 * kv_heads*dh*d) = %td\n", p.cross_attention);
+  std::printf("  separate cross-attention = decoder layers * (2 * heads*dh*d + 2 * kv_heads*dh*d) = %td\n",
+              p.cross_attention);
   std::printf("  baseline                                 %14td\n", p.baseline());
-  std::printf("  tied embedding (one instead of two)      %14td  -%.1f %%\n", p.embedding, percent(p.embedding));
-  std::printf("  merged attention (no cross-attention)    %14td  -%.1f %%\n", p.cross_attention, percent(p.cross_attention));
+  std::printf("  tied embedding (one instead of two)      %14td  -%.1f %%\n", p.embedding,
+              percent(p.embedding));
+  std::printf("  merged attention (no cross-attention)    %14td  -%.1f %%\n", p.cross_attention,
+              percent(p.cross_attention));
 }
 
 void print_memory(const Config& config, Index context) {
   const MemoryNeed need = memory_need(config, context, context);
   std::printf("\nmemory beside the weights at %td tokens in and %td out (MB)\n", context, context);
-  const auto line = [](const char* name, double bytes) { std::printf("  %-40s %14.1f\n", name, bytes / 1e6); };
+  const auto line = [](const char* name, double bytes) {
+    std::printf("  %-40s %14.1f\n", name, bytes / 1e6);
+  };
   line("encoder, intermediates of a layer", need.encoder);
   line("decoder, K and V of the encoder output", need.encoder_kv);
   line("decoder, K and V of its own tokens", need.decoder_kv);
@@ -80,7 +94,9 @@ int main(int argc, char** argv) {
   std::string model_name;
   Index context = 4096;
   app.add_option("MODEL", model_name, "folder or hub id")->required();
-  app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")->check(cli::number_in(1, 1e8))->capture_default_str();
+  app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
+      ->check(cli::number_in(1, 1e8))
+      ->capture_default_str();
   return cli::run(app, argc, argv, [&] {
     const Model model = load_model(find_model(model_name));
     const ParameterCount parameters = count_parameters(model);

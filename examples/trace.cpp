@@ -24,7 +24,8 @@ class Recording {
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
 
  private:
-  void keep(const std::string& name, Dtype dtype, const std::vector<Index>& shape, std::span<const std::byte> bytes) {
+  void keep(const std::string& name, Dtype dtype, const std::vector<Index>& shape,
+            std::span<const std::byte> bytes) {
     memory_.emplace_back(bytes.begin(), bytes.end());
     tensors_.push_back({name, dtype, shape, memory_.back()});
   }
@@ -45,7 +46,8 @@ int main(int argc, char** argv) {
   app.add_option("-o,--output", out, "the file to write")->required();
   cli::add_threads(app, threads);
   return cli::run(app, argc, argv, [&] {
-    if (app.count("--prompt") + app.count("--decoder-prompt") == 0) throw cli::UsageError("-p or --decoder-prompt is required");
+    if (app.count("--prompt") + app.count("--decoder-prompt") == 0)
+      throw cli::UsageError("-p or --decoder-prompt is required");
     omp_set_num_threads(threads);
     const auto folder = find_model(model_name);
     const Model model = load_model(folder);
@@ -55,7 +57,9 @@ int main(int argc, char** argv) {
     Recording recording;
     recording.add_ids("inputs.input_ids", ids);
     recording.add_ids("inputs.decoder_input_ids", decoder_ids);
-    const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) { recording.add(name, shape, values); }};
+    const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
+      recording.add(name, shape, values);
+    }};
     const Matrix H = encode(model, ids, {}, &trace);
     forward(model, decoder_ids, H, &trace);
     write_safetensors(out, recording.tensors(), {{"format", "pt"}});

@@ -5,10 +5,10 @@
 //   Q [m, heads*dh], K and V [keys, kv_heads*dh], A [m, heads*dh]; scale = 1 / sqrt(query_pre_attn_scalar).
 //   Query head h reads key/value head h / (heads / kv_heads).
 //
-// The plain form writes the equation down and holds all the scores. The engine's form goes over blocks of queries, passes
-// over keys that no query of the block sees, and holds the scores of one block. Its keys may come in several segments,
-// as merged attention's do, in one softmax.
-// Reference: transformers eager_attention_forward.
+// The plain form writes the equation down and holds all the scores. The engine's form goes over blocks of
+// queries, passes over keys that no query of the block sees, and holds the scores of one block. Its keys may
+// come in several segments, as merged attention's do, in one softmax. Reference: transformers
+// eager_attention_forward.
 #pragma once
 #include <limits>
 
@@ -58,13 +58,14 @@ Matrix attention_weights(const Matrix& Q, const Matrix& K, const HeadCount& n, f
 }
 
 template <class Mask>
-Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const HeadCount& n, float scale, Mask sees) {
+Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const HeadCount& n, float scale,
+                       Mask sees) {
   check_shape(V, K.rows(), K.cols(), "attention V");
   const Matrix weights = attention_weights(Q, K, n, scale, sees);
   Matrix A(Q.rows(), Q.cols());
   for (Index head = 0; head < n.heads; ++head)
-    A.middleCols(head * n.head_dim, n.head_dim) =
-        weights.middleRows(head * Q.rows(), Q.rows()) * V.middleCols(head / n.group() * n.head_dim, n.head_dim);
+    A.middleCols(head * n.head_dim, n.head_dim) = weights.middleRows(head * Q.rows(), Q.rows()) *
+                                                  V.middleCols(head / n.group() * n.head_dim, n.head_dim);
   return A;
 }
 
@@ -76,8 +77,8 @@ struct KeySegment {
   Rows K, V;  // [keys, kv_heads*dh]
   Mask sees;
 
-  /// Keys to look at; from a multiple of 16 on, so that what is left out does not move the others to another lane of
-  /// the softmax's sum.
+  /// Keys to look at; from a multiple of 16 on, so that what is left out does not move the others to another
+  /// lane of the softmax's sum.
   KeyRange seen(Index first_query, Index last_query) const {
     const KeyRange range = sees.seen(first_query, last_query, K.rows());
     return {range.begin / 16 * 16, range.end};
@@ -86,8 +87,8 @@ struct KeySegment {
 template <class Keys, class Values, class Mask>
 KeySegment(const Keys&, const Values&, Mask) -> KeySegment<Mask>;
 
-/// One block of queries for one key/value head: x [count*group, dh] are its query rows, query by query, the first of
-/// them query `first`. Holds the scores of these rows alone.
+/// One block of queries for one key/value head: x [count*group, dh] are its query rows, query by query, the
+/// first of them query `first`. Holds the scores of these rows alone.
 template <class... Mask>
 Matrix attend_block(const Matrix& x, Index first, Index kv_head, const HeadCount& n, float scale,
                     const KeySegment<Mask>&... segments) {
@@ -113,7 +114,8 @@ Matrix attend_block(const Matrix& x, Index first, Index kv_head, const HeadCount
   begin = 0;
   const auto add_values = [&](const auto& keys) {
     const KeyRange range = keys.seen(first, last);
-    multiply(S.middleCols(begin, range.size()), keys.V.block(range.begin, col, range.size(), n.head_dim), part);
+    multiply(S.middleCols(begin, range.size()), keys.V.block(range.begin, col, range.size(), n.head_dim),
+             part);
     A += part;
     begin += range.size();
   };

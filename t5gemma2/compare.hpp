@@ -1,9 +1,9 @@
 // The engine against a reference file: every tensor another implementation recorded, held against ours.
 //
-// The file is safetensors with the inputs (`inputs.input_ids` [1, n], n may be 0; `inputs.decoder_input_ids` [1, m]),
-// the tensors under the reference's module paths, and greedy tokens (`generated` [1, k], beginning with
-// `inputs.generate_from` or bos). A module that runs twice has `[1]` at its second call; `NAME[-N:]` holds only the last N
-// rows of the second-last axis.
+// The file is safetensors with the inputs (`inputs.input_ids` [1, n], n may be 0; `inputs.decoder_input_ids`
+// [1, m]), the tensors under the reference's module paths, and greedy tokens (`generated` [1, k], beginning
+// with `inputs.generate_from` or bos). A module that runs twice has `[1]` at its second call; `NAME[-N:]`
+// holds only the last N rows of the second-last axis.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -37,10 +37,10 @@ struct LogitsComparison {
 };
 
 struct GeneratedComparison {
-  Index tokens = 0;                   // compared, without the prefix
+  Index tokens = 0;                       // compared, without the prefix
   std::optional<Index> first_difference;  // step, counted from 0
-  TokenId ours = 0, reference = 0;    // there
-  float margin = 0;                   // our logit of ours minus our logit of the reference's token
+  TokenId ours = 0, reference = 0;        // there
+  float margin = 0;                       // our logit of ours minus our logit of the reference's token
 };
 
 struct Comparison {
@@ -49,7 +49,8 @@ struct Comparison {
   std::optional<GeneratedComparison> generated;
 
   bool passed() const {
-    return std::all_of(tensors.begin(), tensors.end(), [](const auto& t) { return t.verdict == Verdict::ok; }) &&
+    return std::all_of(tensors.begin(), tensors.end(),
+                       [](const auto& t) { return t.verdict == Verdict::ok; }) &&
            !(generated && generated->first_difference);
   }
 };
@@ -59,12 +60,14 @@ inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
   const std::size_t open = name.rfind("[-");
   if (open == std::string::npos || !name.ends_with(":]")) return {name, 0};
   const std::string digits = name.substr(open + 2, name.size() - open - 4);
-  const bool number = !digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos;
+  const bool number =
+      !digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos;
   return number ? std::pair(name.substr(0, open), Index{std::stol(digits)}) : std::pair(name, Index{0});
 }
 
 /// KL(softmax(reference) || softmax(ours)) and equal largest logits, row by row; both [rows, vocab].
-inline LogitsComparison compare_logits(const Eigen::Ref<const Matrix>& ours, const Eigen::Ref<const Matrix>& reference) {
+inline LogitsComparison compare_logits(const Eigen::Ref<const Matrix>& ours,
+                                       const Eigen::Ref<const Matrix>& reference) {
   LogitsComparison result;
   for (Index row = 0; row < ours.rows(); ++row) {
     const auto log_softmax = [](const auto& logits) {
@@ -128,16 +131,19 @@ class Comparer {
     const Index rows = shape[shape.size() - 2], cols = shape.back();
     const Index kept = expected.last_rows > 0 ? std::min(expected.last_rows, rows) : rows;
     shape[shape.size() - 2] = kept;
-    TensorComparison line{.name = tensor.name, .shape = tensor.shape, .verdict = Verdict::wrong_shape, .found = shape};
+    TensorComparison line{
+        .name = tensor.name, .shape = tensor.shape, .verdict = Verdict::wrong_shape, .found = shape};
     if (tensor.shape != shape) return line;
     const Vector reference = to_vector(tensor);
     const Index matrices = kept * cols == 0 ? 0 : reference.size() / (kept * cols);
     Eigen::Map<const Matrix> theirs(reference.data(), matrices * kept, cols);
     Matrix ours(matrices * kept, cols);
     for (Index i = 0; i < matrices; ++i)
-      ours.middleRows(i * kept, kept) = Eigen::Map<const Matrix>(values + (i * rows + rows - kept) * cols, kept, cols);
+      ours.middleRows(i * kept, kept) =
+          Eigen::Map<const Matrix>(values + (i * rows + rows - kept) * cols, kept, cols);
     judge(line, ours, theirs);
-    if (name == "logits" && line.verdict != Verdict::not_a_number) result_.logits = compare_logits(ours, theirs);
+    if (name == "logits" && line.verdict != Verdict::not_a_number)
+      result_.logits = compare_logits(ours, theirs);
     return line;
   }
 
@@ -147,8 +153,10 @@ class Comparer {
     line.max_difference = (ours - theirs).cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
     const float scale = theirs.cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
     line.relative = line.max_difference == 0 ? 0 : line.max_difference / scale;
-    if (!ours.allFinite() || !theirs.allFinite()) line.verdict = Verdict::not_a_number;
-    else if (!(line.relative <= tolerance_)) line.verdict = Verdict::over_tolerance;
+    if (!ours.allFinite() || !theirs.allFinite())
+      line.verdict = Verdict::not_a_number;
+    else if (!(line.relative <= tolerance_))
+      line.verdict = Verdict::over_tolerance;
   }
 
   float tolerance_;
@@ -165,21 +173,24 @@ inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string&
     fail(tensor.file, name, "token ids [1, any]", text_of(tensor.dtype, tensor.shape));
   std::vector<TokenId> ids;
   for (const Index id : to_integers(tensor)) {
-    if (id < 0 || id > std::numeric_limits<TokenId>::max()) fail(tensor.file, name, "token ids", std::to_string(id));
+    if (id < 0 || id > std::numeric_limits<TokenId>::max())
+      fail(tensor.file, name, "token ids", std::to_string(id));
     ids.push_back(static_cast<TokenId>(id));
   }
   return ids;
 }
 
 /// Our greedy tokens against the file's.
-inline GeneratedComparison compare_generated(const Model& model, const Matrix& H, std::span<const TokenId> prefix,
+inline GeneratedComparison compare_generated(const Model& model, const Matrix& H,
+                                             std::span<const TokenId> prefix,
                                              std::span<const TokenId> generated, const std::string& file) {
   if (generated.size() <= prefix.size() || !std::equal(prefix.begin(), prefix.end(), generated.begin()))
     fail(file, "generated", "ids that begin with inputs.generate_from, or bos without it", "others");
   GeneratedComparison result;
   DecoderState state = start_decoder(model.decoder, H);
   for (std::size_t at = prefix.size(); at < generated.size(); ++at, ++result.tokens) {
-    const auto unseen = generated.subspan(static_cast<std::size_t>(state.position), at - static_cast<std::size_t>(state.position));
+    const auto unseen = generated.subspan(static_cast<std::size_t>(state.position),
+                                          at - static_cast<std::size_t>(state.position));
     const Vector logits = decode(model.decoder, state, unseen);
     const TokenId ours = Sampler({}).next(logits, {}), reference = generated[at];
     if (ours == reference) continue;
@@ -193,11 +204,13 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
   return result;
 }
 
-/// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest value.
-/// Throws Error when the inputs are missing or not fit for this model.
-inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance, const Progress& progress = {}) {
+/// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest
+/// value. Throws Error when the inputs are missing or not fit for this model.
+inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance,
+                          const Progress& progress = {}) {
   const StoredTensors& reference = file.tensors();
-  if (!reference.contains("inputs.input_ids")) fail(file.path().string(), "inputs.input_ids", "I64 [1, n]", "nothing");
+  if (!reference.contains("inputs.input_ids"))
+    fail(file.path().string(), "inputs.input_ids", "I64 [1, n]", "nothing");
   const std::vector<TokenId> ids = ids_of(reference, "inputs.input_ids");
   const std::vector<TokenId> decoder_ids = ids_of(reference, "inputs.decoder_input_ids");
   const std::vector<TokenId> generated = ids_of(reference, "generated");

@@ -65,11 +65,8 @@ inline RopeConfig read_rope(const JsonField& parameters, const JsonField& scalin
     return scaling[key].given() ? scaling[key] : parameters[key];
   };
   const JsonField rope_type = find("rope_type"), old_type = find("type"), factor = find("factor");
-  // transformers fills in rope_type "default" first when there are no rope_parameters: then `type` has no
-  // effect.
-  const bool type_counts = rope_type.given() || parameters.given();
   const JsonField& type = rope_type.given() ? rope_type : old_type;
-  const std::string kind = type_counts && type.given() ? type.text() : "default";
+  const std::string kind = type.given() ? type.text() : "default";
   if (kind != "default" && kind != "linear") type.refuse("\"default\" or \"linear\"");
 
   const JsonField theta = find("rope_theta"), partial = find("partial_rotary_factor");
@@ -78,9 +75,14 @@ inline RopeConfig read_rope(const JsonField& parameters, const JsonField& scalin
   if (partial.given() && partial.number(0, 1) != 1) partial.refuse("1: RoPE turns whole heads");
   if (kind == "linear") {
     rope.factor = factor.number(0.01, 1e6);
-  } else if (factor.given() || (!type_counts && old_type.given() && old_type.text() != kind)) {
+    // transformers 5.23 fills in rope_type "default" first when there are no rope_parameters, and `type` is
+    // lost.
+    if (!rope_type.given() && !parameters.given())
+      notes.push_back(scaling.path() +
+                      ": read as rope_type \"linear\", as `type` says; transformers 5.23 ignores it");
+  } else if (factor.given()) {
     notes.push_back((scaling.given() ? scaling : parameters).path() +
-                    ": read as rope_type \"default\", as transformers does: type and factor have no effect");
+                    ": read as rope_type \"default\", as transformers does: factor has no effect");
   }
   return rope;
 }

@@ -1,10 +1,11 @@
-// The decoder (paper §2, Figure 2): Gemma 3 layers whose attention is merged attention, then the tied output embedding.
+// The decoder (paper §2, Figure 2): Gemma 3 layers whose attention is merged attention, then the tied output
+// embedding.
 //
 //   logits = rms_norm(x) E^T        x [m, d], E [vocab, d], softcapped where the configuration says so
 //
-// Two forms with the same numbers: `decoder` runs all tokens at once and keeps nothing, as the equations stand;
-// `decode` continues a DecoderState by some tokens, as generation needs it.
-// Reference: transformers T5Gemma2Decoder, T5Gemma2ForConditionalGeneration.
+// Two forms with the same numbers: `decoder` runs all tokens at once and keeps nothing, as the equations
+// stand; `decode` continues a DecoderState by some tokens, as generation needs it. Reference: transformers
+// T5Gemma2Decoder, T5Gemma2ForConditionalGeneration.
 #pragma once
 #include "embedding.hpp"
 #include "merged_attention.hpp"
@@ -42,12 +43,13 @@ inline Matrix logits_of(const Decoder& w, const Matrix& x, const Tap& tap = {}) 
 
 /// What stands between two steps.
 struct DecoderState {
-  std::vector<KeyValue> of_H;   // [layers]; shared by all tokens
-  std::vector<KvCache> past;    // [layers]
-  Index position = 0;           // tokens seen
+  std::vector<KeyValue> of_H;  // [layers]; shared by all tokens
+  std::vector<KvCache> past;   // [layers]
+  Index position = 0;          // tokens seen
 };
 
-/// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in several ways.
+/// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in
+/// several ways.
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H) {
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
   DecoderState state;
@@ -73,7 +75,8 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
   return rms_norm(std::move(x), w.norm, w.config.rms_norm_eps);
 }
 
-/// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m tokens.
+/// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m
+/// tokens.
 inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids) {
   constexpr std::size_t block = 256;  // a long prefix in pieces: no intermediate grows with it
   while (ids.size() > block) {

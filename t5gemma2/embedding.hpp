@@ -1,11 +1,12 @@
-// Tied embedding (paper §2): one matrix E [vocab, d] is the encoder's input, the decoder's input and the decoder's output.
+// Tied embedding (paper §2): one matrix E [vocab, d] is the encoder's input, the decoder's input and the
+// decoder's output.
 //
 //   x_i      = E[id_i] * sqrt(d)            input
 //   logits   = h E^T                        output, then c tanh(logits / c) where a softcap c is set
 //
-// The paper leaves out: the end-of-image token is replaced, after scaling, by a vector of its own, `eoi_embedding`, on
-// both sides; and a fine-tuned checkpoint may store the decoder's two uses as matrices of their own.
-// Reference: transformers T5Gemma2TextScaledWordEmbedding, T5Gemma2LMHead.
+// The paper leaves out: the end-of-image token is replaced, after scaling, by a vector of its own,
+// `eoi_embedding`, on both sides; and a fine-tuned checkpoint may store the decoder's two uses as matrices of
+// their own. Reference: transformers T5Gemma2TextScaledWordEmbedding, T5Gemma2LMHead.
 #pragma once
 #include <cmath>
 #include <optional>
@@ -18,8 +19,8 @@
 namespace t5gemma2 {
 
 struct Embedding {
-  Weight weight;                        // [vocab, d]   embed_tokens.weight
-  Vector eoi_embedding;                 // [d]          embed_tokens.eoi_embedding
+  Weight weight;                         // [vocab, d]   embed_tokens.weight
+  Vector eoi_embedding;                  // [d]          embed_tokens.eoi_embedding
   std::optional<Index> eoi_token_index;  // the id that eoi_embedding stands for
 };
 

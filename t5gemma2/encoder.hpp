@@ -2,9 +2,9 @@
 //
 //   Q = X Wq   K = X Wk   V = X Wv   O = softmax(Q K^T / sqrt(s), masked) V Wo        X [n, d], O [n, d]
 //
-// The paper leaves out: q and k are normalised per head and turned by RoPE; in local layers a token sees about half the
-// window to each side (mask.hpp); a last RMSNorm ends the encoder.
-// Reference: transformers T5Gemma2TextEncoder, T5Gemma2SelfAttention.
+// The paper leaves out: q and k are normalised per head and turned by RoPE; in local layers a token sees
+// about half the window to each side (mask.hpp); a last RMSNorm ends the encoder. Reference: transformers
+// T5Gemma2TextEncoder, T5Gemma2SelfAttention.
 #pragma once
 #include <functional>
 
@@ -21,7 +21,8 @@ struct Encoder {
 };
 
 /// X [n, d] -> O [n, d].
-inline Matrix self_attention(const AttentionWeights& w, const Matrix& X, const Rotation& turn, const Tap& tap = {}) {
+inline Matrix self_attention(const AttentionWeights& w, const Matrix& X, const Rotation& turn,
+                             const Tap& tap = {}) {
   Matrix Q = tap("q_proj", linear(X, w.q_proj));
   Matrix K = tap("k_proj", linear(X, w.k_proj));
   const Matrix V = tap("v_proj", linear(X, w.v_proj));

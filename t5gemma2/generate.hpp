@@ -1,6 +1,7 @@
 // Generation: the decoder's loop, and its text as it comes.
 //
-//   ids = prefix;  repeat: logits = decode(the ids not yet seen); ids += sample(logits)   until eos, a stop text, or n
+//   ids = prefix;  repeat: logits = decode(the ids not yet seen); ids += sample(logits)   until eos, a stop
+//   text, or n
 //
 // Reference: transformers GenerationMixin.generate.
 #pragma once
@@ -28,8 +29,8 @@ enum class FinishReason { eos, stop, length, interrupted };
 /// Gets each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
 
-/// Continues `ids` (bos included, at least one) by new ids, at most options.max_new_tokens, an eos id last where one
-/// came. Throws Error for an id outside the vocabulary and for logits that are not finite.
+/// Continues `ids` (bos included, at least one) by new ids, at most options.max_new_tokens, an eos id last
+/// where one came. Throws Error for an id outside the vocabulary and for logits that are not finite.
 inline FinishReason generate_ids(const Decoder& w, const Matrix& H, std::vector<TokenId>& ids,
                                  const GenerateOptions& options, const OnToken& on_token) {
   if (ids.empty()) throw std::invalid_argument("generate_ids: expected bos and more, found no ids");
@@ -93,9 +94,11 @@ struct Generated {
 /// Gets each piece of text, whole UTF-8 characters; returns false to end the generation.
 using OnText = std::function<bool(std::string_view)>;
 
-/// Writes the text that follows `prefix` (ids, bos first), given H; on_text gets it as it is made, called once per id.
-inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H, std::vector<TokenId> prefix,
-                          const GenerateOptions& options, const OnText& on_text) {
+/// Writes the text that follows `prefix` (ids, bos first), given H; on_text gets it as it is made, called
+/// once per id.
+inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
+                          std::vector<TokenId> prefix, const GenerateOptions& options,
+                          const OnText& on_text) {
   Generated made{.ids = std::move(prefix), .text = {}, .reason = {}};
   TextStream stream(tokenizer, options.show_special);
   StopFilter filter(options.stop);

@@ -1,5 +1,5 @@
-// generation_config.json: the checkpoint's own defaults for generation. Missing file or fields: nothing is set.
-// Reference: transformers GenerationConfig.
+// generation_config.json: the checkpoint's own defaults for generation. Missing file or fields: nothing is
+// set. Reference: transformers GenerationConfig.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -35,7 +35,8 @@ inline GenerationConfig load_generation_config(const std::filesystem::path& fold
     return field.given() ? std::optional(field.integer(0, most)) : std::nullopt;
   };
   if (const JsonField eos = whole["eos_token_id"]; eos.is_array()) {
-    for (const JsonField& id : eos.items()) config.eos_token_id.push_back(static_cast<TokenId>(id.integer(0, most)));
+    for (const JsonField& id : eos.items())
+      config.eos_token_id.push_back(static_cast<TokenId>(id.integer(0, most)));
   } else if (const auto id = integer("eos_token_id")) {
     config.eos_token_id = {static_cast<TokenId>(*id)};
   }

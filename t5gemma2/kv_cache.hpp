@@ -1,8 +1,10 @@
-// What the decoder keeps between steps, one of these per layer (paper §2: encoder-side keys carry no decoder position):
+// What the decoder keeps between steps, one of these per layer (paper §2: encoder-side keys carry no decoder
+// position):
 //
 //   encoder side   K and V of H, computed once, never changed
 //   decoder side   global layers: all tokens so far, growing
-//                  local layers: a ring of the last window - 1 tokens; with the query's own that makes `window`
+//                  local layers: a ring of the last window - 1 tokens; with the query's own that makes
+//                  `window`
 //
 //   ring of 3 (window 4) after tokens 0..4:    slot 0 1 2
 //                                     position      3 4 2
@@ -25,7 +27,8 @@ struct KeyValue {
 class KvCache {
  public:
   /// width = kv_heads*dh; window = `everything` in global layers.
-  KvCache(Index width, Index window) : width_(width), capacity_(window == everything ? everything : window - 1) {}
+  KvCache(Index width, Index window)
+      : width_(width), capacity_(window == everything ? everything : window - 1) {}
 
   /// K, V [rows, width] of the tokens that follow the ones seen.
   void append(const Matrix& K, const Matrix& V) {
@@ -60,7 +63,8 @@ class KvCache {
   std::vector<float> keys_, values_;
 };
 
-/// Which of the kept tokens the queries see that stand at first_position and after: causality is given, the window bites.
+/// Which of the kept tokens the queries see that stand at first_position and after: causality is given, the
+/// window bites.
 struct CacheMask {
   const KvCache& cache;
   Index first_position, window;

@@ -2,9 +2,8 @@
 //
 //   y = x W^T        x [rows, in], W [out, in] as stored, y [rows, out]
 //
-// W stays where it lies in the mapped file. The plain form copies it to float32 first; the engine's form expands a few
-// rows of W at a time, in cache (kernels/product.hpp).
-// Reference: torch.nn.Linear.
+// W stays where it lies in the mapped file. The plain form copies it to float32 first; the engine's form
+// expands a few rows of W at a time, in cache (kernels/product.hpp). Reference: torch.nn.Linear.
 #pragma once
 #include "kernels/product.hpp"
 #include "parallel.hpp"
@@ -16,9 +15,12 @@ namespace t5gemma2 {
 template <class Use>
 void with_stored(const Weight& W, Use use) {
   switch (W.type) {
-    case StorageType::float32: return use(reinterpret_cast<const float*>(W.data));
-    case StorageType::float16: return use(reinterpret_cast<const Float16*>(W.data));
-    case StorageType::bfloat16: return use(reinterpret_cast<const BFloat16*>(W.data));
+    case StorageType::float32:
+      return use(reinterpret_cast<const float*>(W.data));
+    case StorageType::float16:
+      return use(reinterpret_cast<const Float16*>(W.data));
+    case StorageType::bfloat16:
+      return use(reinterpret_cast<const BFloat16*>(W.data));
   }
 }
 

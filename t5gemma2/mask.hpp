@@ -11,9 +11,9 @@
 //   0 <= q-k < (w+1)/2               0 <= q-k < w
 //   or 0 < k-q < w/2 + 1
 //
-// Beside each predicate stands seen(first, last, keys): a range of keys outside which the query rows [first, last] see
-// nothing, so that attention can pass over the rest.
-// Reference: transformers sliding_window_mask_function, T5Gemma2Decoder.forward.
+// Beside each predicate stands seen(first, last, keys): a range of keys outside which the query rows [first,
+// last] see nothing, so that attention can pass over the rest. Reference: transformers
+// sliding_window_mask_function, T5Gemma2Decoder.forward.
 #pragma once
 #include <algorithm>
 #include <limits>

@@ -12,9 +12,9 @@ namespace t5gemma2 {
 
 /// float32 everywhere; weights lie in the mapped file and are not counted.
 struct MemoryNeed {
-  double encoder = 0;      // the largest intermediates of one layer over n tokens; freed before decoding
-  double encoder_kv = 0;   // K and V of the encoder output, all decoder layers
-  double decoder_kv = 0;   // K and V of m decoder tokens: all in global layers, a window in local ones
+  double encoder = 0;     // the largest intermediates of one layer over n tokens; freed before decoding
+  double encoder_kv = 0;  // K and V of the encoder output, all decoder layers
+  double decoder_kv = 0;  // K and V of m decoder tokens: all in global layers, a window in local ones
 
   double peak() const { return std::max(encoder, 0.0) + encoder_kv + decoder_kv; }
 };
@@ -51,7 +51,8 @@ inline void check_memory(const Config& config, Index n, Index m, double availabl
     std::string text = std::to_string(bytes / 1e9);
     return text.substr(0, text.find('.') + 2) + " GB";
   };
-  fail("memory", std::to_string(n) + " input tokens", gigabytes(needed) + " free beside the weights", gigabytes(available));
+  fail("memory", std::to_string(n) + " input tokens", gigabytes(needed) + " free beside the weights",
+       gigabytes(available));
 }
 
 }  // namespace t5gemma2

@@ -1,4 +1,5 @@
-// The whole model: weights of both sides, and the two steps of its use (paper §2: understand first, then generate).
+// The whole model: weights of both sides, and the two steps of its use (paper §2: understand first, then
+// generate).
 //
 //   H = encode(model, ids)                      once
 //   DecoderState, decode(model.decoder, ...)    token by token (decoder.hpp), or generate (generate.hpp)

@@ -1,4 +1,5 @@
-// Parameters by part, and the paper's baseline (§2, Table 1: what tying the embedding and merging attention save):
+// Parameters by part, and the paper's baseline (§2, Table 1: what tying the embedding and merging attention
+// save):
 //
 //   baseline         = encoder + decoder + 2 * embedding + cross_attention
 //   cross_attention  = decoder layers * (q, o: 2 * heads*dh*d   +   k, v: 2 * kv_heads*dh*d)
@@ -24,8 +25,10 @@ struct ParameterCount {
 
 /// One side's layers and last norm.
 inline Index count_layers(const TextConfig& c) {
-  const Index d = c.hidden_size, q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
-  const Index attention = 2 * q * d + 2 * kv * d + 2 * c.head_dim, mlp = 3 * d * c.intermediate_size, norms = 4 * d;
+  const Index d = c.hidden_size, q = c.num_attention_heads * c.head_dim,
+              kv = c.num_key_value_heads * c.head_dim;
+  const Index attention = 2 * q * d + 2 * kv * d + 2 * c.head_dim, mlp = 3 * d * c.intermediate_size,
+              norms = 4 * d;
   return c.num_hidden_layers * (attention + mlp + norms) + d;
 }
 
@@ -46,7 +49,8 @@ inline ParameterCount count_parameters(const Model& model) {
     const std::string part = canonical_name(name);
     const auto size = static_cast<Index>(tensor.bytes * 8 / name_of(tensor.dtype).bits);
     if (part.starts_with("decoder.embed_tokens.") || part.starts_with("lm_head.")) count.untied += size;
-    if (part.starts_with("encoder.vision_tower.") || part.starts_with("encoder.multi_modal_projector.")) count.vision += size;
+    if (part.starts_with("encoder.vision_tower.") || part.starts_with("encoder.multi_modal_projector."))
+      count.vision += size;
   }
   return count;
 }

@@ -2,9 +2,9 @@
 //
 //   y = x / sqrt(mean(x^2) + eps) * (1 + weight)
 //
-// The paper leaves out: weights are stored centred on 0, hence the 1 + weight. Each sub-layer is normalised before AND
-// after, and the same function normalises every head of q and k (QK-norm).
-// Reference: transformers T5Gemma2RMSNorm.
+// The paper leaves out: weights are stored centred on 0, hence the 1 + weight. Each sub-layer is normalised
+// before AND after, and the same function normalises every head of q and k (QK-norm). Reference: transformers
+// T5Gemma2RMSNorm.
 #pragma once
 #include <cmath>
 
@@ -14,7 +14,8 @@
 
 namespace t5gemma2 {
 
-/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight [size].
+/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight
+/// [size].
 inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
   const Index size = weight.size(), heads = x.cols() / size;
   check_shape(x, -1, heads * size, "rms_norm x");

@@ -6,9 +6,9 @@
 //   y_{i+dh/2}  = x_{i+dh/2} cos(angle_i) + x_i        sin(angle_i)
 //
 // Local layers: base 10k, factor 1. Global layers: base 1M, factor 8 (position interpolation).
-// The paper leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a unit in the
-// last place of a frequency moves the result by 1e-4. So they are float32 here, rounded at the same places.
-// Reference: transformers T5Gemma2RotaryEmbedding, apply_rotary_pos_emb.
+// The paper leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a
+// unit in the last place of a frequency moves the result by 1e-4. So they are float32 here, rounded at the
+// same places. Reference: transformers T5Gemma2RotaryEmbedding, apply_rotary_pos_emb.
 #pragma once
 #include <cmath>
 #include <tuple>
@@ -30,7 +30,8 @@ inline Vector rope_frequencies(const RopeConfig& rope, Index head_dim) {
   Vector frequency(head_dim / 2);
   for (Index i = 0; i < frequency.size(); ++i) {
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
-    frequency[i] = 1.0f / std::pow(static_cast<float>(rope.theta), exponent) / static_cast<float>(rope.factor);
+    frequency[i] =
+        1.0f / std::pow(static_cast<float>(rope.theta), exponent) / static_cast<float>(rope.factor);
   }
   return frequency;
 }

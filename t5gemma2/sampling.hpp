@@ -2,8 +2,8 @@
 //
 //   repetition penalty (ids the decoder holds already: logit > 0 is divided by it, else multiplied)
 //   greedy: the first of the largest
-//   or a draw from softmax of: logits / temperature, the top_k largest, the smallest set with probability >= top_p,
-//   those with at least min_p times the largest probability
+//   or a draw from softmax of: logits / temperature, the top_k largest, the smallest set with probability >=
+//   top_p, those with at least min_p times the largest probability
 //
 // Reference: transformers RepetitionPenaltyLogitsProcessor, Temperature-, TopK-, TopP-, MinPLogitsWarper.
 #pragma once
@@ -110,7 +110,8 @@ class Sampler {
 
  private:
   TokenId draw(std::span<const Candidate> candidates) {
-    // Not std::uniform_real_distribution: its numbers differ between standard libraries, a seed's text must not.
+    // Not std::uniform_real_distribution: its numbers differ between standard libraries, a seed's text must
+    // not.
     double left = static_cast<double>(random_() >> 11) * 0x1p-53;
     const std::vector<double> p = probabilities(candidates);
     for (std::size_t i = 0; i < p.size(); ++i)

@@ -7,32 +7,32 @@
 //   const auto H = t5gemma2::encode(model, tokenizer.encode("The capital of France is"));
 //   std::cout << t5gemma2::generate(model, tokenizer, H).text;
 #pragma once
+#include "attention.hpp"          // equation 4
+#include "compare.hpp"            // against a reference
 #include "config.hpp"             // sizes
-#include "tensor.hpp"             // shapes
-#include "trace.hpp"              // names of intermediate tensors
+#include "config_json.hpp"        // config.json
+#include "decoder.hpp"            // the decoder
+#include "embedding.hpp"          // tied embedding
+#include "encoder.hpp"            // the encoder
+#include "feed_forward.hpp"       // GeGLU
+#include "generate.hpp"           // text
+#include "generation_config.hpp"  // its defaults
+#include "hub.hpp"                // where models lie
+#include "kv_cache.hpp"           // what decoding keeps
+#include "layer.hpp"              // a transformer layer
 #include "linear.hpp"             // y = x W^T
+#include "mask.hpp"               // who sees whom
+#include "memory.hpp"             // what a run needs
+#include "merged_attention.hpp"   // equations 1-5
+#include "model.hpp"              // load, encode, forward
+#include "parameters.hpp"         // what it is made of
 #include "rms_norm.hpp"           // RMSNorm, QK-norm
 #include "rope.hpp"               // positions
-#include "feed_forward.hpp"       // GeGLU
-#include "mask.hpp"               // who sees whom
-#include "attention.hpp"          // equation 4
-#include "embedding.hpp"          // tied embedding
-#include "layer.hpp"              // a transformer layer
-#include "encoder.hpp"            // the encoder
-#include "kv_cache.hpp"           // what decoding keeps
-#include "merged_attention.hpp"   // equations 1-5
-#include "decoder.hpp"            // the decoder
 #include "safetensors.hpp"        // stored tensors
 #include "safetensors_writer.hpp"
-#include "config_json.hpp"        // config.json
-#include "weights.hpp"            // names -> structs
-#include "model.hpp"              // load, encode, forward
-#include "memory.hpp"             // what a run needs
-#include "parameters.hpp"         // what it is made of
-#include "tokenizer.hpp"          // text <-> ids
-#include "sampling.hpp"           // the next token
-#include "generation_config.hpp"  // its defaults
-#include "generate.hpp"           // text
-#include "hub.hpp"                // where models lie
-#include "compare.hpp"            // against a reference
+#include "sampling.hpp"   // the next token
+#include "tensor.hpp"     // shapes
+#include "tokenizer.hpp"  // text <-> ids
+#include "trace.hpp"      // names of intermediate tensors
 #include "version.hpp"
+#include "weights.hpp"  // names -> structs

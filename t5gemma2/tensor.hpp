@@ -34,8 +34,10 @@ struct Weight {
 template <class Shaped>
 void check_shape(const Shaped& x, Index rows, Index cols, const char* name) {
   const auto extent = [](auto of) {
-    if constexpr (requires { of.rows(); }) return std::pair<Index, Index>(of.rows(), of.cols());
-    else return std::pair<Index, Index>(of.rows, of.cols);
+    if constexpr (requires { of.rows(); })
+      return std::pair<Index, Index>(of.rows(), of.cols());
+    else
+      return std::pair<Index, Index>(of.rows, of.cols);
   };
   const auto [found_rows, found_cols] = extent(x);
   if ((rows < 0 || found_rows == rows) && (cols < 0 || found_cols == cols)) return;

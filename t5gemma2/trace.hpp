@@ -1,4 +1,5 @@
-// Taps: every intermediate tensor under the reference's own name, the Hugging Face module path whose output it is
+// Taps: every intermediate tensor under the reference's own name, the Hugging Face module path whose output
+// it is
 // (`model.encoder.text_model.layers.3.self_attn.k_norm`, `logits`, ...).
 //
 // A Tap is a place in the module tree. A null one (the default) costs a branch and no memory:
@@ -17,8 +18,8 @@
 
 namespace t5gemma2 {
 
-/// Who listens. `report` gets a name, the shape in the reference's order, and the values row-major (valid during the
-/// call only). `wants` is asked before a tensor is made that the engine itself never needs whole.
+/// Who listens. `report` gets a name, the shape in the reference's order, and the values row-major (valid
+/// during the call only). `wants` is asked before a tensor is made that the engine itself never needs whole.
 struct Trace {
   std::function<void(const std::string& name, const std::vector<Index>& shape, const float* values)> report;
   std::function<bool(const std::string& name)> wants = [](const std::string&) { return true; };

@@ -1,7 +1,8 @@
-// From the checkpoint's names to the structs of the modules. Weights stay where they lie in the mapped files; only the
-// small vectors (norms, eoi_embedding) are read into float32.
+// From the checkpoint's names to the structs of the modules. Weights stay where they lie in the mapped files;
+// only the small vectors (norms, eoi_embedding) are read into float32.
 //
-// Spellings differ between versions of the library. One name stands here for each tensor, the hub's without `model.`:
+// Spellings differ between versions of the library. One name stands here for each tensor, the hub's without
+// `model.`:
 //
 //   hub                model.encoder.layers.0...               model.encoder.vision_tower.vision_model....
 //   others             model.encoder.text_model.layers.0...    model.encoder.vision_tower....
@@ -61,7 +62,8 @@ class WeightReader {
   }
 
  private:
-  const StoredTensor& find(const std::string& name, const std::vector<Index>& shape, const std::string& sizes) {
+  const StoredTensor& find(const std::string& name, const std::vector<Index>& shape,
+                           const std::string& sizes) {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) {
       std::string extents;
@@ -91,19 +93,23 @@ inline Layer read_layer(WeightReader& read, const TextConfig& c, Index number, c
   Layer layer;
   layer.type = c.layer_types[static_cast<std::size_t>(number)];
   layer.eps = c.rms_norm_eps;
-  layer.self_attn = {.q_proj = matrix("self_attn.q_proj", q, c.hidden_size, "num_attention_heads*head_dim, hidden_size"),
-                     .k_proj = matrix("self_attn.k_proj", kv, c.hidden_size, "num_key_value_heads*head_dim, hidden_size"),
-                     .v_proj = matrix("self_attn.v_proj", kv, c.hidden_size, "num_key_value_heads*head_dim, hidden_size"),
-                     .o_proj = matrix("self_attn.o_proj", c.hidden_size, q, "hidden_size, num_attention_heads*head_dim"),
-                     .q_norm = vector("self_attn.q_norm", c.head_dim, "head_dim"),
-                     .k_norm = vector("self_attn.k_norm", c.head_dim, "head_dim"),
-                     .heads = {c.num_attention_heads, c.num_key_value_heads, c.head_dim},
-                     .eps = c.rms_norm_eps,
-                     .scale = 1.0f / std::sqrt(c.query_pre_attn_scalar),
-                     .window = window_of(c, layer.type)};
-  layer.mlp = {.gate_proj = matrix("mlp.gate_proj", c.intermediate_size, c.hidden_size, "intermediate_size, hidden_size"),
-               .up_proj = matrix("mlp.up_proj", c.intermediate_size, c.hidden_size, "intermediate_size, hidden_size"),
-               .down_proj = matrix("mlp.down_proj", c.hidden_size, c.intermediate_size, "hidden_size, intermediate_size")};
+  layer.self_attn = {
+      .q_proj = matrix("self_attn.q_proj", q, c.hidden_size, "num_attention_heads*head_dim, hidden_size"),
+      .k_proj = matrix("self_attn.k_proj", kv, c.hidden_size, "num_key_value_heads*head_dim, hidden_size"),
+      .v_proj = matrix("self_attn.v_proj", kv, c.hidden_size, "num_key_value_heads*head_dim, hidden_size"),
+      .o_proj = matrix("self_attn.o_proj", c.hidden_size, q, "hidden_size, num_attention_heads*head_dim"),
+      .q_norm = vector("self_attn.q_norm", c.head_dim, "head_dim"),
+      .k_norm = vector("self_attn.k_norm", c.head_dim, "head_dim"),
+      .heads = {c.num_attention_heads, c.num_key_value_heads, c.head_dim},
+      .eps = c.rms_norm_eps,
+      .scale = 1.0f / std::sqrt(c.query_pre_attn_scalar),
+      .window = window_of(c, layer.type)};
+  layer.mlp = {
+      .gate_proj =
+          matrix("mlp.gate_proj", c.intermediate_size, c.hidden_size, "intermediate_size, hidden_size"),
+      .up_proj = matrix("mlp.up_proj", c.intermediate_size, c.hidden_size, "intermediate_size, hidden_size"),
+      .down_proj =
+          matrix("mlp.down_proj", c.hidden_size, c.intermediate_size, "hidden_size, intermediate_size")};
   layer.pre_self_attn_layernorm = vector("pre_self_attn_layernorm", c.hidden_size, "hidden_size");
   layer.post_self_attn_layernorm = vector("post_self_attn_layernorm", c.hidden_size, "hidden_size");
   layer.pre_feedforward_layernorm = vector("pre_feedforward_layernorm", c.hidden_size, "hidden_size");
@@ -115,11 +121,13 @@ inline Encoder read_encoder(WeightReader& read, const Config& config) {
   const TextConfig& c = config.encoder;
   const std::string section = "encoder.text_config";
   Encoder w{.config = c, .embed_tokens = {}, .layers = {}, .norm = {}};
-  w.embed_tokens = {
-      .weight = read.matrix("encoder.embed_tokens.weight", c.vocab_size, c.hidden_size, section + ": vocab_size, hidden_size"),
-      .eoi_embedding = read.vector("encoder.embed_tokens.eoi_embedding", c.hidden_size, section + ": hidden_size"),
-      .eoi_token_index = config.eoi_token_index};
-  for (Index i = 0; i < c.num_hidden_layers; ++i) w.layers.push_back(read_layer(read, c, i, "encoder.", section));
+  w.embed_tokens = {.weight = read.matrix("encoder.embed_tokens.weight", c.vocab_size, c.hidden_size,
+                                          section + ": vocab_size, hidden_size"),
+                    .eoi_embedding = read.vector("encoder.embed_tokens.eoi_embedding", c.hidden_size,
+                                                 section + ": hidden_size"),
+                    .eoi_token_index = config.eoi_token_index};
+  for (Index i = 0; i < c.num_hidden_layers; ++i)
+    w.layers.push_back(read_layer(read, c, i, "encoder.", section));
   w.norm = read.vector("encoder.norm.weight", c.hidden_size, section + ": hidden_size");
   return w;
 }
@@ -129,13 +137,15 @@ inline Decoder read_decoder(WeightReader& read, const Config& config, const Embe
   const TextConfig& c = config.decoder;
   Decoder w{.config = c, .embed_tokens = tied, .layers = {}, .norm = {}, .lm_head = tied.weight};
   const auto stored = [&](const std::string& name, Weight& weight) {
-    if (read.has(name)) weight = read.matrix(name, c.vocab_size, c.hidden_size, "decoder: vocab_size, hidden_size");
+    if (read.has(name))
+      weight = read.matrix(name, c.vocab_size, c.hidden_size, "decoder: vocab_size, hidden_size");
   };
   stored("decoder.embed_tokens.weight", w.embed_tokens.weight);
   stored("lm_head.out_proj.weight", w.lm_head);
   if (const std::string name = "decoder.embed_tokens.eoi_embedding"; read.has(name))
     w.embed_tokens.eoi_embedding = read.vector(name, c.hidden_size, "decoder: hidden_size");
-  for (Index i = 0; i < c.num_hidden_layers; ++i) w.layers.push_back(read_layer(read, c, i, "decoder.", "decoder"));
+  for (Index i = 0; i < c.num_hidden_layers; ++i)
+    w.layers.push_back(read_layer(read, c, i, "decoder.", "decoder"));
   w.norm = read.vector("decoder.norm.weight", c.hidden_size, "decoder: hidden_size");
   return w;
 }

@@ -180,15 +180,14 @@ TEST_CASE("config: older spellings of RoPE") {
   CHECK(with(R"({"decoder": {"rope_scaling": {"rope_theta": 9}}})").decoder.rope(global).theta == 9);
 }
 
-TEST_CASE(
-    "config: rope_scaling with type instead of rope_type is default, as transformers reads it, with a note") {
+TEST_CASE("config: rope_scaling with type instead of rope_type counts, with a note: transformers loses it") {
   const Config config = with(R"({"decoder": {"rope_parameters": null, "rope_theta": 7e5,
       "rope_local_base_freq": 3e4, "rope_scaling": {"type": "linear", "factor": 8}}})");
-  CHECK(config.decoder.rope(global).factor == 1);
+  CHECK(config.decoder.rope(global).factor == 8);
   REQUIRE(config.notes.size() == 1);
-  contains(config.notes[0], "decoder.rope_scaling: read as rope_type \"default\"");
+  contains(config.notes[0], "decoder.rope_scaling: read as rope_type \"linear\"");
 
-  // but inside rope_parameters, and beside them, `type` counts
+  // inside rope_parameters, and beside them, transformers reads it too
   CHECK(
       with("/decoder/rope_parameters/full_attention", {{"type", "linear"}, {"factor", 8}, {"rope_theta", 5}})
           .decoder.rope(global)
@@ -204,7 +203,7 @@ TEST_CASE("config: folders as transformers writes them, and with older keys") {
   CHECK(load_config(data / "basic").notes.empty());
   CHECK(load_config(data / "basic").encoder.rope(global).factor == 8);
   CHECK(load_config(data / "old_keys").notes.size() == 2);  // rope_scaling on both sides
-  CHECK(load_config(data / "old_keys").encoder.rope(global).factor == 1);
+  CHECK(load_config(data / "old_keys").encoder.rope(global).factor == 8);
 }
 
 TEST_CASE("config: other notes") {

@@ -3,9 +3,10 @@
 //   multiply_transposed   y = x W^T     W's rows as in the checkpoint (linear layers), or keys (scores)
 //   multiply              y = x V       values
 //
-// Every sum over the depth is one chain of fused multiply-adds in order, as in the BLAS that the reference runs on; so
-// an exact input gives the reference's rounding, not only its value. The exception is the few rows of a decoding step,
-// which are bound by memory: there each weight is read once and its products are summed in 32 lanes.
+// Every sum over the depth is one chain of fused multiply-adds in order, as in the BLAS that the reference
+// runs on; so an exact input gives the reference's rounding, not only its value. The exception is the few
+// rows of a decoding step, which are bound by memory: there each weight is read once and its products are
+// summed in 32 lanes.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -50,8 +51,8 @@ float dot(const Stored* stored, const float* x, Index size) {
 
 /// y [R, cols] = x [R, depth] * panel [depth, panel_cols], of which cols columns are kept.
 template <int R>
-void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride, Index depth, float* y,
-                   Index y_stride, Index cols) {
+void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride, Index depth,
+                   float* y, Index y_stride, Index cols) {
   using namespace Eigen::internal;
   Packet low[R], high[R];
   for (int r = 0; r < R; ++r) low[r] = high[r] = pset1<Packet>(0.0f);
@@ -101,7 +102,8 @@ void multiply_transposed(const Rows& x, const Stored* W, Index stride, Eigen::Re
   using namespace kernel;
   if (x.rows() <= few_rows) {
     for (Index out = 0; out < y.cols(); ++out)
-      for (Index row = 0; row < x.rows(); ++row) y(row, out) = dot(W + out * stride, x.row(row).data(), x.cols());
+      for (Index row = 0; row < x.rows(); ++row)
+        y(row, out) = dot(W + out * stride, x.row(row).data(), x.cols());
     return;
   }
   for (Index out = 0; out < y.cols(); out += panel_cols) {
