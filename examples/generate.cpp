@@ -66,8 +66,6 @@ void add_flags(CLI::App& app, Flags& f) {
 GenerateOptions options_for(const Flags& f, const Model& model, const GenerationConfig& config) {
   const auto above_zero = [](const auto& flag) { return flag.value_or(0) > 0; };
   GenerateOptions options;
-  options.sampling.greedy = f.temperature == 0.0f || !(above_zero(f.temperature) || above_zero(f.top_k) ||
-                                                       above_zero(f.top_p) || above_zero(f.min_p));
   const auto either = [](const auto& flag, const auto& file, auto standard) {
     return flag ? *flag : file.value_or(standard);
   };
@@ -78,6 +76,9 @@ GenerateOptions options_for(const Flags& f, const Model& model, const Generation
   s.top_k = either(f.top_k, config.top_k, s.top_k);
   s.top_p = either(f.top_p, config.top_p, s.top_p);
   s.min_p = either(f.min_p, config.min_p, s.min_p);
+  const bool asked =
+      above_zero(f.temperature) || above_zero(f.top_k) || above_zero(f.top_p) || above_zero(f.min_p);
+  s.greedy = !asked || s.temperature == 0;
   options.max_new_tokens = either(f.tokens, config.max_new_tokens, options.max_new_tokens);
   options.stop = f.stop;
   options.show_special = f.special;
@@ -184,7 +185,7 @@ void answer_one(Session& session, const Flags& f) {
   if (f.has_decoder_prompt) request.decoder_prompt = f.decoder_prompt;
   if (f.echo && request.decoder_prompt) print_now(*request.decoder_prompt);
   const Generated made = session.answer(request, print_now);
-  if (!made.text.ends_with('\n')) print_now("\n");
+  if (isatty(STDOUT_FILENO) && !made.text.ends_with('\n')) print_now("\n");
 }
 
 Request read_request(const std::string& line, const std::string& where) {
