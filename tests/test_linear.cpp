@@ -1,0 +1,176 @@
+// Linear layers and the products beneath them, on whole numbers, where every order of summation gives the
+// same exact result, and on the reference's own inputs.
+#include "t5gemma2/linear.hpp"
+
+#include "fixture.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+constexpr StorageType all_types[] = {StorageType::float32, StorageType::float16, StorageType::bfloat16};
+
+/// Whether linear, its plain form and the sum written out agree, to the last bit.
+bool agrees(Index rows, Index in, Index out, StorageType type) {
+  const auto seed = static_cast<unsigned>(rows * 10007 + in * 101 + out);
+  const Matrix x = whole_numbers(rows, in, seed), W = whole_numbers(out, in, seed + 1);
+  const StoredMatrix stored(W, type);
+  Matrix expected = Matrix::Zero(rows, out);
+  for (Index row = 0; row < rows; ++row)
+    for (Index o = 0; o < out; ++o)
+      for (Index i = 0; i < in; ++i) expected(row, o) += x(row, i) * W(o, i);
+  return same_bits(linear(x, stored.weight()), expected) &&
+         same_bits(plain_linear(x, stored.weight()), expected);
+}
+
+}  // namespace
+
+TEST_CASE("linear: a product by hand") {
+  const StoredMatrix W(Matrix{{1, 2, 3}, {4, 5, 6}});
+  const Matrix x{{1, 0, -1}, {2, 1, 0}};
+  CHECK(same_bits(linear(x, W.weight()), Matrix{{-2, -2}, {4, 13}}));
+}
+
+TEST_CASE("linear: equals the plain form in all storage types and sizes that are no multiple of a tile") {
+  std::string wrong;
+  for (const StorageType type : all_types)
+    for (const Index rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 200})
+      for (Index size = 1; size <= 70; ++size)
+        for (const auto& [in, out] : {std::pair(size, Index{33}), {Index{31}, size}, {size, 71 - size}})
+          if (rows < 10 || size % 23 == 1)
+            if (!agrees(rows, in, out, type))
+              wrong += " " + std::to_string(rows) + "x" + std::to_string(in) + "x" + std::to_string(out);
+  CHECK(wrong == "");
+}
+
+TEST_CASE("linear: equals the plain form where rows and outputs are cut into tasks") {
+  for (const Index rows : {191, 192, 193, 196, 197, 385})
+    for (const Index out : {127, 128, 129, 257}) {
+      CAPTURE(rows);
+      CAPTURE(out);
+      CHECK(agrees(rows, 5, out, StorageType::bfloat16));
+    }
+}
+
+TEST_CASE("linear: numbers that are not whole stay within rounding of the sum in double") {
+  for (const Index rows : {1, 4, 5, 11}) {
+    const Matrix x = random_matrix(rows, 640, 1), W = random_matrix(70, 640, 2);
+    const auto exact = (x.cast<double>() * W.cast<double>().transpose()).eval();
+    CHECK(difference(linear(x, StoredMatrix(W).weight()), exact) <= 1e-6);
+  }
+}
+
+TEST_CASE("linear: no rows in, no rows out; another width is refused") {
+  const StoredMatrix W(random_matrix(3, 4, 1));
+  CHECK(linear(Matrix(0, 4), W.weight()).rows() == 0);
+  CHECK(linear(Matrix(0, 4), W.weight()).cols() == 3);
+  CHECK_THROWS_WITH_AS(linear(Matrix(2, 5), W.weight()), "linear x: expected [any, 4], found [2, 5]",
+                       std::invalid_argument);
+  CHECK_THROWS_AS(plain_linear(Matrix(2, 3), W.weight()), std::invalid_argument);
+}
+
+TEST_CASE("linear: the reference's inputs give the reference's outputs") {
+  for (const Index i : {0, 1})
+    for (const std::string& side : {encoder_path, decoder_path}) {
+      const Layer& layer =
+          (side == encoder_path ? fixture_model().encoder.layers
+                                : fixture_model().decoder.layers)[static_cast<std::size_t>(i)];
+      const std::string at = layer_path(side, i);
+      CAPTURE(at);
+      const Matrix x = reference_tensor(at + ".pre_self_attn_layernorm"),
+                   y = reference_tensor(at + ".pre_feedforward_layernorm");
+      const AttentionWeights& w = layer.self_attn;
+      CHECK(difference(linear(x, w.q_proj), reference_tensor(at + ".self_attn.q_proj")) <= tight);
+      CHECK(difference(linear(x, w.k_proj), reference_tensor(at + ".self_attn.k_proj")) <= tight);
+      CHECK(difference(linear(x, w.v_proj), reference_tensor(at + ".self_attn.v_proj")) <= tight);
+      CHECK(difference(linear(y, layer.mlp.gate_proj), reference_tensor(at + ".mlp.gate_proj")) <= tight);
+      CHECK(difference(linear(y, layer.mlp.up_proj), reference_tensor(at + ".mlp.up_proj")) <= tight);
+      const Matrix gated =
+          (reference_tensor(at + ".mlp.act_fn").array() * reference_tensor(at + ".mlp.up_proj").array());
+      CHECK(difference(linear(gated, layer.mlp.down_proj), reference_tensor(at + ".mlp.down_proj")) <= tight);
+    }
+}
+
+TEST_CASE("linear: a NaN in x makes its whole row NaN and no other; one in W its output") {
+  const StoredMatrix W(random_matrix(37, 40, 1));
+  for (const Index rows : {1, 3, 4, 5, 8, 13, 200})
+    for (const Index row : {Index{0}, rows / 2, rows - 1})
+      for (const Index col : {0, 31, 32, 39}) {
+        const Matrix y = linear(with_nan(random_matrix(rows, 40, 2), row, col), W.weight());
+        CHECK(rows_with_nan(y) == range(row, row));
+        CHECK(y.row(row).array().isNaN().all());
+      }
+  for (const StorageType type : all_types)
+    for (const Index rows : {2, 9}) {
+      const StoredMatrix broken(with_nan(random_matrix(37, 40, 1), 36, 7), type);
+      CHECK(rows_with_nan(linear(random_matrix(rows, 40, 2), broken.weight()).transpose()) == range(36, 36));
+    }
+}
+
+TEST_CASE("linear: the same numbers for any number of threads") {
+  const StoredMatrix W(random_matrix(300, 50, 1), StorageType::bfloat16);
+  for (const Index rows : {1, 4, 7, 400}) {
+    const Matrix x = random_matrix(rows, 50, 2);
+    CHECK(same_for_any_threads([&] { return linear(x, W.weight()); }));
+  }
+}
+
+TEST_CASE("linear: to_matrix gives the rows asked for, as float32") {
+  const Matrix W = whole_numbers(9, 5, 1);
+  for (const StorageType type : all_types) {
+    const StoredMatrix stored(W, type);
+    CHECK(same_bits(to_matrix(stored.weight(), 0, 9), W));
+    CHECK(same_bits(to_matrix(stored.weight(), 7, 2), W.bottomRows(2)));
+    CHECK(to_matrix(stored.weight(), 3, 0).rows() == 0);
+  }
+}
+
+TEST_CASE("product: all 65536 bfloat16 patterns become the float32 they stand for, NaN a NaN") {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float value =
+        to_float(Eigen::bfloat16_impl::raw_uint16_to_bfloat16(static_cast<std::uint16_t>(bits)));
+    if (std::bit_cast<std::uint32_t>(value) != bits << 16) FAIL(bits);
+    if ((bits & 0x7f80) == 0x7f80 && (bits & 0x7f) != 0 && !std::isnan(value)) FAIL(bits);
+  }
+}
+
+TEST_CASE("product: all 65536 float16 patterns become the float32 they stand for, NaN a NaN") {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float value = to_float(Eigen::half_impl::raw_uint16_to_half(static_cast<std::uint16_t>(bits)));
+    const int exponent = static_cast<int>(bits >> 10 & 31), fraction = static_cast<int>(bits & 1023);
+    double expected = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    if (exponent == 31) expected = fraction == 0 ? HUGE_VAL : double{nan_value};
+    if ((bits & 0x8000) != 0) expected = -expected;
+    const bool right = std::isnan(expected)
+                           ? std::isnan(value)
+                           : double{value} == expected && std::signbit(value) == std::signbit(expected);
+    if (!right) FAIL(bits);
+  }
+}
+
+TEST_CASE("product: multiply and multiply_transposed take rows that are a block of wider ones") {
+  for (const Index rows : {1, 2, 4, 5, 6, 7, 9, 13, 70})
+    for (const Index cols : {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 40, 65}) {
+      const Index depth = 3 + (rows + cols) % 20;
+      const Matrix x = whole_numbers(rows, depth + 5, 1), wide = whole_numbers(depth, cols + 9, 2),
+                   tall = whole_numbers(cols, depth + 4, 3);
+      const auto part = x.middleCols(2, depth);
+      Matrix y = Matrix::Constant(rows, cols + 2, 99);
+      multiply(part, wide.middleCols(3, cols), y.middleCols(1, cols));
+      CHECK(same_bits(y.middleCols(1, cols), part * wide.middleCols(3, cols)));
+      multiply_transposed(part, tall.data() + 1, tall.cols(), y.middleCols(1, cols));
+      CHECK(same_bits(y.middleCols(1, cols), part * tall.middleCols(1, depth).transpose()));
+      CHECK((y.col(0).array() == 99).all());
+      CHECK((y.col(cols + 1).array() == 99).all());
+    }
+}
+
+TEST_CASE("product: a NaN among the values reaches every row") {
+  for (const Index rows : {1, 3, 8})
+    for (const Index col : {0, 20, 39}) {
+      Matrix y(rows, 40);
+      multiply(random_matrix(rows, 11, 1), with_nan(random_matrix(11, 40, 2), 10, col), y);
+      CHECK(rows_with_nan(y) == range(0, rows - 1));
+      CHECK(rows_with_nan(y.transpose()) == range(col, col));
+    }
+}

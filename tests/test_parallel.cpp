@@ -1,0 +1,83 @@
+// Work in tasks: each once, none lost, for any number of threads.
+#include "t5gemma2/parallel.hpp"
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "fixture.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+/// Runs `action` with 1, 2 and 3 threads.
+template <class Action>
+void with_threads(const Action& action) {
+  const int before = omp_get_max_threads();
+  for (const int threads : {1, 2, 3}) {
+    omp_set_num_threads(threads);
+    CAPTURE(threads);
+    action();
+  }
+  omp_set_num_threads(before);
+}
+
+}  // namespace
+
+TEST_CASE("parallel: every task runs once") {
+  with_threads([] {
+    for (const Index tasks : {0, 1, 2, 3, 100}) {
+      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(tasks));
+      parallel_tasks(tasks, [&](Index task) { ++runs.at(static_cast<std::size_t>(task)); });
+      CHECK(std::all_of(runs.begin(), runs.end(), [](const auto& count) { return count == 1; }));
+    }
+  });
+}
+
+TEST_CASE("parallel: blocks are the same for any number of threads, cover all and do not overlap") {
+  with_threads([] {
+    for (const Index size : {0, 1, 6, 7, 8, 14, 15, 100}) {
+      std::mutex mutex;
+      std::set<std::pair<Index, Index>> blocks;
+      parallel_blocks(size, 7, [&](Index first, Index count) {
+        const std::lock_guard lock(mutex);
+        CHECK(blocks.insert({first, count}).second);
+      });
+      Index covered = 0;
+      for (const auto& [first, count] : blocks) {
+        CHECK(first == covered);
+        CHECK(count == std::min<Index>(7, size - first));
+        covered += count;
+      }
+      CHECK(covered == size);
+    }
+  });
+}
+
+TEST_CASE("parallel: an exception comes out as it was thrown, after all other tasks") {
+  with_threads([] {
+    std::atomic<int> finished{0};
+    std::string message;
+    try {
+      parallel_tasks(20, [&](Index task) {
+        if (task == 7) throw Error("task 7");
+        ++finished;
+      });
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    CHECK(message == "task 7");
+    CHECK(finished == 19);
+  });
+}
+
+TEST_CASE("parallel: the threads asked for are there") {
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(3);
+  std::atomic<int> most{0};
+  parallel_tasks(50, [&](Index) { most = omp_get_num_threads(); });
+  omp_set_num_threads(before);
+  CHECK(most == 3);
+}
