@@ -16,6 +16,14 @@ volatile std::sig_atomic_t stop_requested = 0;
 
 struct Interrupted : std::exception {};
 
+/// Ctrl-C asks to stop, also while waiting for a line; a second one kills.
+void stop_on_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
+
 struct Flags {
   std::string model, prompt, file, decoder_prompt;
   bool has_prompt = false, has_decoder_prompt = false;
@@ -94,9 +102,13 @@ class Session {
  public:
   explicit Session(const Flags& flags) : flags_(flags) {
     const double start = cli::seconds();
+    const cli::ProgressBar bar("loading", !flags.quiet);
     const auto folder = find_model(flags.model);
+    bar.update(0, 2);
     model_ = load_model(folder);
+    bar.update(1, 2);
     tokenizer_.emplace(Tokenizer::load(folder));
+    bar.update(2, 2);
     const GenerationConfig config = load_generation_config(folder);
     options_ = options_for(flags, model_, config);
     for (const std::string& text : model_.notes) note(text);
@@ -148,7 +160,9 @@ class Session {
     };
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
     warn("decoder prompt", m, model_.config.decoder.max_position_embeddings);
-    check_memory(model_.config, n, m + options_.max_new_tokens);
+    // Few texts reach a large -n: count on what the model was made for at most.
+    check_memory(model_.config, n,
+                 m + std::min(options_.max_new_tokens, model_.config.decoder.max_position_embeddings));
   }
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids) const {
@@ -234,7 +248,7 @@ int generate_program(const CLI::App& app, Flags& f) {
   if (!f.jsonl && !f.has_prompt && f.file.empty() && !f.has_decoder_prompt)
     throw cli::UsageError("-p, -f or --decoder-prompt is required");
   omp_set_num_threads(f.threads);
-  std::signal(SIGINT, [](int) { stop_requested = 1; });
+  stop_on_interrupt();
   try {
     Session session(f);
     f.jsonl ? answer_lines(session, f) : answer_one(session, f);
