@@ -123,10 +123,11 @@ Matrix attend_block(const Matrix& x, Index first, Index kv_head, const HeadCount
   return A;
 }
 
-/// Queries of a block: fewer when there are many keys, so that the scores stay below 16 MB per thread.
+/// Queries of a block: 256 rows with their heads; fewer when there are many keys, so that the scores stay
+/// below 16 MB per thread.
 inline Index query_block(const HeadCount& n, Index keys) {
-  constexpr Index most = 64, scores = Index{1} << 22;
-  return std::clamp<Index>(scores / (n.group() * std::max<Index>(keys, 1)), 1, most);
+  constexpr Index rows = 256, scores = Index{1} << 22;
+  return std::max<Index>(1, std::min(rows, scores / std::max<Index>(keys, 1)) / n.group());
 }
 
 /// Q [m, heads*dh] over the keys of all segments -> A [m, heads*dh]. Every query must see at least one key.

@@ -6,8 +6,6 @@
 // about half the window to each side (mask.hpp); a last RMSNorm ends the encoder. Reference: transformers
 // T5Gemma2TextEncoder, T5Gemma2SelfAttention.
 #pragma once
-#include <functional>
-
 #include "embedding.hpp"
 #include "layer.hpp"
 
@@ -34,9 +32,6 @@ inline Matrix self_attention(const AttentionWeights& w, const Matrix& X, const R
   const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K, V, sees});
   return tap("o_proj", linear(A, w.o_proj));
 }
-
-/// Called with the number of finished layers, before the first and after each; may throw to stop.
-using Progress = std::function<void(Index finished, Index layers)>;
 
 /// x [n, d], embedded tokens (and, in their place, image features) -> H [n, d].
 inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Progress& progress = {}) {

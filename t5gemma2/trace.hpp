@@ -9,6 +9,8 @@
 //
 // What the paper leaves out: nothing here is in it. Reference: forward hooks on transformers' modules.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -24,6 +26,9 @@ struct Trace {
   std::function<void(const std::string& name, const std::vector<Index>& shape, const float* values)> report;
   std::function<bool(const std::string& name)> wants = [](const std::string&) { return true; };
 };
+
+/// Called with the number of finished layers, before the first and after each; may throw to stop.
+using Progress = std::function<void(Index finished, Index layers)>;
 
 class Tap {
  public:
@@ -61,6 +66,14 @@ class Tap {
     if (trace_) trace_->report(path(name), {1, heads, x.rows() / heads, x.cols()}, x.data());
   }
 
+  /// Reports x [side*side, channels], row by row over a picture, as [1, channels, side, side].
+  void channels_first(std::string_view name, const Matrix& x) const {
+    if (!trace_) return;
+    const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(x.rows()))));
+    const Matrix transposed = x.transpose();
+    trace_->report(path(name), {1, x.cols(), side, side}, transposed.data());
+  }
+
   /// True when somebody listens and asks for this tensor.
   bool wants(std::string_view name) const { return trace_ && trace_->wants(path(name)); }
 
@@ -72,6 +85,40 @@ class Tap {
 
   const Trace* trace_ = nullptr;
   std::string path_;
+};
+
+/// Joins what several runs of the same modules report (one run an image) into tensors [runs, ...], in the
+/// order of the first run.
+class StackedTrace {
+ public:
+  /// The trace for one run; may be used for several runs, one after the other.
+  Trace trace() {
+    return {.report = [this](const std::string& name, const std::vector<Index>& shape, const float* values) {
+      auto entry =
+          std::find_if(tensors_.begin(), tensors_.end(), [&](const Entry& e) { return e.name == name; });
+      if (entry == tensors_.end()) entry = tensors_.insert(entry, {name, {}, {}});
+      Index size = 1;
+      for (const Index extent : shape) size *= extent;
+      entry->values.insert(entry->values.end(), values, values + size);
+      const Index runs = entry->shape.empty() ? 0 : entry->shape[0];
+      entry->shape = shape;
+      entry->shape[0] += runs;
+    }};
+  }
+
+  /// Passes everything on.
+  void report_to(const Trace& trace) const {
+    for (const Entry& entry : tensors_) trace.report(entry.name, entry.shape, entry.values.data());
+  }
+
+ private:
+  struct Entry {
+    std::string name;
+    std::vector<Index> shape;
+    std::vector<float> values;
+  };
+
+  std::vector<Entry> tensors_;
 };
 
 }  // namespace t5gemma2

@@ -45,10 +45,10 @@ class WeightReader {
 
   /// W [rows, cols] where it lies; `sizes` names the fields of config.json that say so.
   Weight matrix(const std::string& name, Index rows, Index cols, const std::string& sizes) {
-    return as_weight(find(name, {rows, cols}, sizes), rows, cols, sizes);
+    return as_weight(tensor(name, {rows, cols}, sizes), rows, cols, sizes);
   }
   Vector vector(const std::string& name, Index size, const std::string& sizes) {
-    return to_vector(find(name, {size}, sizes), size, sizes);
+    return to_vector(tensor(name, {size}, sizes), size, sizes);
   }
 
   /// Stored names that nobody asked for and that are no part of the vision half, sorted.
@@ -61,9 +61,9 @@ class WeightReader {
     return names;
   }
 
- private:
-  const StoredTensor& find(const std::string& name, const std::vector<Index>& shape,
-                           const std::string& sizes) {
+  /// The tensor as it is stored; `shape` is for the message when it is missing.
+  const StoredTensor& tensor(const std::string& name, const std::vector<Index>& shape,
+                             const std::string& sizes) {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) {
       std::string extents;
@@ -74,6 +74,7 @@ class WeightReader {
     return *found->second;
   }
 
+ private:
   std::string folder_;
   std::map<std::string, const StoredTensor*, std::less<>> tensors_;
   std::set<std::string, std::less<>> used_;
