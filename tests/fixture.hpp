@@ -218,6 +218,13 @@ inline std::string layer_path(const std::string& side, Index layer) {
   return side + "layers." + std::to_string(layer);
 }
 
+/// Layer number `layer` of a side of the fixture `basic`.
+inline const Layer& fixture_layer(const std::string& side, Index layer) {
+  const Model& model = fixture_model();
+  return (side == encoder_path ? model.encoder.layers : model.decoder.layers)
+      .at(static_cast<std::size_t>(layer));
+}
+
 /// What goes into layer number `layer` of a side: the layer's before it, or the embedded tokens.
 inline Matrix reference_layer_input(const std::string& side, Index layer) {
   return reference_tensor(layer == 0 ? side + "embed_tokens" : layer_path(side, layer - 1));

@@ -72,9 +72,7 @@ TEST_CASE("linear: no rows in, no rows out; another width is refused") {
 TEST_CASE("linear: the reference's inputs give the reference's outputs") {
   for (const Index i : {0, 1})
     for (const std::string& side : {encoder_path, decoder_path}) {
-      const Layer& layer =
-          (side == encoder_path ? fixture_model().encoder.layers
-                                : fixture_model().decoder.layers)[static_cast<std::size_t>(i)];
+      const Layer& layer = fixture_layer(side, i);
       const std::string at = layer_path(side, i);
       CAPTURE(at);
       const Matrix x = reference_tensor(at + ".pre_self_attn_layernorm"),

@@ -1,0 +1,282 @@
+// Attention given Q, K and V: against the reference's weights, the engine's form against the plain one, and
+// what a NaN does.
+#include "t5gemma2/attention.hpp"
+
+#include "fixture.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+/// Of some queries and keys made up.
+struct Inputs {
+  HeadCount n;
+  Matrix Q, K, V;
+
+  Inputs(Index m, Index keys, const HeadCount& counts)
+      : n(counts),
+        Q(random_matrix(m, n.heads * n.head_dim, 1) * 2),
+        K(random_matrix(keys, n.kv_heads * n.head_dim, 2) * 2),
+        V(random_matrix(keys, n.kv_heads * n.head_dim, 3)) {}
+
+  template <class Mask>
+  Matrix fast(Mask sees) const {
+    return attention(Q, n, 0.7f, KeySegment{K, V, sees});
+  }
+  template <class Mask>
+  Matrix plain(Mask sees) const {
+    return plain_attention(Q, K, V, n, 0.7f, sees);
+  }
+};
+
+/// A mask over keys that begin `before` keys into those of `whole`.
+template <class Mask>
+struct Later {
+  Mask whole;
+  Index before, all_keys;
+
+  bool operator()(Index query, Index key) const { return whole(query, key + before); }
+  KeyRange seen(Index, Index, Index keys) const { return {0, keys}; }
+};
+
+const std::vector<HeadCount> head_counts{{1, 1, 2}, {3, 1, 7}, {4, 2, 8}, {6, 3, 5}, {5, 5, 10}, {2, 1, 33}};
+
+/// The reference's q_norm or k_norm, turned.
+Matrix turned(const std::string& side, Index layer, const std::string& name) {
+  const Matrix x = reference_heads(layer_path(side, layer) + ".self_attn." + name);
+  const TextConfig& config =
+      side == encoder_path ? fixture_model().config.encoder : fixture_model().config.decoder;
+  return rotate(x, rotations(config, 0, x.rows()).of(fixture_layer(side, layer).type));
+}
+
+std::vector<float> softmax_of(std::vector<float> scores) {
+  softmax(scores.data(), std::ssize(scores));
+  return scores;
+}
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+TEST_CASE("attention: the reference's q and k give the encoder's weights, its v the output") {
+  for (const Index i : {0, 1}) {
+    const AttentionWeights& w = fixture_layer(encoder_path, i).self_attn;
+    const std::string at = layer_path(encoder_path, i) + ".self_attn.";
+    CAPTURE(at);
+    const Matrix Q = turned(encoder_path, i, "q_norm"), K = turned(encoder_path, i, "k_norm"),
+                 V = reference_tensor(at + "v_proj");
+    const EncoderMask sees{w.window};
+    CHECK(difference(attention_weights(Q, K, w.heads, w.scale, sees), reference_tensor(at + "weights")) <=
+          tight);
+    const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K, V, sees});
+    CHECK(difference(linear(A, w.o_proj), reference_tensor(at + "o_proj")) <= tight);
+  }
+}
+
+TEST_CASE("attention: the reference's q and k of both sides give the decoder's weights and cross_weights") {
+  for (const Index i : {0, 1}) {
+    const AttentionWeights& w = fixture_layer(decoder_path, i).self_attn;
+    const std::string at = layer_path(decoder_path, i) + ".self_attn.";
+    CAPTURE(at);
+    const Matrix Q = turned(decoder_path, i, "q_norm"), K_x = turned(decoder_path, i, "k_norm"),
+                 V_x = reference_tensor(at + "v_proj"), K_h = reference_heads(at + "k_norm[1]"),
+                 V_h = reference_tensor(at + "v_proj[1]");
+    Matrix K(18, 16);
+    K << K_x, K_h;
+    const Matrix weights = attention_weights(Q, K, w.heads, w.scale, MergedMask{w.window, 7});
+    CHECK(difference(weights.leftCols(7), reference_tensor(at + "weights")) <= tight);
+    CHECK(difference(weights.rightCols(11), reference_tensor(at + "cross_weights")) <= tight);
+    const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K_x, V_x, DecoderMask{w.window}},
+                               KeySegment{K_h, V_h, AllVisible{}});
+    CHECK(difference(linear(A, w.o_proj), reference_tensor(at + "o_proj")) <= tight);
+  }
+}
+
+TEST_CASE("attention: softmax by hand") {
+  const std::vector<float> p = softmax_of({std::log(1.0f), std::log(2.0f), -infinity, std::log(5.0f)});
+  CHECK(p[0] == doctest::Approx(0.125).epsilon(1e-6));
+  CHECK(p[1] == doctest::Approx(0.25).epsilon(1e-6));
+  CHECK(p[2] == 0);
+  CHECK(p[3] == doctest::Approx(0.625).epsilon(1e-6));
+  CHECK(softmax_of({7}) == std::vector<float>{1});
+  CHECK(softmax_of({3e38f, 3e38f, -3e38f}) == std::vector<float>{0.5f, 0.5f, 0});
+}
+
+TEST_CASE("attention: a NaN anywhere in a softmax makes all of it NaN") {
+  for (const std::size_t size : {1u, 2u, 15u, 16u, 17u, 40u})
+    for (std::size_t at = 0; at < size; ++at) {
+      std::vector<float> scores(size, 0.25f);
+      scores[at] = nan_value;
+      for (const float p : softmax_of(scores)) CHECK(std::isnan(p));
+    }
+}
+
+TEST_CASE(
+    "attention: a softmax of nothing visible, or of an infinite score, is NaN and never a number made up") {
+  for (const float p : softmax_of({-infinity, -infinity})) CHECK(std::isnan(p));
+  CHECK(std::isnan(softmax_of({infinity, 0})[0]));
+}
+
+TEST_CASE("attention: weights of a row sum to 1 and are 0 where the mask hides the key") {
+  const Inputs x(9, 9, {4, 2, 6});
+  const EncoderMask sees{4};
+  const Matrix weights = attention_weights(x.Q, x.K, x.n, 0.7f, sees);
+  for (Index row = 0; row < weights.rows(); ++row) {
+    CHECK(weights.row(row).sum() == doctest::Approx(1));
+    for (Index key = 0; key < 9; ++key) CHECK((weights(row, key) > 0) == sees(row % 9, key));
+  }
+}
+
+TEST_CASE("attention: consecutive query heads share a key/value head") {
+  Inputs x(3, 5, {6, 2, 4});
+  x.V.leftCols(4).setConstant(10);
+  x.V.rightCols(4).setConstant(20);
+  for (const Matrix& A : {x.fast(AllVisible{}), x.plain(AllVisible{})}) {
+    CHECK(difference(A.leftCols(12), Matrix::Constant(3, 12, 10)) <= 1e-6);
+    CHECK(difference(A.rightCols(12), Matrix::Constant(3, 12, 20)) <= 1e-6);
+  }
+  // The keys too: key 0 answers the first three heads alone, key 1 the others.
+  x.Q.setOnes();
+  x.K.setConstant(-50);
+  x.K.row(0).head(4).setConstant(50);
+  x.K.row(1).tail(4).setConstant(50);
+  x.V.row(0).setConstant(1);
+  x.V.row(1).setConstant(2);
+  for (const Matrix& A : {x.fast(AllVisible{}), x.plain(AllVisible{})}) {
+    CHECK(same_bits(A.leftCols(12), Matrix::Constant(3, 12, 1)));
+    CHECK(same_bits(A.rightCols(12), Matrix::Constant(3, 12, 2)));
+  }
+}
+
+TEST_CASE("attention: the engine's form equals the plain form with the encoder's and the decoder's mask") {
+  for (const HeadCount& n : head_counts)
+    for (const Index size : {1, 2, 5, 16, 17, 33, 70})
+      for (const Index window : {Index{1}, Index{2}, Index{5}, Index{6}, Index{40}, everything}) {
+        const Inputs x(size, size, n);
+        CAPTURE(n.heads);
+        CAPTURE(size);
+        CAPTURE(window);
+        CHECK(difference(x.fast(EncoderMask{window}), x.plain(EncoderMask{window})) <= tight);
+        CHECK(difference(x.fast(DecoderMask{window}), x.plain(DecoderMask{window})) <= tight);
+      }
+}
+
+TEST_CASE("attention: the engine's form equals the plain form where queries are cut into blocks") {
+  for (const HeadCount& n : head_counts) {
+    const Index block = query_block(n, 600);
+    REQUIRE(block < 599);
+    for (const Index size : {block - 1, block, block + 1, Index{600}}) {
+      const Inputs x(size, size, n);
+      CAPTURE(size);
+      CHECK(difference(x.fast(EncoderMask{20}), x.plain(EncoderMask{20})) <= 1e-5);
+      CHECK(difference(x.fast(DecoderMask{everything}), x.plain(DecoderMask{everything})) <= 1e-5);
+    }
+  }
+}
+
+TEST_CASE("attention: the engine's form equals the plain form with merged attention's mask") {
+  for (const HeadCount& n : head_counts)
+    for (const Index m : {1, 3, 70})
+      for (const Index keys : {1, 8, 19, 100}) {
+        const Inputs x(m, m + keys, n);
+        CAPTURE(n.heads);
+        CAPTURE(m);
+        CAPTURE(keys);
+        CHECK(difference(x.fast(MergedMask{4, m}), x.plain(MergedMask{4, m})) <= tight);
+        CHECK(difference(x.fast(AllVisible{}), x.plain(AllVisible{})) <= tight);
+      }
+}
+
+TEST_CASE("attention: several segments of keys are one softmax over them all") {
+  const Index keys = 90;
+  for (const HeadCount& n : head_counts)
+    for (const Index m : {1, 7, 90})
+      for (const auto& [first, second] :
+           {std::pair<Index, Index>{0, 0}, {0, 90}, {1, 2}, {16, 33}, {40, 89}, {89, 90}}) {
+        const Inputs x(m, keys, n);
+        const MergedMask sees{30, m};
+        const auto K = [&](Index begin, Index end) { return x.K.middleRows(begin, end - begin); };
+        const auto V = [&](Index begin, Index end) { return x.V.middleRows(begin, end - begin); };
+        using Part = Later<MergedMask>;
+        const Matrix A = attention(x.Q, n, 0.7f, KeySegment{K(0, first), V(0, first), Part{sees, 0, keys}},
+                                   KeySegment{K(first, second), V(first, second), Part{sees, first, keys}},
+                                   KeySegment{K(second, keys), V(second, keys), Part{sees, second, keys}});
+        CAPTURE(first);
+        CAPTURE(second);
+        CHECK(difference(A, x.plain(sees)) <= tight);
+      }
+}
+
+TEST_CASE("attention: keys that nobody sees may be passed over without changing a bit") {
+  // The same window, once with and once without the ranges that let attention pass over keys.
+  for (const HeadCount& n : head_counts) {
+    const Inputs x(200, 200, n);
+    for (const Index window : {1, 6, 30})
+      CHECK(same_bits(x.fast(DecoderMask{window}), x.fast(Later<DecoderMask>{{window}, 0, 200})));
+  }
+}
+
+TEST_CASE("attention: blocks of queries keep the scores of a thread below 16 MB, and work for many keys") {
+  CHECK(query_block({4, 1, 8}, 0) > 1);
+  CHECK(query_block({4, 1, 8}, Index{1} << 40) == 1);
+  for (const Index keys : {1000, 16384, 20000, 131072, 1000000})
+    CHECK(query_block({8, 2, 8}, keys) * 4 * keys <= Index{1} << 22);
+  const Inputs x(30, 60000, {4, 1, 4});
+  CHECK(query_block(x.n, 60000) < 30);
+  CHECK(difference(x.fast(AllVisible{}), x.plain(AllVisible{})) <= 1e-5);
+}
+
+TEST_CASE("attention: a NaN in Q makes NaN of its row's head, and of nothing else") {
+  for (const Index m : {1, 5, 70}) {
+    Inputs x(m, 80, {4, 2, 6});
+    x.Q(m - 1, 8) = nan_value;  // head 1
+    for (const Matrix& A : {x.fast(AllVisible{}), x.plain(AllVisible{})}) {
+      CHECK(rows_with_nan(A) == range(m - 1, m - 1));
+      CHECK(rows_with_nan(A.transpose()) == range(6, 11));
+    }
+  }
+}
+
+TEST_CASE("attention: a NaN in a key or a value makes NaN of every row that sees it") {
+  for (const Index size : {1, 5, 40, 130})
+    for (const Index key : {Index{0}, size / 2, size - 1})
+      for (const Index window : {Index{3}, everything}) {
+        Inputs bad_key(size, size, {4, 2, 6}), bad_value = bad_key;
+        bad_key.K(key, 3) = nan_value;
+        bad_value.V(key, 9) = nan_value;
+        const DecoderMask sees{window};
+        for (const Matrix& A :
+             {bad_key.fast(sees), bad_key.plain(sees), bad_value.fast(sees), bad_value.plain(sees)})
+          for (Index query = 0; query < size; ++query)
+            if (sees(query, key)) CHECK(A.row(query).hasNaN());
+      }
+}
+
+TEST_CASE("attention: a key that a row does not see cannot change it, however large") {
+  const Inputs x(60, 60, {4, 2, 6});
+  Inputs y = x;
+  y.K.row(30).setConstant(1e15f);
+  y.V.row(30).setConstant(-1e15f);
+  CHECK(rows_that_differ(x.fast(DecoderMask{5}), y.fast(DecoderMask{5})) == range(30, 34));
+  CHECK(rows_that_differ(x.fast(EncoderMask{5}), y.fast(EncoderMask{5})) == range(28, 32));
+  CHECK(rows_that_differ(x.fast(EncoderMask{6}), y.fast(EncoderMask{6})) == range(27, 32));
+}
+
+TEST_CASE("attention: shapes that do not fit are refused, no queries are fine") {
+  const Inputs x(4, 6, {4, 2, 6});
+  const auto run = [&](const Matrix& Q, const Matrix& K, const Matrix& V) {
+    return attention(Q, x.n, 1, KeySegment{K, V, AllVisible{}});
+  };
+  CHECK(run(Matrix(0, 24), x.K, x.V).rows() == 0);
+  CHECK_THROWS_AS(run(x.Q.leftCols(18), x.K, x.V), std::invalid_argument);
+  CHECK_THROWS_AS(run(x.Q, x.K.leftCols(6), x.V), std::invalid_argument);
+  CHECK_THROWS_AS(run(x.Q, x.K, x.V.topRows(5)), std::invalid_argument);
+  CHECK_THROWS_AS(attention_weights(x.Q, x.K.leftCols(6), x.n, 1, AllVisible{}), std::invalid_argument);
+}
+
+TEST_CASE("attention: the same numbers for any number of threads") {
+  for (const HeadCount& n : head_counts) {
+    const Inputs x(300, 300, n);
+    CHECK(same_for_any_threads([&] { return x.fast(EncoderMask{50}); }));
+  }
+}

@@ -1,0 +1,153 @@
+// The encoder: self-attention, a layer and the whole against the reference, and how far a token reaches.
+#include "t5gemma2/encoder.hpp"
+
+#include "fixture.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+/// Layer 0's self-attention with another window, over X.
+Matrix attend(const Matrix& X, Index window) {
+  AttentionWeights w = fixture_layer(encoder_path, 0).self_attn;
+  w.window = window;
+  return self_attention(w, X, rotations(fixture_model().config.encoder, 0, X.rows()).sliding_attention);
+}
+
+}  // namespace
+
+TEST_CASE("encoder: self_attention gives every one of the reference's tensors") {
+  for (const Index i : {0, 1}) {
+    const Layer& layer = fixture_layer(encoder_path, i);
+    const std::string at = layer_path(encoder_path, i);
+    CAPTURE(at);
+    Recorder recorder;
+    const Trace trace = recorder.trace();
+    const Matrix O =
+        self_attention(layer.self_attn, reference_tensor(at + ".pre_self_attn_layernorm"),
+                       rotations(fixture_model().config.encoder, 0, 11).of(layer.type), Tap(trace));
+    CHECK(difference(O, reference_tensor(at + ".self_attn")) <= tight);
+    CHECK(recorder.names ==
+          std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm", "weights", "o_proj"});
+    for (const auto& [name, tensor] : recorder.tensors) {
+      CAPTURE(name);
+      CHECK(difference(tensor, reference_tensor(at + ".self_attn." + name)) <= tight);
+    }
+  }
+}
+
+TEST_CASE("encoder: one layer makes the reference's output") {
+  for (const Index i : {0, 1}) {
+    const Layer& layer = fixture_layer(encoder_path, i);
+    const Matrix x =
+        transformer_layer(layer, reference_layer_input(encoder_path, i), {}, [&](const Matrix& X) {
+          return self_attention(layer.self_attn, X,
+                                rotations(fixture_model().config.encoder, 0, 11).of(layer.type));
+        });
+    CHECK(difference(x, reference_tensor(layer_path(encoder_path, i))) <= tight);
+  }
+}
+
+TEST_CASE("encoder: the whole encoder makes the reference's output, the last norm included") {
+  const Matrix H = encoder(fixture_model().encoder, reference_tensor(encoder_path + "embed_tokens"));
+  CHECK(difference(H, reference_tensor(encoder_path + "norm")) <= tight);
+  CHECK(difference(reference_tensor(layer_path(encoder_path, 1)), H) > 0.1);
+}
+
+TEST_CASE("encoder: the last norm has the side's eps") {
+  Encoder w = fixture_model().encoder;
+  w.config.rms_norm_eps = 3;
+  CHECK(difference(encoder(w, reference_tensor(encoder_path + "embed_tokens")),
+                   rms_norm(reference_tensor(layer_path(encoder_path, 1)), w.norm, 3)) <= tight);
+}
+
+TEST_CASE("encoder: a token reaches w/2 rows back and (w-1)/2 ahead, for even and odd windows") {
+  const Index n = 300;
+  const Matrix X = random_matrix(n, 24, 1);
+  for (const Index w : {1, 2, 3, 4, 5, 6, 17, 64})
+    for (const Index token : {0, 3, 40, 127, 128, 299}) {
+      Matrix changed = X;
+      changed.row(token) = random_matrix(1, 24, 2);
+      CAPTURE(w);
+      CAPTURE(token);
+      CHECK(rows_that_differ(attend(X, w), attend(changed, w)) ==
+            range(std::max<Index>(0, token - w / 2), std::min(n - 1, token + (w - 1) / 2)));
+    }
+}
+
+TEST_CASE("encoder: in a global layer every token reaches all") {
+  const Matrix X = random_matrix(90, 24, 1);
+  for (const Index token : {0, 45, 89}) {
+    Matrix changed = X;
+    changed.row(token) = random_matrix(1, 24, 2);
+    CHECK(rows_that_differ(attend(X, everything), attend(changed, everything)) == range(0, 89));
+  }
+}
+
+TEST_CASE(
+    "encoder: positions count: the same tokens in another order give other rows, shifted ones the same") {
+  const Matrix X = random_matrix(6, 24, 1);
+  const AttentionWeights& w = fixture_layer(encoder_path, 1).self_attn;
+  const auto at = [&](Index first, const Matrix& x) {
+    return self_attention(w, x, rotations(fixture_model().config.encoder, first, 6).sliding_attention);
+  };
+  CHECK(difference(at(100, X), at(0, X)) <= 1e-5);
+  CHECK(difference(at(0, X.colwise().reverse()).colwise().reverse().eval(), at(0, X)) > 1e-3);
+}
+
+TEST_CASE("encoder: each layer takes the window and the RoPE of its own type") {
+  Encoder w = fixture_model().encoder;
+  const Matrix x = random_matrix(40, 24, 1) * 3, H = encoder(w, x);
+  w.layers[0].type = LayerType::full_attention;  // the window stays, the RoPE changes
+  CHECK(difference(encoder(w, x), H) > 1e-3);
+  w = fixture_model().encoder;
+  w.layers[0].self_attn.window = everything;
+  CHECK(difference(encoder(w, x), H) > 1e-3);
+}
+
+TEST_CASE("encoder: a NaN in one token makes H NaN in it, and in all tokens behind a global layer") {
+  for (const Index row : {0, 20, 39})
+    CHECK(rows_with_nan(encoder(fixture_model().encoder, with_nan(random_matrix(40, 24, 1), row, 7))) ==
+          range(0, 39));
+  Encoder local = fixture_model().encoder;
+  local.layers.resize(1);
+  const std::vector<Index> rows = rows_with_nan(encoder(local, with_nan(random_matrix(40, 24, 1), 20, 7)));
+  for (const Index row : range(18, 22)) CHECK(std::count(rows.begin(), rows.end(), row) == 1);
+}
+
+TEST_CASE("encoder: a trace changes no number, and weights are made only for who wants them") {
+  const Matrix x = random_matrix(10, 24, 1);
+  Recorder recorder;
+  recorder.wanted = false;
+  const Trace trace = recorder.trace();
+  CHECK(same_bits(encoder(fixture_model().encoder, x, Tap(trace)), encoder(fixture_model().encoder, x)));
+  CHECK(recorder.asked ==
+        std::vector<std::string>{"layers.0.self_attn.weights", "layers.1.self_attn.weights"});
+  CHECK(recorder.tensors.contains("layers.1.self_attn.o_proj"));
+  CHECK(!recorder.tensors.contains("layers.1.self_attn.weights"));
+}
+
+TEST_CASE(
+    "encoder: progress is told before the first layer and after each, and may stop the work by throwing") {
+  std::vector<Index> told;
+  const Matrix x = random_matrix(4, 24, 1);
+  encoder(fixture_model().encoder, x, {}, [&](Index finished, Index layers) {
+    CHECK(layers == 2);
+    told.push_back(finished);
+  });
+  CHECK(told == std::vector<Index>{0, 1, 2});
+  const Progress stop = [](Index finished, Index) {
+    if (finished == 1) throw Error("stopped");
+  };
+  CHECK_THROWS_AS(encoder(fixture_model().encoder, x, {}, stop), Error);
+}
+
+TEST_CASE("encoder: another width is refused") {
+  CHECK_THROWS_WITH_AS(encoder(fixture_model().encoder, Matrix(3, 25)),
+                       "encoder x: expected [any, 24], found [3, 25]", std::invalid_argument);
+}
+
+TEST_CASE("encoder: the same numbers for any number of threads") {
+  const Matrix x = random_matrix(210, 24, 1);
+  CHECK(same_for_any_threads([&] { return encoder(fixture_model().encoder, x); }));
+}

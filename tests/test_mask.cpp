@@ -1,0 +1,140 @@
+// Who sees whom: pictures drawn by hand, and the ranges that attention may pass over.
+#include "t5gemma2/mask.hpp"
+
+#include "fixture.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+/// The mask over [queries, keys] as in mask.hpp's pictures, a line per query.
+template <class Mask>
+std::string picture(const Mask& sees, Index queries, Index keys) {
+  std::string text;
+  for (Index query = 0; query < queries; ++query) {
+    for (Index key = 0; key < keys; ++key) text += sees(query, key) ? 'x' : '.';
+    text += '\n';
+  }
+  return text;
+}
+
+/// Where seen(first, last, keys) leaves out a visible key, or begins or ends with one that no row of it sees.
+template <class Mask>
+std::string not_tight(const Mask& sees, Index queries, Index keys) {
+  std::string wrong;
+  for (Index first = 0; first < queries; ++first)
+    for (Index last = first; last < queries; ++last) {
+      Index begin = keys, end = 0;
+      for (Index query = first; query <= last; ++query)
+        for (Index key = 0; key < keys; ++key)
+          if (sees(query, key)) begin = std::min(begin, key), end = std::max(end, key + 1);
+      const KeyRange range = sees.seen(first, last, keys);
+      if (range.begin != begin || range.end != end)
+        wrong += " " + std::to_string(first) + ".." + std::to_string(last) + " of " + std::to_string(keys);
+    }
+  return wrong;
+}
+
+}  // namespace
+
+TEST_CASE("mask: the encoder sees half the window to each side, even windows one more ahead") {
+  CHECK(picture(EncoderMask{4}, 6, 6) ==
+        "xxx...\n"
+        "xxxx..\n"
+        ".xxxx.\n"
+        "..xxxx\n"
+        "...xxx\n"
+        "....xx\n");
+  CHECK(picture(EncoderMask{2}, 4, 4) ==
+        "xx..\n"
+        ".xx.\n"
+        "..xx\n"
+        "...x\n");
+}
+
+TEST_CASE("mask: the encoder with an odd window sees as far back as ahead") {
+  CHECK(picture(EncoderMask{5}, 6, 6) ==
+        "xxx...\n"
+        "xxxx..\n"
+        "xxxxx.\n"
+        ".xxxxx\n"
+        "..xxxx\n"
+        "...xxx\n");
+  CHECK(picture(EncoderMask{3}, 4, 4) ==
+        "xx..\n"
+        "xxx.\n"
+        ".xxx\n"
+        "..xx\n");
+  CHECK(picture(EncoderMask{1}, 3, 3) ==
+        "x..\n"
+        ".x.\n"
+        "..x\n");
+}
+
+TEST_CASE("mask: the decoder sees itself and the tokens before it, `window` in all") {
+  CHECK(picture(DecoderMask{1}, 3, 3) ==
+        "x..\n"
+        ".x.\n"
+        "..x\n");
+  CHECK(picture(DecoderMask{2}, 4, 4) ==
+        "x...\n"
+        "xx..\n"
+        ".xx.\n"
+        "..xx\n");
+  CHECK(picture(DecoderMask{5}, 7, 7) ==
+        "x......\n"
+        "xx.....\n"
+        "xxx....\n"
+        "xxxx...\n"
+        "xxxxx..\n"
+        ".xxxxx.\n"
+        "..xxxxx\n");
+}
+
+TEST_CASE("mask: merged attention sees the decoder's window and all of the encoder") {
+  CHECK(picture(MergedMask{4, 5}, 5, 8) ==
+        "x....xxx\n"
+        "xx...xxx\n"
+        "xxx..xxx\n"
+        "xxxx.xxx\n"
+        ".xxxxxxx\n");
+  CHECK(picture(MergedMask{everything, 3}, 3, 3) ==
+        "x..\n"
+        "xx.\n"
+        "xxx\n");
+}
+
+TEST_CASE("mask: global layers have no window") {
+  for (const Index query : {0, 1, 5000, 131071}) {
+    CHECK(EncoderMask{everything}(query, 131071));
+    CHECK(EncoderMask{everything}(131071, query));
+    CHECK(DecoderMask{everything}(131071, query));
+    CHECK(DecoderMask{everything}(query, 131071) == (query == 131071));
+    CHECK(AllVisible{}(query, 131071));
+  }
+}
+
+TEST_CASE("mask: window_of is sliding_window in local layers and everything in global ones") {
+  TextConfig config;
+  config.sliding_window = 7;
+  CHECK(window_of(config, LayerType::sliding_attention) == 7);
+  CHECK(window_of(config, LayerType::full_attention) == everything);
+}
+
+TEST_CASE("mask: seen() never leaves out a visible key, and is no wider than it must be") {
+  for (const Index window :
+       {Index{1}, Index{2}, Index{3}, Index{4}, Index{5}, Index{6}, Index{7}, Index{8}, Index{9}, everything})
+    for (Index size = 1; size <= 20; ++size) {
+      CAPTURE(window);
+      CHECK(not_tight(EncoderMask{window}, size, size) == "");
+      CHECK(not_tight(DecoderMask{window}, size, size) == "");
+      for (const Index n : {0, 1, 3, 9}) CHECK(not_tight(MergedMask{window, size}, size, size + n) == "");
+      CHECK(not_tight(AllVisible{}, size, size) == "");
+    }
+}
+
+TEST_CASE("mask: the size of a range of keys is never below 0") {
+  CHECK(KeyRange{2, 7}.size() == 5);
+  CHECK(KeyRange{3, 3}.size() == 0);
+  CHECK(KeyRange{5, 3}.size() == 0);
+}
