@@ -21,8 +21,6 @@ const char* text_of(Verdict verdict) {
       return "SHAPE";
     case Verdict::not_a_number:
       return "NAN";
-    case Verdict::unsupported:
-      return "UNSUPPORTED";
   }
   return "";
 }
@@ -70,7 +68,6 @@ void print_summary(const Comparison& result) {
               count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
               count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
   if (const auto shapes = count(Verdict::wrong_shape)) std::printf(", %td of another shape", shapes);
-  if (const auto vision = count(Verdict::unsupported)) std::printf(", %td unsupported (images)", vision);
   std::printf("\n");
 }
 

@@ -16,10 +16,11 @@
 
 #include "model.hpp"
 #include "sampling.hpp"
+#include "vision.hpp"
 
 namespace t5gemma2 {
 
-enum class Verdict { ok, over_tolerance, missing, wrong_shape, not_a_number, unsupported };
+enum class Verdict { ok, over_tolerance, missing, wrong_shape, not_a_number };
 
 struct TensorComparison {
   std::string name;          // in the file
@@ -105,11 +106,13 @@ class Comparer {
             .wants = [this](const std::string& name) { return pending_.contains(name); }};
   }
 
-  /// All results; what was never reported gets the verdict `absent`.
-  Comparison finish(Verdict absent = Verdict::missing) {
+  /// All results; what was never reported is missing.
+  Comparison finish() {
     for (const auto& [name, expected] : pending_)
-      result_.tensors.push_back(
-          {.name = expected.tensor->name, .shape = expected.tensor->shape, .verdict = absent, .found = {}});
+      result_.tensors.push_back({.name = expected.tensor->name,
+                                 .shape = expected.tensor->shape,
+                                 .verdict = Verdict::missing,
+                                 .found = {}});
     pending_.clear();
     return std::move(result_);
   }
@@ -204,6 +207,30 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
   return result;
 }
 
+/// The tokens of each image of `inputs.pixel_values` [images, channels, size, size], reported to the trace.
+inline std::vector<Matrix> encode_reference_images(const Model& model, const StoredTensors& reference,
+                                                   const Trace& trace, const Progress& progress) {
+  const auto found = reference.find("inputs.pixel_values");
+  if (found == reference.end()) return {};
+  const Vision vision = load_vision(model.config, *model.checkpoint);
+  const VisionConfig& c = vision.vision_tower.config;
+  const StoredTensor& stored = found->second;
+  const Index images = stored.shape.empty() ? 0 : stored.shape[0], rows = c.num_channels * c.image_size;
+  check_shape(stored, {images, c.num_channels, c.image_size, c.image_size},
+              "images, num_channels, image_size, image_size");
+  const Vector pixels = to_vector(stored);
+  StackedTrace stacked;
+  const Trace one = stacked.trace();
+  std::vector<Matrix> tokens;
+  for (Index i = 0; i < images; ++i) {
+    const Matrix image =
+        Eigen::Map<const Matrix>(pixels.data() + i * rows * c.image_size, rows, c.image_size);
+    tokens.push_back(encode_image(vision, image, progress, &one));
+  }
+  stacked.report_to(trace);
+  return tokens;
+}
+
 /// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest
 /// value. Throws Error when the inputs are missing or not fit for this model.
 inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance,
@@ -215,9 +242,9 @@ inline Comparison compare(const Model& model, const SafetensorsFile& file, float
   const std::vector<TokenId> decoder_ids = ids_of(reference, "inputs.decoder_input_ids");
   const std::vector<TokenId> generated = ids_of(reference, "generated");
   Comparer comparer(reference, tolerance);
-  if (reference.contains("inputs.pixel_values")) return comparer.finish(Verdict::unsupported);
   const Trace trace = comparer.trace();
-  const Matrix H = encode(model, ids, progress, &trace);
+  const std::vector<Matrix> images = encode_reference_images(model, reference, trace, progress);
+  const Matrix H = encode(model, ids, images, progress, &trace);
   if (!decoder_ids.empty()) forward(model, decoder_ids, H, &trace);
   Comparison result = comparer.finish();
   if (!generated.empty()) {

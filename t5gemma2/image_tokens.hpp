@@ -7,7 +7,10 @@
 // sqrt(d). Reference: transformers T5Gemma2MultiModalProjector, T5Gemma2Encoder.forward.
 #pragma once
 #include <cmath>
+#include <optional>
+#include <span>
 
+#include "error.hpp"
 #include "linear.hpp"
 #include "rms_norm.hpp"
 #include "trace.hpp"
@@ -56,6 +59,25 @@ inline Matrix image_tokens(const MultiModalProjector& w, const Matrix& patches, 
   tap.channels_first("avg_pool", pooled);
   return tap("", times_stored(tap("mm_soft_emb_norm", rms_norm(pooled, w.mm_soft_emb_norm, w.eps)),
                               w.mm_input_projection_weight));
+}
+
+/// Puts the images' tokens into x [n, d] at the places where ids [n] hold the image token, in order.
+/// Throws Error unless there are as many places as tokens.
+inline Matrix place_images(Matrix x, std::span<const TokenId> ids, std::optional<Index> image_token,
+                           std::span<const Matrix> images) {
+  Index tokens = 0, places = 0;
+  for (const Matrix& image : images) tokens += image.rows();
+  for (const TokenId id : ids) places += id == image_token;
+  if (places != tokens)
+    fail("prompt", "image tokens", std::to_string(tokens) + " for the images given", std::to_string(places));
+  Index place = -1;
+  for (const Matrix& image : images)
+    for (Index row = 0; row < image.rows(); ++row) {
+      do ++place;
+      while (ids[static_cast<std::size_t>(place)] != image_token);
+      x.row(place) = image.row(row);
+    }
+  return x;
 }
 
 }  // namespace t5gemma2

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config_json.hpp"
+#include "image_tokens.hpp"
 #include "weights.hpp"
 
 namespace t5gemma2 {
@@ -39,14 +40,22 @@ inline Model load_model(const std::filesystem::path& folder) {
   return model;
 }
 
-/// ids [n], bos included -> H [n, d]. No ids (n = 0) make an empty H: the decoder then is Gemma 3's.
-/// Throws Error for an id outside the vocabulary.
-inline Matrix encode(const Model& model, std::span<const TokenId> ids, const Progress& progress = {},
-                     const Trace* trace = nullptr) {
+/// ids [n], bos included -> H [n, d]; the tokens of `images` (vision.hpp: encode_image) take the places of
+/// the image token in them. No ids (n = 0) make an empty H: the decoder then is Gemma 3's. Throws Error for
+/// an id outside the vocabulary, and when images and image tokens do not match.
+inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span<const Matrix> images,
+                     const Progress& progress = {}, const Trace* trace = nullptr) {
   if (ids.empty()) return Matrix(0, model.config.encoder.hidden_size);
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" / "text_model" : Tap();
   Matrix x = tap("embed_tokens", embed(model.encoder.embed_tokens, ids));
+  if (!images.empty()) x = place_images(std::move(x), ids, model.config.image_token_index, images);
   return encoder(model.encoder, std::move(x), tap, progress);
+}
+
+/// Text alone.
+inline Matrix encode(const Model& model, std::span<const TokenId> ids, const Progress& progress = {},
+                     const Trace* trace = nullptr) {
+  return encode(model, ids, std::span<const Matrix>(), progress, trace);
 }
 
 /// One pass over all decoder ids [m] without a cache: logits [m, vocab], as the reference's forward.

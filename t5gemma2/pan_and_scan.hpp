@@ -1,11 +1,11 @@
 // Pan and scan: a wide or tall picture is also shown in pieces, so that its details survive the square.
 //
-//   longer / shorter side < 1.2: no pieces. Else as many pieces along the longer side as the ratio, rounded, says,
-//   from 2 to 4, none shorter than 256 pixels unless two halves would be; no pieces at all when one would be
-//   narrower than 256 pixels.
+//   longer / shorter side < 1.2: no pieces. Else as many pieces along the longer side as the ratio, rounded,
+//   says, from 2 to 4, none shorter than 256 pixels unless two halves would be; no pieces at all when one
+//   would be narrower than 256 pixels.
 //
-// Off by default, as in the reference. Reference: transformers Gemma3ImageProcessor.pan_and_scan, with the numbers
-// of Gemma 3's processor.
+// Off by default, as in the reference. Reference: transformers Gemma3ImageProcessor.pan_and_scan, with the
+// numbers of Gemma 3's processor.
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -1,14 +1,16 @@
 // Any size to the size of the vision tower: bilinear with antialiasing, bit for bit as PIL does it.
 //
-// Pixel i covers [i, i+1). An output pixel takes a weighted mean of the inputs around the point its centre falls
-// on; the weights are a triangle, two pixels wide, and wider by the same factor when the picture shrinks:
+// Pixel i covers [i, i+1). An output pixel takes a weighted mean of the inputs around the point its centre
+// falls on; the weights are a triangle, two pixels wide, and wider by the same factor when the picture
+// shrinks:
 //
 //   scale  = in / out,   reach = max(scale, 1),   centre = (x + 1/2) scale
-//   w_i    = max(0, 1 - |i + 1/2 - centre| / reach),   divided by their sum (the triangle is cut at the edges)
+//   w_i    = max(0, 1 - |i + 1/2 - centre| / reach),   divided by their sum (the triangle is cut at the
+//   edges)
 //
-// Rows first, then columns, with 8 bits between the two. Weights are integers, in units of 2^-22, so that every
-// compiler and every machine gives the same picture. The aspect ratio is not kept: the model was trained so.
-// Reference: Pillow's src/libImaging/Resample.c; transformers PilBackend.resize.
+// Rows first, then columns, with 8 bits between the two. Weights are integers, in units of 2^-22, so that
+// every compiler and every machine gives the same picture. The aspect ratio is not kept: the model was
+// trained so. Reference: Pillow's src/libImaging/Resample.c; transformers PilBackend.resize.
 #pragma once
 #include <algorithm>
 #include <cmath>

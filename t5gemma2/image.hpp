@@ -1,0 +1,154 @@
+// An image file to pixels as the model sees them (paper §2: a frozen SigLIP encoder, 896 x 896 pixels).
+//
+//   file --decode--> turned upright --transparency on white--> RGB --resize--> 8 bits --(v - 127.5) / 127.5--> x
+//
+// stb_image decodes; the checks before it (image_files/) refuse what it would read as something else. It is used
+// as the system's compiled library: its implementation, static in a header, would be another function in every
+// translation unit, which the inline functions here must not call.
+//
+// The same as the reference to the last bit for PNG, except where PIL has a fault of its own: 16-bit grey is
+// v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding.
+// Reference: transformers Gemma3ImageProcessor (PIL) on ImageOps.exif_transpose(Image.open(file)).
+#pragma once
+#include <stb_image.h>
+#include <stb_image_write.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "image_files/jpeg.hpp"
+#include "image_files/png.hpp"
+#include "image_files/simple.hpp"
+#include "pan_and_scan.hpp"
+#include "pixels.hpp"
+#include "resize.hpp"
+
+namespace t5gemma2 {
+
+inline constexpr Index default_max_pixels = 100'000'000;
+
+namespace image_files {
+
+inline void check_size(Index width, Index height, Index max_pixels, const std::string& where) {
+  const std::string found = std::to_string(width) + " x " + std::to_string(height) + " pixels";
+  if (width <= 0 || height <= 0) fail_file(where, "an image of at least one pixel", found);
+  if (width > max_pixels / height)
+    fail_file(where, "an image of at most " + std::to_string(max_pixels) + " pixels", found);
+}
+
+/// RGBA [height, width, 4] to RGB on white, rounded.
+inline Image on_white(const stbi_uc* rgba, Index width, Index height) {
+  Image image(width, height);
+  for (std::size_t i = 0; i < image.rgb.size(); ++i) {
+    const std::size_t pixel = i / 3;
+    const int alpha = rgba[4 * pixel + 3], value = rgba[4 * pixel + i % 3];
+    image.rgb[i] = static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
+  }
+  return image;
+}
+
+/// Bytes that passed the checks, decoded by stb_image. Without `alpha` a fourth channel is ignored.
+inline Image decode_checked(std::string_view bytes, Format format, bool alpha, const std::string& where) {
+  int width = 0, height = 0, channels = 0;
+  const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
+      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()),
+                            &width, &height, &channels, alpha ? STBI_rgb_alpha : STBI_rgb),
+      &stbi_image_free);
+  if (!pixels) fail_damaged(where, format, stbi_failure_reason());
+  if (alpha) return on_white(pixels.get(), width, height);
+  Image image(width, height);
+  std::copy_n(pixels.get(), image.rgb.size(), image.rgb.data());
+  return image;
+}
+
+/// Width and height according to the header; nothing is decoded.
+inline void check_announced_size(Bytes bytes, Format format, Index max_pixels, const std::string& where,
+                                 int& width, int& height) {
+  int channels = 0;
+  const int known = stbi_info_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()),
+                                          static_cast<int>(bytes.size()), &width, &height, &channels);
+  if (known == 0) fail_damaged(where, format, stbi_failure_reason());
+  check_size(width, height, max_pixels, where);
+}
+
+inline Image decode_png(Bytes bytes, const std::string& where, Index max_pixels) {
+  const std::vector<PngChunk> chunks = png_chunks(bytes, where);
+  const PngHeader header = png_header(chunks, where);
+  check_size(header.width, header.height, max_pixels, where);
+  return upright(decode_checked(plain_png(bytes, chunks, where), Format::png, true, where),
+                 png_orientation(chunks));
+}
+
+}  // namespace image_files
+
+/// The image in the bytes of a file, upright, transparent parts on white. Only the first frame of an animation.
+/// `where` names the file in messages. Throws Error when it is not an image, of an unsupported kind, truncated,
+/// damaged, or of more than `max_pixels` pixels; that is known before memory is taken.
+inline Image decode_image(std::span<const std::byte> bytes, const std::string& where,
+                          Index max_pixels = default_max_pixels) {
+  using namespace image_files;
+  const Format format = format_of(bytes, where);
+  if (bytes.size() > INT_MAX) fail_file(where, "an image file below 2 GB", std::to_string(bytes.size()) + " bytes");
+  if (format == Format::png) return decode_png(bytes, where, max_pixels);
+  if (format == Format::pnm) {
+    const PnmHeader header = pnm_header(bytes, where);
+    check_size(header.width, header.height, max_pixels, where);
+    return read_pnm(bytes, header, where);
+  }
+  if (format == Format::jpeg) check_jpeg(bytes, where);
+  int width = 0, height = 0;
+  check_announced_size(bytes, format, max_pixels, where, width, height);
+  switch (format) {
+    case Format::jpeg:
+      return upright(decode_checked(as_text(bytes), format, false, where), jpeg_orientation(bytes));
+    case Format::gif:
+      check_gif(bytes, where);
+      return decode_checked(gif_without_background(bytes), format, true, where);
+    case Format::bmp:
+      check_bmp(bytes, width, height, where);
+      return decode_checked(as_text(bytes), format, bmp_has_alpha(bytes), where);
+    default:
+      check_tga(bytes, width, height, where);
+      return decode_checked(as_text(bytes), format, true, where);
+  }
+}
+
+/// The image in a file; see decode_image. Throws Error also when the file is missing, empty or a folder.
+inline Image load_image(const std::filesystem::path& file, Index max_pixels = default_max_pixels) {
+  const MappedFile mapped(file, image_files::expected_image);
+  return decode_image(mapped.bytes(), file.string(), max_pixels);
+}
+
+/// Pixels for the vision tower: [3, size*size], row c is channel c (red, green, blue) line by line, -1 to 1. The
+/// memory is the reference's pixel_values [3, size, size].
+inline Matrix pixel_values(const Image& image, Index size) {
+  const Image resized = resize(image, size, size);
+  Matrix x(3, size * size);
+  for (Index pixel = 0; pixel < x.cols(); ++pixel)
+    for (Index channel = 0; channel < 3; ++channel) {
+      const auto value = static_cast<float>(resized.rgb[static_cast<std::size_t>(3 * pixel + channel)]);
+      x(channel, pixel) = (value - 127.5f) / 127.5f;
+    }
+  return x;
+}
+
+/// Writes a PNG file. Throws Error when that fails.
+inline void write_png(const std::filesystem::path& path, const Image& image) {
+  std::ofstream file(path, std::ios::binary);
+  if (!file) fail_file(path.string(), "a file that can be written", std::strerror(errno));
+  const auto append = [](void* to, void* data, int size) {
+    static_cast<std::ofstream*>(to)->write(static_cast<const char*>(data), size);
+  };
+  const int done = stbi_write_png_to_func(append, &file, static_cast<int>(image.width),
+                                          static_cast<int>(image.height), 3, image.rgb.data(), 0);
+  file.close();
+  if (done == 0 || !file) fail_file(path.string(), "room for the image", std::strerror(errno));
+}
+
+}  // namespace t5gemma2
