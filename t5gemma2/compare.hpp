@@ -215,7 +215,7 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
   const Vision vision = load_vision(model.config, *model.checkpoint);
   const VisionConfig& c = vision.vision_tower.config;
   const StoredTensor& stored = found->second;
-  const Index images = stored.shape.empty() ? 0 : stored.shape[0], rows = c.num_channels * c.image_size;
+  const Index images = stored.shape.empty() ? 0 : stored.shape[0], area = c.image_size * c.image_size;
   check_shape(stored, {images, c.num_channels, c.image_size, c.image_size},
               "images, num_channels, image_size, image_size");
   const Vector pixels = to_vector(stored);
@@ -224,7 +224,7 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
   std::vector<Matrix> tokens;
   for (Index i = 0; i < images; ++i) {
     const Matrix image =
-        Eigen::Map<const Matrix>(pixels.data() + i * rows * c.image_size, rows, c.image_size);
+        Eigen::Map<const Matrix>(pixels.data() + i * c.num_channels * area, c.num_channels, area);
     tokens.push_back(encode_image(vision, image, progress, &one));
   }
   stacked.report_to(trace);

@@ -50,7 +50,8 @@ inline Matrix linear(const Matrix& x, const BiasedLinear& w) {
 /// pixels [channels, size, size] -> [patches, channels*patch_size^2], the rows that the patch convolution
 /// multiplies.
 inline Matrix patches_of(const VisionConfig& c, const Matrix& pixels) {
-  check_shape(pixels, c.num_channels * c.image_size, c.image_size, "siglip pixels");
+  check_shape(pixels, c.num_channels, c.image_size * c.image_size, "siglip pixels");
+  const Eigen::Map<const Matrix> lines(pixels.data(), c.num_channels * c.image_size, c.image_size);
   const Index side = c.image_size / c.patch_size, area = c.patch_size * c.patch_size;
   Matrix patches(side * side, c.num_channels * area);
   for (Index patch = 0; patch < patches.rows(); ++patch)
@@ -58,7 +59,7 @@ inline Matrix patches_of(const VisionConfig& c, const Matrix& pixels) {
       const Index top = channel * c.image_size + patch / side * c.patch_size,
                   left = patch % side * c.patch_size;
       patches.row(patch).segment(channel * area, area) =
-          pixels.block(top, left, c.patch_size, c.patch_size).reshaped<Eigen::RowMajor>().transpose();
+          lines.block(top, left, c.patch_size, c.patch_size).reshaped<Eigen::RowMajor>().transpose();
     }
   return patches;
 }
@@ -78,7 +79,7 @@ inline Matrix siglip_mlp(const SiglipLayer& w, const Matrix& X, const Tap& tap =
   return tap("fc2", linear(tap("activation_fn", gelu_tanh(tap("fc1", linear(X, w.fc1)))), w.fc2));
 }
 
-/// pixels [channels*image_size, image_size] in [-1, 1], channel by channel -> [patches, hidden].
+/// pixels [channels, image_size*image_size] in [-1, 1] -> [patches, hidden].
 inline Matrix siglip(const Siglip& w, const Matrix& pixels, const Tap& tap = {},
                      const Progress& progress = {}) {
   const VisionConfig& c = w.config;

@@ -125,7 +125,8 @@ inline Vision load_vision(const Config& config, const Checkpoint& checkpoint) {
   return vision;
 }
 
-/// pixels [channels*image_size, image_size] in [-1, 1] -> the image's tokens [mm_tokens_per_image, d].
+/// pixels [channels, image_size*image_size] in [-1, 1] (image.hpp: pixel_values) -> the image's tokens
+/// [mm_tokens_per_image, d].
 inline Matrix encode_image(const Vision& vision, const Matrix& pixels, const Progress& progress = {},
                            const Trace* trace = nullptr) {
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" : Tap();
