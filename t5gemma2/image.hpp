@@ -1,10 +1,11 @@
 // An image file to pixels as the model sees them (paper §2: a frozen SigLIP encoder, 896 x 896 pixels).
 //
-//   file --decode--> turned upright --transparency on white--> RGB --resize--> 8 bits --(v - 127.5) / 127.5--> x
+//   file --decode--> turned upright --transparency on white--> RGB --resize--> 8 bits --(v - 127.5) /
+//   127.5--> x
 //
-// stb_image decodes; the checks before it (image_files/) refuse what it would read as something else. It is used
-// as the system's compiled library: its implementation, static in a header, would be another function in every
-// translation unit, which the inline functions here must not call.
+// stb_image decodes; the checks before it (image_files/) refuse what it would read as something else. It is
+// used as the system's compiled library: its implementation, static in a header, would be another function in
+// every translation unit, which the inline functions here must not call.
 //
 // The same as the reference to the last bit for PNG, except where PIL has a fault of its own: 16-bit grey is
 // v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding.
@@ -87,14 +88,15 @@ inline Image decode_png(Bytes bytes, const std::string& where, Index max_pixels)
 
 }  // namespace image_files
 
-/// The image in the bytes of a file, upright, transparent parts on white. Only the first frame of an animation.
-/// `where` names the file in messages. Throws Error when it is not an image, of an unsupported kind, truncated,
-/// damaged, or of more than `max_pixels` pixels; that is known before memory is taken.
+/// The image in the bytes of a file, upright, transparent parts on white. Only the first frame of an
+/// animation. `where` names the file in messages. Throws Error when it is not an image, of an unsupported
+/// kind, truncated, damaged, or of more than `max_pixels` pixels; that is known before memory is taken.
 inline Image decode_image(std::span<const std::byte> bytes, const std::string& where,
                           Index max_pixels = default_max_pixels) {
   using namespace image_files;
   const Format format = format_of(bytes, where);
-  if (bytes.size() > INT_MAX) fail_file(where, "an image file below 2 GB", std::to_string(bytes.size()) + " bytes");
+  if (bytes.size() > INT_MAX)
+    fail_file(where, "an image file below 2 GB", std::to_string(bytes.size()) + " bytes");
   if (format == Format::png) return decode_png(bytes, where, max_pixels);
   if (format == Format::pnm) {
     const PnmHeader header = pnm_header(bytes, where);
@@ -125,8 +127,8 @@ inline Image load_image(const std::filesystem::path& file, Index max_pixels = de
   return decode_image(mapped.bytes(), file.string(), max_pixels);
 }
 
-/// Pixels for the vision tower: [3, size*size], row c is channel c (red, green, blue) line by line, -1 to 1. The
-/// memory is the reference's pixel_values [3, size, size].
+/// Pixels for the vision tower: [3, size*size], row c is channel c (red, green, blue) line by line, -1 to 1.
+/// The memory is the reference's pixel_values [3, size, size].
 inline Matrix pixel_values(const Image& image, Index size) {
   const Image resized = resize(image, size, size);
   Matrix x(3, size * size);

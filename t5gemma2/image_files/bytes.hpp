@@ -15,7 +15,8 @@ using Bytes = std::span<const std::byte>;
 enum class ByteOrder { little, big };
 
 /// The unsigned number in `size` (1 to 4) bytes from `at` on; nothing when they are not all there.
-inline std::optional<std::uint32_t> number_at(Bytes bytes, std::size_t at, std::size_t size, ByteOrder order) {
+inline std::optional<std::uint32_t> number_at(Bytes bytes, std::size_t at, std::size_t size,
+                                              ByteOrder order) {
   if (at > bytes.size() || size > bytes.size() - at) return std::nullopt;
   std::uint32_t value = 0;
   for (std::size_t i = 0; i < size; ++i) {

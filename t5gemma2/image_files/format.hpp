@@ -1,5 +1,5 @@
-// What kind of file it is, by its first bytes and never by its name; and a clear word when it is a kind that is not
-// read.
+// What kind of file it is, by its first bytes and never by its name; and a clear word when it is a kind that
+// is not read.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@ namespace t5gemma2::image_files {
 
 enum class Format { jpeg, png, bmp, gif, pnm, tga };
 
-inline const std::string expected_image = "an image (JPEG, PNG, BMP, GIF, PNM or TGA)";
+inline constexpr const char* expected_image = "an image (JPEG, PNG, BMP, GIF, PNM or TGA)";
 
 inline std::string name_of(Format format) {
   constexpr std::array names{"JPEG", "PNG", "BMP", "GIF", "PNM", "TGA"};

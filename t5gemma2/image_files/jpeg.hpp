@@ -37,13 +37,14 @@ inline std::vector<JpegSegment> jpeg_segments(Bytes file) {
 inline int jpeg_orientation(Bytes file) {
   using namespace std::literals;
   for (const JpegSegment& segment : jpeg_segments(file))
-    if (segment.marker == 0xE1 && holds(segment.content, 0, "Exif\0\0"sv)) return orientation_of(segment.content);
+    if (segment.marker == 0xE1 && holds(segment.content, 0, "Exif\0\0"sv))
+      return orientation_of(segment.content);
   return 1;
 }
 
 /// Throws Error for what would come out in wrong colours: four components (print colours) are read as Adobe
-/// writes them, CMYK or YCCK inverted, and that only an Adobe segment tells. Also for kinds of JPEG that are not
-/// read.
+/// writes them, CMYK or YCCK inverted, and that only an Adobe segment tells. Also for kinds of JPEG that are
+/// not read.
 inline void check_jpeg(Bytes file, const std::string& where) {
   std::uint32_t components = 0, kind = 0;
   std::optional<std::uint32_t> adobe_transform;

@@ -1,13 +1,15 @@
-// The chunks of a PNG file, checked before stb_image sees them. Left alone it would take any amount of memory for
-// data that claims to be one pixel, read palette entries that are not there, and ignore checksums.
+// The chunks of a PNG file, checked before stb_image sees them. Left alone it would take any amount of memory
+// for data that claims to be one pixel, read palette entries that are not there, and ignore checksums.
 // Reference: PNG specification (third edition) §5, §9-11; RFC 1950.
 #pragma once
 #include <stb_image.h>
 
 #include <array>
+#include <climits>
 #include <string>
 #include <vector>
 
+#include "../tensor.hpp"
 #include "exif.hpp"
 #include "format.hpp"
 
@@ -30,7 +32,8 @@ inline std::uint32_t crc32(Bytes bytes) {
     return remainders;
   }();
   std::uint32_t crc = 0xFFFFFFFF;
-  for (const std::byte byte : bytes) crc = crc >> 8 ^ table[(crc ^ std::to_integer<std::uint32_t>(byte)) & 255];
+  for (const std::byte byte : bytes)
+    crc = crc >> 8 ^ table[(crc ^ std::to_integer<std::uint32_t>(byte)) & 255];
   return ~crc;
 }
 
@@ -40,10 +43,10 @@ inline std::vector<PngChunk> png_chunks(Bytes file, const std::string& where) {
   std::size_t at = 8;
   do {
     const auto length = number_at(file, at, 4, ByteOrder::big);
-    if (!length || file.size() - at < 12 || *length > file.size() - at - 12) fail_truncated(where, Format::png);
+    if (!length || file.size() - at < 12 || *length > file.size() - at - 12)
+      fail_truncated(where, Format::png);
     const std::uint32_t sum = number_or_zero(file, at + 8 + *length, 4, ByteOrder::big);
-    if (crc32(file.subspan(at + 4, 4 + *length)) != sum)
-      fail_damaged(where, Format::png, "a wrong checksum");
+    if (crc32(file.subspan(at + 4, 4 + *length)) != sum) fail_damaged(where, Format::png, "a wrong checksum");
     chunks.push_back({as_text(file.subspan(at + 4, 4)), file.subspan(at + 8, *length)});
     at += 12 + *length;
   } while (chunks.back().type != "IEND");
@@ -72,15 +75,17 @@ inline PngHeader png_header(const std::vector<PngChunk>& chunks, const std::stri
   const auto field = [&](std::size_t at, std::size_t size) {
     return number_or_zero(content, at, size, ByteOrder::big);
   };
-  return {.width = field(0, 4),
-          .height = field(4, 4),
-          .depth = static_cast<int>(field(8, 1)),
-          .colour = static_cast<int>(field(9, 1)),
-          .interlaced = field(12, 1) != 0};
+  const PngHeader header{.width = field(0, 4),
+                         .height = field(4, 4),
+                         .depth = static_cast<int>(field(8, 1)),
+                         .colour = static_cast<int>(field(9, 1)),
+                         .interlaced = field(12, 1) != 0};
+  if (header.depth > 16) fail_damaged(where, Format::png, "more than 16 bits a channel");
+  return header;
 }
 
-/// Bytes of the unpacked pixels, each line behind the number of its filter; at most, when interlaced: there are
-/// seven small pictures then.
+/// Bytes of the unpacked pixels, each line behind the number of its filter; at most, when interlaced: there
+/// are seven small pictures then.
 inline Index unpacked_size(const PngHeader& header) {
   const Index line_bits = header.width * header.depth * header.channels();
   const Index size = header.height * (1 + (line_bits + 7) / 8);
@@ -90,6 +95,7 @@ inline Index unpacked_size(const PngHeader& header) {
 /// Throws Error unless the compressed pixels unpack to no more than the header announces.
 inline void check_unpacked_size(const std::string& compressed, const PngHeader& header,
                                 const std::string& where) {
+  if (unpacked_size(header) >= INT_MAX) fail_file(where, "a PNG image below 2 GB of pixels", "more");
   std::vector<char> unpacked(static_cast<std::size_t>(unpacked_size(header)) + 1);
   const int size = stbi_zlib_decode_buffer(unpacked.data(), static_cast<int>(unpacked.size()),
                                            compressed.data(), static_cast<int>(compressed.size()));
@@ -110,7 +116,8 @@ inline std::string full_palette(std::string_view colours) {
   return palette;
 }
 
-/// The same picture with only what decoding needs, safe to hand to stb_image. Throws Error when it is damaged.
+/// The same picture with only what decoding needs, safe to hand to stb_image. Throws Error when it is
+/// damaged.
 inline std::string plain_png(Bytes file, const std::vector<PngChunk>& chunks, const std::string& where) {
   const PngHeader header = png_header(chunks, where);
   std::string palette, transparency, pixels;
@@ -118,7 +125,8 @@ inline std::string plain_png(Bytes file, const std::vector<PngChunk>& chunks, co
     if (type == "PLTE" && header.colour == 3) palette = full_palette(as_text(content));
     if (type == "tRNS") transparency = as_text(content);
     if (type == "IDAT") pixels += as_text(content);
-    if (type == "CgBI") fail_file(where, "a PNG image", "Apple's variant of it, which is not read; convert it first");
+    if (type == "CgBI")
+      fail_file(where, "a PNG image", "Apple's variant of it, which is not read; convert it first");
   }
   check_unpacked_size(pixels, header, where);
   std::string plain(as_text(file.first(8)));

@@ -1,7 +1,9 @@
-// BMP, GIF, PNM and TGA: checks that the whole picture is in the file, since stb_image reads zeros past the end of
-// it, and what else has to be known to read it as PIL does.
-// Reference: PIL's BmpImagePlugin, GifImagePlugin, PpmImagePlugin, TgaImagePlugin.
+// BMP, GIF, PNM and TGA: checks that the whole picture is in the file, since stb_image reads zeros past the
+// end of it, and what else has to be known to read it as PIL does. Reference: PIL's BmpImagePlugin,
+// GifImagePlugin, PpmImagePlugin, TgaImagePlugin.
 #pragma once
+#include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "../pixels.hpp"
@@ -24,7 +26,8 @@ inline bool bmp_has_alpha(Bytes file) { return bmp_depth(file) == 32 && little(f
 inline void check_bmp(Bytes file, Index width, Index height, const std::string& where) {
   const std::uint64_t line_bits = static_cast<std::uint64_t>(width) * bmp_depth(file);
   const std::uint64_t before_last = static_cast<std::uint64_t>(height - 1) * ((line_bits + 31) / 32 * 4);
-  if (little(file, 10, 4) + before_last + (line_bits + 7) / 8 > file.size()) fail_truncated(where, Format::bmp);
+  if (little(file, 10, 4) + before_last + (line_bits + 7) / 8 > file.size())
+    fail_truncated(where, Format::bmp);
 }
 
 // ---- GIF ----
@@ -63,8 +66,8 @@ inline void check_gif(Bytes file, const std::string& where) {
   fail_truncated(where, Format::gif);
 }
 
-/// The same file without a background colour, which stb_image would put behind transparent pixels. Viewers show
-/// what is behind the picture.
+/// The same file without a background colour, which stb_image would put behind transparent pixels. Viewers
+/// show what is behind the picture.
 inline std::string gif_without_background(Bytes file) {
   std::string copy(as_text(file));
   copy[11] = 0;
@@ -139,7 +142,8 @@ inline std::uint64_t tga_packets_size(Bytes packets, std::uint64_t pixels, std::
 }
 
 inline void check_tga(Bytes file, Index width, Index height, const std::string& where) {
-  const std::uint64_t palette = little(file, 1, 1) == 0 ? 0 : little(file, 5, 2) * ((little(file, 7, 1) + 7) / 8);
+  const std::uint64_t palette =
+      little(file, 1, 1) == 0 ? 0 : little(file, 5, 2) * ((little(file, 7, 1) + 7) / 8);
   const std::uint64_t start = 18 + little(file, 0, 1) + palette;
   if (start > file.size()) fail_truncated(where, Format::tga);
   const std::uint64_t pixels = static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height);
