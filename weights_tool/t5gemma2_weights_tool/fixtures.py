@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
+from . import names
 from .config import normalise, read_preset
-from .inputs import Inputs, random_ids
-from .random_checkpoint import write_random
+from .inputs import Inputs, random_ids, random_pixels
+from .random_checkpoint import initial_values, write_random
+from .storage import Checkpoint, Source, write_checkpoint
 
-TEXT = "encoder.text_config"
+TEXT, VISION = "encoder.text_config", "encoder.vision_config"
 
 
 @dataclass
 class Fixture:
-    """One folder; n, m, generate_from are lengths, `eoi` puts the end-of-image id into both inputs."""
+    """One folder; n, m, generate_from are lengths, `eoi` puts the end-of-image id into both inputs. With `images` the
+    checkpoint has its vision half, and `vision_head` stores the pooling head that nobody uses."""
     settings: dict = field(default_factory=dict)
     n: int = 9
     m: int = 6
@@ -27,6 +30,8 @@ class Fixture:
     eoi: bool = True
     light: bool = True
     last_rows: int | None = None
+    images: int = 0
+    vision_head: bool = False
     write: dict = field(default_factory=dict)
     seed: int = 0
 
@@ -34,6 +39,11 @@ class Fixture:
 def both(**settings) -> dict:
     """The same settings on both sides."""
     return {f"{side}.{name}": value for side in (TEXT, "decoder") for name, value in settings.items()}
+
+
+def vision(tokens: int, **settings) -> dict:
+    """Settings of the vision half; `tokens` for each image."""
+    return {"encoder.mm_tokens_per_image": tokens, **{f"{VISION}.{name}": value for name, value in settings.items()}}
 
 
 UNEQUAL = {
@@ -45,6 +55,7 @@ UNEQUAL = {
     "decoder.intermediate_size": 28, "decoder.sliding_window": 3, "decoder.rms_norm_eps": 0.05,
     "decoder.final_logit_softcapping": 1.5,
 }
+NARROW = both(hidden_size=12, num_attention_heads=2, num_key_value_heads=1, head_dim=6, intermediate_size=10)
 SLIDING_PAIR = ["sliding_attention", "sliding_attention", "full_attention"]
 
 FIXTURES = {
@@ -69,6 +80,15 @@ FIXTURES = {
                         write={"dtype": "bfloat16"}, seed=9),
     "long_even": Fixture(both(sliding_window=8, head_dim=6), n=300, m=40, generate=40, last_rows=16,
                          write={"dtype": "float16"}, seed=19),
+    # Every tap with two images, text between them: 6 x 6 patches, each token the mean of 3 x 3; odd sizes, large eps.
+    "images": Fixture(NARROW | vision(4, image_size=18, patch_size=3, hidden_size=9, num_attention_heads=3,
+                                      intermediate_size=11, num_hidden_layers=2, layer_norm_eps=0.02),
+                      n=20, m=5, images=2, light=False, seed=24),
+    # One image, 8 x 8 patches, 2 x 2 to a token; three layers; the vision head lies there and is not used.
+    "images_bfloat16": Fixture(vision(16, image_size=32, patch_size=4, hidden_size=20, num_attention_heads=2,
+                                      intermediate_size=12, num_hidden_layers=3, vision_use_head=True), n=24,
+                               generate_from=3, images=1, vision_head=True,
+                               write={"dtype": "bfloat16", "spelling": "save_pretrained"}, seed=3),
 }
 
 
@@ -85,16 +105,43 @@ def fixture_config(fixture: Fixture) -> dict:
 
 
 def fixture_inputs(fixture: Fixture, config: dict) -> Inputs:
-    """Random ids; where `eoi` is set the end-of-image id stands in the middle of both sides."""
+    """Random ids; where `eoi` is set the end-of-image id stands in the middle of both sides (with images: where an
+    image ends)."""
     config = normalise(config, "tiny")
-    encoder_ids = random_ids(config, fixture.n, 100 + fixture.seed)
+    encoder_ids = ids_with_images(config, fixture.n, 100 + fixture.seed, fixture.images)
     decoder_ids = random_ids(config, fixture.m, 200 + fixture.seed)
     if fixture.eoi:
-        for ids in (encoder_ids, decoder_ids):
+        for ids in (decoder_ids,) if fixture.images else (encoder_ids, decoder_ids):
             if ids.shape[1] > 2:
                 ids[0, -(ids.shape[1] // 3)] = config["encoder"]["eoi_token_index"]
     prefix = decoder_ids[:, :fixture.generate_from].copy() if fixture.generate_from else None
-    return Inputs(encoder_ids, decoder_ids, generate_from=prefix, generate=fixture.generate)
+    pixels = random_pixels(config, fixture.images, fixture.seed) if fixture.images else None
+    return Inputs(encoder_ids, decoder_ids, pixels, prefix, fixture.generate)
+
+
+def ids_with_images(config: dict, length: int, seed: int, images: int) -> np.ndarray:
+    """[1, length]: bos and random ids, with the tokens of the images spread among them."""
+    encoder = config["encoder"]
+    picture = [encoder["boi_token_index"], *[config["image_token_index"]] * encoder["mm_tokens_per_image"],
+               encoder["eoi_token_index"]]
+    text = random_ids(config, length - images * len(picture), seed)[0]
+    first, *others = np.array_split(text, images + 1)
+    return np.array([[*first, *(id for part in others for id in (*picture, *part))]], np.int64).reshape(1, -1)
+
+
+def add_vision_head(folder, vision: dict, write: dict, seed: int) -> None:
+    """Stores SigLIP's pooling head too, as `save_pretrained` does unless vision_use_head is false."""
+    h, mlp = vision["hidden_size"], vision["intermediate_size"]
+    shapes = {"probe": (1, 1, h), "attention.in_proj_weight": (3 * h, h), "attention.in_proj_bias": (3 * h,),
+              "attention.out_proj.weight": (h, h), "attention.out_proj.bias": (h,), "layernorm.weight": (h,),
+              "layernorm.bias": (h,), "mlp.fc1.weight": (mlp, h), "mlp.fc1.bias": (mlp,), "mlp.fc2.weight": (h, mlp),
+              "mlp.fc2.bias": (h,)}
+    stored = Checkpoint(folder)
+    tensors = {name: stored.read(name).copy() for name in stored}
+    tensors |= {name: initial_values(name, shape, seed)
+                for name, shape in ((f"{names.VISION}.head.{part}", shape) for part, shape in shapes.items())}
+    sources = {name: Source(values.shape, lambda values=values: values) for name, values in tensors.items()}
+    write_checkpoint(folder, sources, write["dtype"])
 
 
 def write_fixture(folder, fixture: Fixture) -> None:
@@ -102,7 +149,9 @@ def write_fixture(folder, fixture: Fixture) -> None:
     from .model import load_config  # these two need torch
     from .record import write_reference
     config = fixture_config(fixture)
-    write_random(config, folder, seed=fixture.seed, text_only=True, force=True, **fixture.write)
+    write_random(config, folder, seed=fixture.seed, text_only=not fixture.images, force=True, **fixture.write)
+    if fixture.vision_head:
+        add_vision_head(folder, config["encoder"]["vision_config"], fixture.write, fixture.seed)
     write_reference(folder, load_config(folder), Path(folder) / "reference.safetensors", fixture_inputs(fixture, config),
                     light=fixture.light, last_rows=fixture.last_rows)
 
