@@ -1,0 +1,101 @@
+"""The programs against transformers and tokenizers: fresh random checkpoints, every tensor and every greedy token.
+
+Needs weights_tool with its [torch,test] extras and the built programs: T5GEMMA2_PROGRAMS is their folder (build/bin).
+Run: pytest tests/against_transformers.py
+"""
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from t5gemma2_weights_tool.cli import main
+from t5gemma2_weights_tool.fixtures import SLIDING_PAIR, TEXT, UNEQUAL, Fixture, both, write_fixture
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = Path(os.environ.get("T5GEMMA2_PROGRAMS", ROOT / "build/bin")).resolve()
+TOKENIZER = ROOT / "tests/data/tokenizer/tokenizer.json"
+
+# Widths and window of the 270M model; a layer of each kind, a small vocabulary.
+REAL_WIDTHS = {"hidden_size": 640, "head_dim": 256, "num_attention_heads": 4, "num_key_value_heads": 1,
+               "intermediate_size": 2048, "query_pre_attn_scalar": 256, "sliding_window": 512}
+ODD = {"hidden_size": 45, "head_dim": 10, "num_attention_heads": 9, "num_key_value_heads": 3, "intermediate_size": 71,
+       "query_pre_attn_scalar": 13, "sliding_window": 7, "num_hidden_layers": 3, "layer_types": SLIDING_PAIR,
+       "max_position_embeddings": 333}
+
+CASES = {
+    "hub_names": Fixture(light=False, seed=31),
+    "save_pretrained_names": Fixture(light=False, write={"spelling": "save_pretrained"}, seed=32),
+    "text_model_names": Fixture(light=False, write={"spelling": "text_model"}, seed=33),
+    "float16": Fixture(light=False, write={"dtype": "float16"}, seed=34),
+    "bfloat16": Fixture(light=False, write={"dtype": "bfloat16"}, seed=35),
+    "shards": Fixture(light=False, write={"dtype": "bfloat16", "shards": 4}, seed=36),
+    "older_rope_keys": Fixture(light=False, write={"old_keys": True}, seed=37),
+    "untied_head": Fixture(light=False, write={"untied": "head"}, seed=38),
+    "untied_decoder": Fixture(light=False, write={"untied": "decoder", "dtype": "float16"}, seed=39),
+    "untied_both": Fixture(light=False, write={"untied": "both"}, seed=40),
+    "softcap": Fixture(both(final_logit_softcapping=2.0), light=False, seed=41),
+    "no_encoder_input": Fixture(n=0, m=17, light=False, generate=20, generate_from=9, seed=42),
+    "one_token": Fixture(n=1, m=1, eoi=False, light=False, generate=12, seed=43),
+    "long_decoder": Fixture(n=3, m=70, light=False, generate=60, generate_from=33, seed=44),
+    "past_the_trained_length": Fixture(n=4200, m=40, last_rows=64, generate=24, seed=51),
+    "unequal_sides": Fixture({**UNEQUAL, f"{TEXT}.sliding_window": 9}, n=40, m=30, light=False, seed=45),
+    "odd_sizes": Fixture(both(**ODD), n=53, m=23, light=False, generate=30, generate_from=5, seed=46),
+    "odd_sizes_bfloat16": Fixture(both(**ODD), n=29, m=31, light=False, write={"dtype": "bfloat16"}, seed=47),
+    "real_widths": Fixture(both(**REAL_WIDTHS), n=60, m=20, light=False, generate=24, seed=48),
+    "real_widths_bfloat16": Fixture(both(**REAL_WIDTHS), n=130, m=9, light=False, generate=24,
+                                    write={"dtype": "bfloat16"}, seed=49),
+    "real_widths_long": Fixture(both(**REAL_WIDTHS), n=700, m=600, light=False, last_rows=64, generate=24,
+                                generate_from=560, write={"dtype": "bfloat16"}, seed=50),
+}
+
+
+def run(program: str, *arguments, text: str | None = None) -> subprocess.CompletedProcess:
+    """The program's exit status and output; it has to be there."""
+    command = [str(PROGRAMS / program), *map(str, arguments)]
+    return subprocess.run(command, input=text, capture_output=True, encoding="utf-8", timeout=300)
+
+
+def check(folder: Path) -> None:
+    """t5gemma2-compare passes with its default tolerance, and has compared something."""
+    result = run("t5gemma2-compare", folder, folder / "reference.safetensors")
+    bad = [line for line in result.stdout.splitlines() if not line.endswith("  ok")]
+    assert result.returncode == 0, "\n".join(bad) + result.stderr
+    compared = int(bad[-1].split()[0])
+    assert compared >= 10 and bad[-1] == f"{compared} compared, 0 over tolerance, 0 missing"
+    assert any(line.startswith("generated: all ") for line in bad)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_tensor(name, tmp_path):
+    write_fixture(tmp_path, CASES[name])
+    check(tmp_path)
+
+
+def test_vision_tensors_in_the_file_do_not_matter(tmp_path):
+    assert main(["random", "--preset", "tiny", "-o", str(tmp_path)]) == 0
+    assert main(["record", str(tmp_path), "-o", str(tmp_path / "reference.safetensors"), "--generate", "9"]) == 0
+    check(tmp_path)
+
+
+def random_texts() -> list[str]:
+    """Words, spaces, tags, several scripts, control characters and emoji, thrown together."""
+    rng = random.Random(5)
+    parts = ["the", " dog", "s", "  ", " ", "\n", "\n\n\n", "\t", "<bos>", "<unused3>", "</td>", "<h1>", "<", ">", "▁",
+             "über", "e\u0301", "é", "Съешь", "今日は", "👩\u200d🚀", "\u00a0", "\r\n", "\u0000", "\U0010ffff", "3.14",
+             "[multimodal]", "<start_of_turn>", "ab" * 20, "<0x41>", "\ufeff", "ſ", "…"]
+    return ["".join(rng.choices(parts, k=rng.randint(0, 30))) for _ in range(3000)]
+
+
+def test_token_ids(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    theirs, texts = Tokenizer.from_file(str(TOKENIZER)), random_texts()
+    result = run("t5gemma2-tokenize", "-m", TOKENIZER, "--jsonl", text="".join(json.dumps(t) + "\n" for t in texts))
+    assert result.returncode == 0, result.stderr
+    ids = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(ids) == len(texts)
+    for text, ours in zip(texts, ids):
+        assert ours == theirs.encode(text).ids, repr(text)
