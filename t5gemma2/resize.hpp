@@ -8,9 +8,11 @@
 //   w_i    = max(0, 1 - |i + 1/2 - centre| / reach),   divided by their sum (the triangle is cut at the
 //   edges)
 //
-// Rows first, then columns, with 8 bits between the two. Weights are integers, in units of 2^-22, so that
-// every compiler and every machine gives the same picture. The aspect ratio is not kept: the model was
-// trained so. Reference: Pillow's src/libImaging/Resample.c; transformers PilBackend.resize.
+// Rows first, then columns, with 8 bits between the two; columns first when the height shrinks much more than
+// the width. Weights are integers, in units of 2^-22, so that every compiler and every machine gives the same
+// picture. The aspect ratio is not kept: the model was trained so. Reference: Pillow 13,
+// src/libImaging/Resample.c (up to 12 rows were always first: one level's difference at most); transformers
+// PilBackend.resize.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -115,7 +117,9 @@ inline Image resize_columns(const Image& image, Index out) {
 inline Image resize(const Image& image, Index width, Index height) {
   if (std::min({image.width, image.height, width, height}) <= 0)
     throw std::invalid_argument("resize: expected positive sizes");
-  return resize_detail::resize_columns(resize_detail::resize_rows(image, width), height);
+  const bool columns_first = image.height > height && image.height - height > 2 * (image.width - width);
+  return columns_first ? resize_detail::resize_rows(resize_detail::resize_columns(image, height), width)
+                       : resize_detail::resize_columns(resize_detail::resize_rows(image, width), height);
 }
 
 }  // namespace t5gemma2

@@ -109,10 +109,10 @@ inline void append_chunk(std::string& file, std::string_view type, std::string_v
   file.append(4, '\0');  // the checksum, which stb_image ignores
 }
 
-/// 256 entries: PIL shows an index outside the file's palette as that shade of grey.
+/// 256 entries: an index outside the file's palette is black, as in PIL.
 inline std::string full_palette(std::string_view colours) {
   std::string palette(colours.substr(0, 3 * 256));
-  for (std::size_t i = palette.size() / 3; i < 256; ++i) palette.append(3, static_cast<char>(i));
+  palette.resize(3 * 256, '\0');
   return palette;
 }
 
