@@ -34,33 +34,57 @@ class Recording {
   std::vector<NamedTensor> tensors_;
 };
 
+/// Runs the vision encoder; records the pixels, too.
+ImageFeatures look_at(const Model& model, const std::vector<std::string>& files, Recording& recording,
+                      const Trace& trace) {
+  if (files.empty()) return {};
+  std::vector<Image> images;
+  for (const std::string& file : files) images.push_back(load_image(file));
+  const Vision vision = load_vision(model.config, *model.checkpoint);
+  const VisionConfig& c = vision.vision_tower.config;
+  std::vector<float> pixels;
+  for (const Image& image : images) {
+    const Matrix one = pixel_values(image, c.image_size);
+    pixels.insert(pixels.end(), one.data(), one.data() + one.size());
+  }
+  recording.add("inputs.pixel_values", {std::ssize(images), c.num_channels, c.image_size, c.image_size},
+                pixels.data());
+  return encode_images(vision, images, false, {}, &trace);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
   std::string model_name, prompt, decoder_prompt, out;
+  std::vector<std::string> image_files;
   int threads = 1;
   app.add_option("MODEL", model_name, "folder or hub id")->required();
   app.add_option("-p,--prompt", prompt, "text for the encoder; without it the decoder runs alone");
+  app.add_option("--image", image_files, "picture for the <start_of_image> in the prompt; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--decoder-prompt", decoder_prompt, "text of the decoder");
   app.add_option("-o,--output", out, "the file to write")->required();
   cli::add_threads(app, threads);
   return cli::run(app, argc, argv, [&] {
-    if (app.count("--prompt") + app.count("--decoder-prompt") == 0)
-      throw cli::UsageError("-p or --decoder-prompt is required");
+    const bool encodes = app.count("--prompt") > 0 || !image_files.empty();
+    if (!encodes && app.count("--decoder-prompt") == 0)
+      throw cli::UsageError("-p, --image or --decoder-prompt is required");
     omp_set_num_threads(threads);
     const auto folder = find_model(model_name);
     const Model model = load_model(folder);
     const Tokenizer tokenizer = Tokenizer::load(folder);
-    const auto ids = app.count("--prompt") ? tokenizer.encode(prompt) : std::vector<TokenId>();
-    const auto decoder_ids = tokenizer.encode(decoder_prompt);
     Recording recording;
-    recording.add_ids("inputs.input_ids", ids);
-    recording.add_ids("inputs.decoder_input_ids", decoder_ids);
     const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
       recording.add(name, shape, values);
     }};
-    const Matrix H = encode(model, ids, {}, &trace);
+    const ImageFeatures images = look_at(model, image_files, recording, trace);
+    const auto ids =
+        encodes ? encode_prompt(tokenizer, model.config, prompt, images) : std::vector<TokenId>();
+    const auto decoder_ids = tokenizer.encode(decoder_prompt);
+    recording.add_ids("inputs.input_ids", ids);
+    recording.add_ids("inputs.decoder_input_ids", decoder_ids);
+    const Matrix H = encode(model, ids, images.tokens, {}, &trace);
     forward(model, decoder_ids, H, &trace);
     write_safetensors(out, recording.tensors(), {{"format", "pt"}});
     std::cerr << recording.tensors().size() << " tensors written to " << out << '\n';

@@ -18,6 +18,9 @@
 #include "generate.hpp"           // text
 #include "generation_config.hpp"  // its defaults
 #include "hub.hpp"                // where models lie
+#include "image.hpp"              // a picture to pixels
+#include "image_prompt.hpp"       // images and text together
+#include "image_tokens.hpp"       // patches to image tokens
 #include "kv_cache.hpp"           // what decoding keeps
 #include "layer.hpp"              // a transformer layer
 #include "linear.hpp"             // y = x W^T
@@ -31,8 +34,10 @@
 #include "safetensors.hpp"        // stored tensors
 #include "safetensors_writer.hpp"
 #include "sampling.hpp"   // the next token
+#include "siglip.hpp"     // the vision encoder
 #include "tensor.hpp"     // shapes
 #include "tokenizer.hpp"  // text <-> ids
 #include "trace.hpp"      // names of intermediate tensors
 #include "version.hpp"
+#include "vision.hpp"   // images to features
 #include "weights.hpp"  // names -> structs

@@ -1,0 +1,139 @@
+// A loaded model that answers requests one after the other, and tells a person how it goes on stderr.
+#pragma once
+#include <csignal>
+#include <exception>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "generate_flags.hpp"
+
+namespace cli {
+
+inline volatile std::sig_atomic_t stop_requested = 0;
+
+/// Thrown where Ctrl-C ends what has no partial result.
+struct Interrupted : std::exception {};
+
+/// Ctrl-C asks to stop, also while waiting for a line; a second one kills.
+inline void stop_on_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+struct Request {
+  std::optional<std::string> prompt, decoder_prompt;
+  std::vector<std::string> images;  // files
+};
+
+class Session {
+ public:
+  explicit Session(const Flags& flags) : flags_(flags) {
+    const double start = seconds();
+    const ProgressBar bar("loading", !flags.quiet);
+    bar.update(0, 2);
+    const auto folder = find_model(flags.model);
+    model_ = load_model(folder);
+    bar.update(1, 2);
+    tokenizer_.emplace(Tokenizer::load(folder));
+    bar.update(2, 2);
+    const GenerationConfig config = load_generation_config(folder);
+    options_ = options_for(flags, model_, config);
+    for (const std::string& text : model_.notes) note(text);
+    if (config.do_sample && options_.sampling.greedy)
+      note("generation_config.json asks for sampling; greedy without --temp or another sampling flag");
+    load_seconds_ = seconds() - start;
+  }
+
+  /// on_text gets the text as it is made. Throws Interrupted when Ctrl-C comes before the first token.
+  Generated answer(const Request& request, const OnText& on_text) {
+    const std::vector<TokenId> prefix = request.decoder_prompt ? tokenizer_->encode(*request.decoder_prompt)
+                                                               : std::vector{tokenizer_->bos_id()};
+    look_at(request.images);
+    const double start = seconds();
+    std::vector<TokenId> ids;
+    if (request.prompt || !request.images.empty())
+      ids = encode_prompt(*tokenizer_, model_.config, request.prompt.value_or(""), images_);
+    check_ids(ids, model_.config.encoder.vocab_size);
+    check_lengths(std::ssize(ids), std::ssize(prefix));
+    const Matrix H = encode_with_progress(ids);
+    const double encoded = seconds();
+    Generated made = generate(model_, *tokenizer_, H, prefix, options_, on_text);
+    input_tokens_ += ids.size();
+    new_tokens_ += made.ids.size() - prefix.size();
+    encode_seconds_ += encoded - start;
+    decode_seconds_ += seconds() - encoded;
+    return made;
+  }
+
+  void print_timings() const {
+    if (flags_.quiet) return;
+    const auto rate = [](std::size_t tokens, double time) {
+      return time > 0 ? static_cast<double>(tokens) / time : 0.0;
+    };
+    std::fprintf(stderr, "load %.2f s | ", load_seconds_);
+    if (image_seconds_ > 0) std::fprintf(stderr, "images %.2f s | ", image_seconds_);
+    std::fprintf(stderr,
+                 "encode %zu tokens, %.1f tok/s | decode %zu tokens, %.1f tok/s | peak memory %.0f MB\n",
+                 input_tokens_, rate(input_tokens_, encode_seconds_), new_tokens_,
+                 rate(new_tokens_, decode_seconds_), peak_memory() / 1e6);
+  }
+
+ private:
+  void note(const std::string& text) const {
+    if (!flags_.quiet) std::cerr << "note: " << text << '\n';
+  }
+
+  /// Runs the vision encoder, unless these are the images of the request before.
+  void look_at(const std::vector<std::string>& files) {
+    if (files == image_files_) return;
+    const double start = seconds();
+    std::vector<Image> images;
+    for (const std::string& file : files) images.push_back(load_image(file));
+    if (!files.empty() && !vision_) vision_ = load_vision(model_.config, *model_.checkpoint);
+    const ProgressBar bar("looking", !flags_.quiet);
+    images_ =
+        images.empty() ? ImageFeatures() : encode_images(*vision_, images, flags_.pan_and_scan, watch(bar));
+    image_files_ = files;
+    image_seconds_ += seconds() - start;
+  }
+
+  void check_lengths(Index n, Index m) const {
+    const auto warn = [&](const char* what, Index length, Index most) {
+      if (length > most)
+        note(std::string(what) + " of " + std::to_string(length) +
+             " tokens is longer than max_position_embeddings " + std::to_string(most));
+    };
+    const Index longest = model_.config.decoder.max_position_embeddings;
+    warn("prompt", n, model_.config.encoder.max_position_embeddings);
+    warn("decoder prompt", m, longest);
+    // Few texts reach a large -n: count on what the model was made for at most.
+    check_memory(model_.config, n, m + std::min(options_.max_new_tokens, longest));
+  }
+
+  Matrix encode_with_progress(const std::vector<TokenId>& ids) const {
+    const ProgressBar bar("encoding " + std::to_string(ids.size()) + " tokens", !flags_.quiet);
+    return encode(model_, ids, images_.tokens, watch(bar));
+  }
+
+  static Progress watch(const ProgressBar& bar) {
+    return [&bar](Index done, Index layers) {
+      bar.update(done, layers);
+      if (stop_requested) throw Interrupted();
+    };
+  }
+
+  const Flags& flags_;
+  Model model_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<Vision> vision_;
+  std::vector<std::string> image_files_;
+  ImageFeatures images_;
+  GenerateOptions options_;
+  double load_seconds_ = 0, image_seconds_ = 0, encode_seconds_ = 0, decode_seconds_ = 0;
+  std::size_t input_tokens_ = 0, new_tokens_ = 0;
+};
+
+}  // namespace cli
