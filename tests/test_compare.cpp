@@ -1,0 +1,271 @@
+// Comparing with a reference file: what is equal passes, and each way of not being equal is found and named.
+#include "t5gemma2/compare.hpp"
+
+#include "fixture.hpp"
+#include "scratch.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+using Change = std::function<void(OwnedTensors&)>;
+
+/// The basic checkpoint against its reference file with some change made to it.
+Comparison compare_changed(const Change& change, float tolerance = 1e-4f) {
+  const ScratchFolder folder;
+  OwnedTensors tensors = copy_of(fixture_reference().tensors());
+  change(tensors);
+  write_file(folder.path() / "changed.safetensors", tensors);
+  return compare(fixture_model(), SafetensorsFile::open(folder.path() / "changed.safetensors"), tolerance);
+}
+
+/// The first tensor that is not ok; one named "" where all are.
+TensorComparison first_bad(const Comparison& comparison) {
+  for (const TensorComparison& tensor : comparison.tensors)
+    if (tensor.verdict != Verdict::ok) return tensor;
+  return {.name = "", .shape = {}, .verdict = Verdict::ok, .found = {}};
+}
+
+Index count_of(const Comparison& comparison, Verdict verdict) {
+  return std::count_if(comparison.tensors.begin(), comparison.tensors.end(),
+                       [&](const auto& tensor) { return tensor.verdict == verdict; });
+}
+
+float largest(OwnedTensor& tensor) {
+  return Eigen::Map<Vector>(tensor.floats(), static_cast<Index>(tensor.bytes.size() / 4))
+      .cwiseAbs()
+      .maxCoeff();
+}
+
+const std::string up_proj = "model.decoder.layers.0.mlp.up_proj",
+                  k_norm = "model.decoder.layers.1.self_attn.k_norm[1]";
+
+}  // namespace
+
+TEST_CASE("compare: the reference's own file passes, tensor by tensor in forward order") {
+  const Comparison result = compare_changed([](OwnedTensors&) {});
+  CHECK(result.passed());
+  Recorder recorder;
+  const Trace trace = recorder.trace();
+  forward(fixture_model(), reference_ids("inputs.decoder_input_ids"),
+          encode(fixture_model(), reference_ids("inputs.input_ids"), {}, &trace), &trace);
+  std::vector<std::string> names;
+  for (const TensorComparison& tensor : result.tensors) names.push_back(tensor.name);
+  CHECK(names == recorder.names);
+  CHECK(names.size() == 86);
+  CHECK(result.generated->tokens == 12);
+  CHECK(result.logits->rows == 7);
+  CHECK(result.logits->same_top == 7);
+}
+
+TEST_CASE("compare: one value changed by 1e-3 is found and named as the first, and as the only one") {
+  for (const std::string& name : {up_proj, k_norm, std::string("logits"), encoder_path + "embed_tokens"}) {
+    const Change change = [&](OwnedTensors& tensors) {
+      OwnedTensor& tensor = tensors.at(name);
+      tensor.floats()[tensor.bytes.size() / 4 - 1] += 1e-3f * largest(tensor);
+    };
+    const Comparison result = compare_changed(change);
+    CAPTURE(name);
+    CHECK(!result.passed());
+    CHECK(first_bad(result).name == name);
+    CHECK(first_bad(result).verdict == Verdict::over_tolerance);
+    CHECK(first_bad(result).relative == doctest::Approx(1e-3).epsilon(0.01));
+    CHECK(count_of(result, Verdict::over_tolerance) == 1);
+    CHECK(compare_changed(change, 2e-3f).passed());
+  }
+}
+
+TEST_CASE("compare: of two changes the one that comes first in the engine's order is named") {
+  const Comparison result = compare_changed([](OwnedTensors& tensors) {
+    tensors.at("lm_head").floats()[0] += 1;
+    tensors.at("model.encoder.text_model.layers.1.self_attn").floats()[0] += 1;
+  });
+  CHECK(first_bad(result).name == "model.encoder.text_model.layers.1.self_attn");
+  CHECK(count_of(result, Verdict::over_tolerance) == 2);
+}
+
+TEST_CASE("compare: a tensor that the engine never makes is missing, and listed last") {
+  const Comparison result = compare_changed(
+      [](OwnedTensors& tensors) { tensors["model.encoder.text_model.layers.2"] = tensors.at("logits"); });
+  CHECK(!result.passed());
+  CHECK(result.tensors.back().name == "model.encoder.text_model.layers.2");
+  CHECK(result.tensors.back().verdict == Verdict::missing);
+  CHECK(count_of(result, Verdict::ok) == 86);
+}
+
+TEST_CASE("compare: a NaN or an infinity in the reference never passes") {
+  for (const float bad : {nan_value, HUGE_VALF})
+    for (const std::string& name : {up_proj, std::string("logits")}) {
+      const Comparison result =
+          compare_changed([&](OwnedTensors& tensors) { tensors.at(name).floats()[5] = bad; }, 1e30f);
+      CHECK(!result.passed());
+      CHECK(first_bad(result).name == name);
+      CHECK(first_bad(result).verdict == Verdict::not_a_number);
+      CHECK(count_of(result, Verdict::ok) == 85);
+    }
+}
+
+TEST_CASE("compare: a NaN of ours never passes, even where the reference holds one too") {
+  Model model = fixture_model();
+  model.encoder.layers[1].post_feedforward_layernorm[7] = nan_value;
+  const Comparison result = compare(model, fixture_reference(), 1e30f);
+  CHECK(!result.passed());
+  CHECK(first_bad(result).name == "model.encoder.text_model.layers.1.post_feedforward_layernorm");
+  CHECK(first_bad(result).verdict == Verdict::not_a_number);
+  REQUIRE(result.generated.has_value());
+  CHECK(result.generated->first_difference == 0);
+  CHECK(result.generated->ours == -1);
+  CHECK(std::isnan(result.generated->margin));
+  const OwnedTensor nothing = owned(Dtype::f32, {1, 11, 24}, std::vector<float>(264, nan_value));
+  const ScratchFolder folder;
+  write_file(folder.path() / "nan.safetensors",
+             {{"inputs.input_ids", copy_of(fixture_reference().tensors()).at("inputs.input_ids")},
+              {"model.encoder.text_model.norm", nothing}});
+  CHECK(!compare(model, SafetensorsFile::open(folder.path() / "nan.safetensors"), 1e30f).passed());
+}
+
+TEST_CASE("compare: another shape is wrong, though it holds as many numbers") {
+  const Comparison result = compare_changed([](OwnedTensors& tensors) {
+    tensors.at(up_proj).shape = {1, 28, 7};
+  });
+  CHECK(!result.passed());
+  CHECK(first_bad(result).name == up_proj);
+  CHECK(first_bad(result).verdict == Verdict::wrong_shape);
+  CHECK(first_bad(result).shape == std::vector<Index>{1, 28, 7});
+  CHECK(first_bad(result).found == std::vector<Index>{1, 7, 28});
+  CHECK(first_bad(compare_changed([](OwnedTensors& tensors) {
+          tensors.at(up_proj).shape = {7, 28};
+        })).verdict == Verdict::wrong_shape);
+}
+
+TEST_CASE("compare: a difference from zeros is over any tolerance") {
+  const Comparison result = compare_changed(
+      [](OwnedTensors& tensors) { std::fill_n(tensors.at(up_proj).floats(), 7 * 28, 0.0f); }, 1e30f);
+  CHECK(first_bad(result).verdict == Verdict::over_tolerance);
+}
+
+TEST_CASE("compare: NAME[-N:] holds the last N rows, of every head") {
+  const auto last_rows = [](OwnedTensors& tensors, const std::string& name, Index kept, Index skip) {
+    OwnedTensor whole = tensors.at(name);
+    tensors.erase(name);
+    const Index rows = whole.shape[whole.shape.size() - 2], cols = whole.shape.back(),
+                matrices = static_cast<Index>(whole.bytes.size()) / 4 / (rows * cols);
+    std::vector<float> numbers;
+    for (Index i = 0; i < matrices; ++i) {
+      const float* first = whole.floats() + (i * rows + rows - kept - skip) * cols;
+      numbers.insert(numbers.end(), first, first + kept * cols);
+    }
+    whole.shape[whole.shape.size() - 2] = kept;
+    tensors[name + "[-" + std::to_string(kept) + ":]"] = owned(Dtype::f32, whole.shape, numbers);
+  };
+  for (const std::string& name : {up_proj, k_norm, std::string("logits")}) {
+    CAPTURE(name);
+    const Comparison right = compare_changed([&](OwnedTensors& tensors) { last_rows(tensors, name, 3, 0); });
+    CHECK(right.passed());
+    CHECK(count_of(right, Verdict::ok) == 86);
+    const Comparison others = compare_changed([&](OwnedTensors& tensors) { last_rows(tensors, name, 3, 1); });
+    CHECK(first_bad(others).name == name + "[-3:]");
+    CHECK(first_bad(others).verdict == Verdict::over_tolerance);
+  }
+}
+
+TEST_CASE("compare: a file may hold a tensor whole and its last rows") {
+  const Comparison result = compare_changed([](OwnedTensors& tensors) {
+    OwnedTensor last = tensors.at("logits");
+    last.bytes.erase(last.bytes.begin(), last.bytes.end() - 64 * 4);
+    last.shape = {1, 1, 64};
+    tensors["logits[-1:]"] = last;
+  });
+  CHECK(result.passed());
+  CHECK(count_of(result, Verdict::ok) == 87);
+}
+
+TEST_CASE("compare: what is taken for [-N:] and what for a part of the name") {
+  const auto same = [](const std::string& name) {
+    return split_last_rows(name) == std::pair(name, Index{0});
+  };
+  CHECK(split_last_rows("a.k_norm[-64:]") == std::pair<std::string, Index>{"a.k_norm", 64});
+  CHECK(split_last_rows("k_norm[1][-8:]") == std::pair<std::string, Index>{"k_norm[1]", 8});
+  CHECK(same("logits"));
+  CHECK(same("k_norm[1]"));
+  CHECK(same("k_norm[-:]"));
+  CHECK(same("k_norm[-x:]"));
+  CHECK(same("k_norm[-8:].weight"));
+  CHECK(same("k_norm[-99999999999999999999:]"));
+}
+
+TEST_CASE("compare: greedy tokens that differ give the step and how near the other token was") {
+  // 4 ids of a prefix; ids 4 and 5 as they are, id 6 another.
+  const std::vector<TokenId> ids = reference_ids("generated");
+  const TokenId ours = ids[6], other = ours == 9 ? 10 : 9;
+  const Comparison result = compare_changed([&](OwnedTensors& tensors) {
+    reinterpret_cast<std::int64_t*>(tensors.at("generated").bytes.data())[6] = other;
+  });
+  CHECK(!result.passed());
+  CHECK(first_bad(result).name == "");
+  REQUIRE(result.generated.has_value());
+  CHECK(result.generated->first_difference == 2);
+  CHECK(result.generated->ours == ours);
+  CHECK(result.generated->reference == other);
+  const Vector logits = forward(fixture_model(), std::span(ids).first(6),
+                                encode(fixture_model(), reference_ids("inputs.input_ids")))
+                            .row(5);
+  CHECK(result.generated->margin > 0);
+  CHECK(result.generated->margin == doctest::Approx(logits[ours] - logits[other]).epsilon(1e-4));
+}
+
+TEST_CASE("compare: generated ids that do not fit are refused") {
+  const auto complaint = [](const Change& change) { return error_of([&] { compare_changed(change); }); };
+  contains(complaint([](OwnedTensors& tensors) {
+             reinterpret_cast<std::int64_t*>(tensors.at("generated").bytes.data())[2] = 9;
+           }),
+           "generated: expected ids that begin with inputs.generate_from");
+  contains(complaint([](OwnedTensors& tensors) {
+             reinterpret_cast<std::int64_t*>(tensors.at("generated").bytes.data())[6] = 64;
+           }),
+           "expected 0 to 63, found 64");
+  contains(complaint([](OwnedTensors& tensors) {
+             reinterpret_cast<std::int64_t*>(tensors.at("generated").bytes.data())[6] = -1;
+           }),
+           "generated: expected token ids, found -1");
+}
+
+TEST_CASE("compare: without generated ids nothing is generated, without decoder ids only the encoder runs") {
+  CHECK(!compare_changed([](OwnedTensors& tensors) { tensors.erase("generated"); }).generated.has_value());
+  const Comparison encoder_only = compare_changed([](OwnedTensors& tensors) {
+    std::erase_if(tensors, [](const auto& entry) {
+      return !entry.first.starts_with(encoder_path) && entry.first != "inputs.input_ids";
+    });
+  });
+  CHECK(encoder_only.passed());
+  CHECK(encoder_only.tensors.size() == 38);
+  const Comparison no_decoder =
+      compare_changed([](OwnedTensors& tensors) { tensors.erase("inputs.decoder_input_ids"); });
+  CHECK(count_of(no_decoder, Verdict::missing) == 48);
+  CHECK(count_of(no_decoder, Verdict::ok) == 38);
+}
+
+TEST_CASE("compare: missing and unfit inputs are refused") {
+  const auto complaint = [](const Change& change) { return error_of([&] { compare_changed(change); }); };
+  contains(complaint([](OwnedTensors& tensors) { tensors.erase("inputs.input_ids"); }),
+           "inputs.input_ids: expected I64 [1, n], found nothing");
+  contains(complaint([](OwnedTensors& tensors) { tensors.at("inputs.input_ids").shape = {11}; }),
+           "inputs.input_ids: expected token ids [1, any], found I64 [11]");
+  contains(
+      complaint([](OwnedTensors& tensors) { tensors.at("inputs.decoder_input_ids") = tensors.at("logits"); }),
+      "inputs.decoder_input_ids");
+}
+
+TEST_CASE("compare: divergence and agreement of logits by hand") {
+  const Matrix reference{{std::log(0.5f), std::log(0.5f)}, {0, 3}},
+      ours{{std::log(0.9f) + 7, std::log(0.1f) + 7}, {3, 0}};
+  const LogitsComparison same = compare_logits(reference, reference), other = compare_logits(ours, reference);
+  CHECK(same.mean_kl == doctest::Approx(0));
+  CHECK(same.same_top == 2);
+  CHECK(same.rows == 2);
+  const double first = 0.5 * std::log(0.5 / 0.9) + 0.5 * std::log(0.5 / 0.1);
+  const double p = std::exp(3.0) / (1 + std::exp(3.0)), second = 3 * p - 3 * (1 - p);
+  CHECK(other.max_kl == doctest::Approx(second).epsilon(1e-5));
+  CHECK(other.mean_kl == doctest::Approx((first + second) / 2).epsilon(1e-5));
+  CHECK(other.same_top == 1);
+}

@@ -1,0 +1,84 @@
+// What a run needs, from the sizes: it grows with what it should, and too little is said clearly.
+#include "t5gemma2/memory.hpp"
+
+#include <doctest/doctest.h>
+
+#include "scratch.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+/// Two layers a side, the first local with window 8.
+Config small() {
+  Config config;
+  TextConfig& e = config.encoder;
+  e.hidden_size = 16;
+  e.num_hidden_layers = 2;
+  e.num_attention_heads = 4;
+  e.num_key_value_heads = 2;
+  e.head_dim = 8;
+  e.intermediate_size = 64;
+  e.vocab_size = 100;
+  e.sliding_window = 8;
+  e.layer_types = {LayerType::sliding_attention, LayerType::full_attention};
+  config.decoder = e;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("memory: keys and values by hand") {
+  // A row of K and V: 2 * 2 heads * 8 = 32 numbers of 4 bytes.
+  const MemoryNeed need = memory_need(small(), 100, 50);
+  CHECK(need.encoder_kv == 100 * 32 * 4 * 2);
+  CHECK(need.decoder_kv == 50 * 32 * 4 + 8 * 32 * 4);
+  CHECK(need.peak() == need.encoder + need.encoder_kv + need.decoder_kv);
+}
+
+TEST_CASE("memory: everything of the encoder side grows with its tokens, nothing else does") {
+  const MemoryNeed one = memory_need(small(), 100, 50), two = memory_need(small(), 200, 50);
+  CHECK(two.encoder == 2 * one.encoder);
+  CHECK(two.encoder_kv == 2 * one.encoder_kv);
+  CHECK(two.decoder_kv == one.decoder_kv);
+  CHECK(memory_need(small(), 0, 50).encoder == 0);
+  CHECK(memory_need(small(), 0, 50).encoder_kv == 0);
+}
+
+TEST_CASE("memory: local layers stop growing at the window, global ones do not") {
+  Config config = small();
+  config.decoder.layer_types = {LayerType::sliding_attention, LayerType::sliding_attention};
+  CHECK(memory_need(config, 0, 4).decoder_kv < memory_need(config, 0, 8).decoder_kv);
+  CHECK(memory_need(config, 0, 8).decoder_kv == memory_need(config, 0, 100000).decoder_kv);
+  config.decoder.layer_types = {LayerType::full_attention, LayerType::full_attention};
+  CHECK(memory_need(config, 0, 100000).decoder_kv == 100000 / 8 * memory_need(config, 0, 8).decoder_kv);
+}
+
+TEST_CASE("memory: the encoder's part holds at least its residual stream and the widest intermediate") {
+  Config config = small();
+  const double before = memory_need(config, 1000, 0).encoder;
+  CHECK(before >= 1000.0 * 4 * (16 + 2 * 64));
+  config.encoder.intermediate_size = 640;
+  CHECK(memory_need(config, 1000, 0).encoder >= before + 1000.0 * 4 * (640 - 64));
+}
+
+TEST_CASE("memory: sizes beyond 2^31 do not overflow") {
+  Config config = small();
+  config.decoder.layer_types.assign(34, LayerType::full_attention);
+  CHECK(memory_need(config, 1 << 30, 1 << 30).peak() > 1e12);
+}
+
+TEST_CASE("memory: too little memory is one clear line, enough is none") {
+  const Config config = small();
+  const double needed = memory_need(config, 1 << 20, 100).peak();
+  CHECK(error_of([&] { check_memory(config, 1 << 20, 100, needed); }) == "");
+  const std::string message = error_of([&] { check_memory(config, 1 << 20, 100, 0.25e9); });
+  CHECK(message.starts_with("memory: 1048576 input tokens: expected "));
+  CHECK(message.ends_with(" GB free beside the weights, found 0.2 GB"));
+}
+
+TEST_CASE("memory: this machine says how much it has") {
+  const double available = available_memory();
+  CHECK(available > 1e6);
+  CHECK(error_of([] { check_memory(small(), 10, 10); }) == "");
+}
