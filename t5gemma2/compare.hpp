@@ -40,7 +40,7 @@ struct LogitsComparison {
 struct GeneratedComparison {
   Index tokens = 0;                       // compared, without the prefix
   std::optional<Index> first_difference;  // step, counted from 0
-  TokenId ours = 0, reference = 0;        // there
+  TokenId ours = 0, reference = 0;        // there; ours is -1 where our logits are not finite
   float margin = 0;                       // our logit of ours minus our logit of the reference's token
 };
 
@@ -195,13 +195,13 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
     const auto unseen = generated.subspan(static_cast<std::size_t>(state.position),
                                           at - static_cast<std::size_t>(state.position));
     const Vector logits = decode(model.decoder, state, unseen);
-    const TokenId ours = Sampler({}).next(logits, {}), reference = generated[at];
+    const TokenId reference = generated[at], ours = logits.allFinite() ? Sampler({}).next(logits, {}) : -1;
     if (ours == reference) continue;
     check_ids(std::span(&reference, 1), logits.size());
     result.first_difference = result.tokens;
     result.ours = ours;
     result.reference = reference;
-    result.margin = logits[ours] - logits[reference];
+    result.margin = ours < 0 ? std::numeric_limits<float>::quiet_NaN() : logits[ours] - logits[reference];
     break;
   }
   return result;

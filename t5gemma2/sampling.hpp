@@ -13,6 +13,7 @@
 #include <numeric>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "embedding.hpp"
@@ -95,13 +96,14 @@ class Sampler {
   explicit Sampler(const Sampling& sampling) : sampling_(sampling), random_(sampling.seed) {}
 
   /// logits [vocab] after the decoder's ids so far (bos and prefix included) -> the next id.
-  /// Throws Error when a logit is not finite.
+  /// Throws Error when a logit is not finite, or not after division by the temperature.
   TokenId next(Vector logits, std::span<const TokenId> ids) {
-    if (!logits.allFinite()) throw Error("logits: expected finite numbers, found NaN or infinity");
+    check_finite(logits, "logits");
     penalise_repetition(logits, ids, sampling_.repetition_penalty);
     Index largest = 0;
     if (sampling_.greedy) return logits.maxCoeff(&largest), static_cast<TokenId>(largest);
     logits /= sampling_.temperature;
+    check_finite(logits, "logits / temperature");
     std::vector<Candidate> candidates = top_candidates(logits, sampling_.top_k);
     keep_top_p(candidates, sampling_.top_p);
     keep_min_p(candidates, sampling_.min_p);
@@ -109,6 +111,11 @@ class Sampler {
   }
 
  private:
+  static void check_finite(const Vector& logits, const char* what) {
+    if (!logits.allFinite())
+      throw Error(std::string(what) + ": expected finite numbers, found NaN or infinity");
+  }
+
   TokenId draw(std::span<const Candidate> candidates) {
     // Not std::uniform_real_distribution: its numbers differ between standard libraries, a seed's text must
     // not.
