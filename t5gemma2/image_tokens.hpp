@@ -65,8 +65,12 @@ inline Matrix image_tokens(const MultiModalProjector& w, const Matrix& patches, 
 /// Throws Error unless there are as many places as tokens.
 inline Matrix place_images(Matrix x, std::span<const TokenId> ids, std::optional<Index> image_token,
                            std::span<const Matrix> images) {
+  check_shape(x, static_cast<Index>(ids.size()), -1, "place_images x");
   Index tokens = 0, places = 0;
-  for (const Matrix& image : images) tokens += image.rows();
+  for (const Matrix& image : images) {
+    check_shape(image, -1, x.cols(), "place_images images");
+    tokens += image.rows();
+  }
   for (const TokenId id : ids) places += id == image_token;
   if (places != tokens)
     fail("prompt", "image tokens", std::to_string(tokens) + " for the images given", std::to_string(places));
