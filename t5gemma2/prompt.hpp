@@ -18,6 +18,7 @@
 #include "config.hpp"
 #include "error.hpp"
 #include "tokenizer.hpp"
+#include "utf8.hpp"
 
 namespace t5gemma2 {
 
@@ -65,7 +66,8 @@ inline std::string add_crops(std::string_view prompt, std::span<const std::size_
 inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
                                           std::string_view prompt) {
   const std::vector<std::string> texts = split_at_placeholders(prompt);
-  if (texts.size() == 1) return tokenizer.encode(prompt);
+  const bool utf8 = valid_utf8(prompt) == prompt.size();  // if not, encode says where in the whole prompt
+  if (texts.size() == 1 || !utf8) return tokenizer.encode(prompt);
   if (!config.boi_token_index || !config.eoi_token_index || !config.image_token_index)
     fail("config.json", "boi_token_index, eoi_token_index, image_token_index", "ids for a prompt with images",
          "none");
