@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -37,7 +39,8 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
     app.parse(argc, argv);
     const int code = body();
     std::cout.flush();
-    return std::cout ? code : complain("standard output: cannot be written to", failed);
+    const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    return written ? code : complain("standard output: cannot be written to", failed);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
@@ -66,11 +69,26 @@ inline CLI::Validator number_in(double low, double high) {
       "");
 }
 
+/// Accepts whole numbers within [low, high], written with digits alone.
+inline CLI::Validator integer_in(std::uint64_t low, std::uint64_t high) {
+  const std::string range = std::to_string(low) + " to " + std::to_string(high);
+  return CLI::Validator(
+      [=](std::string& given) {
+        std::uint64_t value = 0;
+        const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+        const bool is_integer = error == std::errc() && end == given.data() + given.size();
+        return is_integer && value >= low && value <= high
+                   ? std::string()
+                   : "expected a whole number from " + range + ", found " + given;
+      },
+      "");
+}
+
 /// -t, --threads
 inline void add_threads(CLI::App& app, int& threads) {
   threads = omp_get_max_threads();
   app.add_option("-t,--threads", threads, "number of threads")
-      ->check(number_in(1, 1024))
+      ->check(integer_in(1, 1024))
       ->capture_default_str();
 }
 
@@ -90,22 +108,28 @@ class ProgressBar {
  public:
   ProgressBar(std::string title, bool shown)
       : title_(std::move(title)), shown_(shown && isatty(STDERR_FILENO)) {}
-  ~ProgressBar() {
-    if (shown_) std::fprintf(stderr, "\r\033[K");
-  }
+  ~ProgressBar() { clear(); }
   ProgressBar(const ProgressBar&) = delete;
 
   void update(long done, long all) const {
     if (!shown_ || all <= 0) return;
+    drawn_ = true;
     const int width = 30, filled = static_cast<int>(width * done / all);
     const std::string bar = std::string(static_cast<std::size_t>(filled), '=') + (done < all ? ">" : "=");
     std::fprintf(stderr, "\r%s [%-31s] %ld/%ld", title_.c_str(), bar.c_str(), done, all);
     std::fflush(stderr);
   }
 
+  /// Takes the bar away; what is on the line now is somebody else's.
+  void clear() const {
+    if (drawn_) std::fprintf(stderr, "\r\033[K");
+    drawn_ = false;
+  }
+
  private:
   std::string title_;
   bool shown_;
+  mutable bool drawn_ = false;
 };
 
 }  // namespace cli

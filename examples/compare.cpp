@@ -19,6 +19,8 @@ const char* text_of(Verdict verdict) {
       return "MISSING";
     case Verdict::wrong_shape:
       return "SHAPE";
+    case Verdict::wrong_type:
+      return "TYPE";
     case Verdict::not_a_number:
       return "NAN";
   }
@@ -67,7 +69,8 @@ void print_summary(const Comparison& result) {
   std::printf("%td compared, %td over tolerance, %td missing",
               count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
               count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
-  if (const auto shapes = count(Verdict::wrong_shape)) std::printf(", %td of another shape", shapes);
+  if (const auto others = count(Verdict::wrong_shape, Verdict::wrong_type))
+    std::printf(", %td of another shape or type", others);
   std::printf("\n");
 }
 

@@ -1,4 +1,5 @@
 // t5gemma2-generate: a prompt in, text out as it is made. The text goes to stdout, everything else to stderr.
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -10,9 +11,13 @@ namespace {
 using namespace t5gemma2;
 using cli::Flags, cli::Request, cli::Session, cli::stop_requested;
 
-std::string read_all(const std::string& file) {
-  if (file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  return read_text(file, "a text file");
+/// The stream to read: stdin for "" and "-", else `file`, opened in `opened`.
+std::istream& input(const std::string& file, std::ifstream& opened) {
+  if (file.empty() || file == "-") return std::cin;
+  opened.open(file);
+  if (!opened || std::filesystem::is_directory(file))
+    throw Error(file + ": expected a file to read, found none");
+  return opened;
 }
 
 /// False once Ctrl-C was pressed.
@@ -23,7 +28,10 @@ bool print_now(std::string_view text) {
 
 void answer_one(Session& session, const Flags& f) {
   Request request{.prompt = {}, .decoder_prompt = {}, .images = f.images};
-  if (!f.file.empty()) request.prompt = read_all(f.file);
+  if (!f.file.empty()) {
+    std::ifstream file;
+    request.prompt = std::string(std::istreambuf_iterator<char>(input(f.file, file)), {});
+  }
   if (f.has_prompt) request.prompt = f.prompt;
   if (f.has_decoder_prompt) request.decoder_prompt = f.decoder_prompt;
   if (f.echo && request.decoder_prompt) print_now(*request.decoder_prompt);
@@ -59,16 +67,18 @@ void print_answer(const Generated& made) {
 }
 
 void answer_lines(Session& session, const Flags& f) {
-  const bool from_file = !f.file.empty() && f.file != "-";
   std::ifstream file;
-  if (from_file) file.open(f.file);
-  if (from_file && !file) throw Error(f.file + ": cannot be read");
-  std::istream& in = from_file ? file : std::cin;
+  std::istream& in = input(f.file, file);
   std::string line;
-  for (Index number = 1; !stop_requested && std::getline(in, line); ++number) {
+  for (Index number = 1; std::cout && !stop_requested && std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = (from_file ? f.file : "stdin") + " line " + std::to_string(number);
-    print_answer(session.answer(read_request(line, where), [](std::string_view) { return !stop_requested; }));
+    const std::string where = (&in == &std::cin ? "stdin" : f.file) + " line " + std::to_string(number);
+    const Request request = read_request(line, where);
+    try {
+      print_answer(session.answer(request, [](std::string_view) { return !stop_requested; }));
+    } catch (const Error& error) {
+      throw Error(where + ": " + error.what());
+    }
   }
 }
 
@@ -76,8 +86,8 @@ int generate_program(const CLI::App& app, Flags& f) {
   f.has_prompt = app.count("--prompt") > 0;
   f.has_decoder_prompt = app.count("--decoder-prompt") > 0;
   if (f.has_prompt && !f.file.empty()) throw cli::UsageError("-p and -f: one of them, not both");
-  if (f.jsonl && (f.has_prompt || f.has_decoder_prompt || !f.images.empty()))
-    throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags");
+  if (f.jsonl && (f.has_prompt || f.has_decoder_prompt || f.echo || !f.images.empty()))
+    throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags; no --echo");
   if (!f.jsonl && !f.has_prompt && f.file.empty() && !f.has_decoder_prompt && f.images.empty())
     throw cli::UsageError("-p, -f, --image or --decoder-prompt is required");
   omp_set_num_threads(f.threads);

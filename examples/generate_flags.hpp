@@ -22,27 +22,42 @@ struct Flags {
   int threads = 1;
 };
 
+/// Accepts UTF-8 only.
+inline CLI::Validator utf8_text() {
+  return CLI::Validator(
+      [](std::string& given) {
+        return valid_utf8(given) == given.size() ? std::string()
+                                                 : std::string("expected UTF-8, found other bytes");
+      },
+      "");
+}
+
 inline void add_flags(CLI::App& app, Flags& f) {
   app.add_option("-m,--model", f.model, "folder, or hub id in the local Hugging Face cache")->required();
   app.add_option("-p,--prompt", f.prompt, "text for the encoder; \"\" is <bos> alone");
-  app.add_option("-f,--file", f.file, "read the prompt from a file; - is stdin");
+  app.add_option("-f,--file", f.file, "read the prompt from a file, its last newline too; - is stdin");
   app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
   app.add_option("--image", f.images, "picture for the <start_of_image> in the prompt; repeatable")
       ->allow_extra_args(false);
   app.add_flag("--pan-and-scan", f.pan_and_scan, "show wide and tall pictures in pieces, too");
   app.add_flag("--jsonl", f.jsonl,
                "a JSON object {\"prompt\", \"decoder_prompt\", \"images\"} a line in (stdin or -f), one out");
-  app.add_option("-n,--n-predict", f.tokens, "number of tokens to make (128)")->check(number_in(0, 1e9));
+  app.add_option("-n,--n-predict", f.tokens, "number of tokens to make (128)")
+      ->check(integer_in(0, 1000000000));
   add_threads(app, f.threads);
-  app.add_option("-s,--seed", f.seed, "seed of sampling")->check(number_in(0, 1e18))->capture_default_str();
+  app.add_option("-s,--seed", f.seed, "seed of sampling")
+      ->check(integer_in(0, 1000000000000000000))
+      ->capture_default_str();
   app.add_option("--temp", f.temperature, "temperature; 0 is greedy")->check(number_in(0, 1e6));
-  app.add_option("--top-k", f.top_k, "sample from the k likeliest; 0 is all")->check(number_in(0, 1e9));
+  app.add_option("--top-k", f.top_k, "sample from the k likeliest; 0 is all")
+      ->check(integer_in(0, 1000000000));
   app.add_option("--top-p", f.top_p, "... from the likeliest that hold p together")->check(number_in(0, 1));
   app.add_option("--min-p", f.min_p, "... from those with p times the likeliest's")->check(number_in(0, 1));
   app.add_option("--repeat-penalty", f.repeat_penalty, "divide logits of tokens already made; 1 is off")
       ->check(number_in(1e-6, 1e6));
   app.add_option("--stop", f.stop, "text that ends the output, not printed; repeatable")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->check(utf8_text());
   app.add_flag("--ignore-eos", f.ignore_eos, "go on after the end-of-sequence token");
   app.add_flag("--special", f.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");

@@ -76,12 +76,15 @@ void print_savings(const ParameterCount& p) {
               percent(p.cross_attention));
 }
 
-void print_memory(const Config& config, Index context) {
-  const MemoryNeed need = memory_need(config, context, context);
-  std::printf("\nmemory beside the weights at %td tokens in and %td out (MB)\n", context, context);
+void print_memory(const Model& model, Index context) {
+  const MemoryNeed need = memory_need(model.config, context, context);
+  std::size_t stored = 0;
+  for (const auto& [name, tensor] : model.checkpoint->tensors()) stored += tensor.bytes;
+  std::printf("\nmemory at %td tokens in and %td out (MB)\n", context, context);
   const auto line = [](const char* name, double bytes) {
     std::printf("  %-40s %14.1f\n", name, bytes / 1e6);
   };
+  line("weights as stored (mapped)", static_cast<double>(stored));
   line("encoder, intermediates of a layer", need.encoder);
   line("decoder, K and V of the encoder output", need.encoder_kv);
   line("decoder, K and V of its own tokens", need.decoder_kv);
@@ -95,7 +98,7 @@ int main(int argc, char** argv) {
   Index context = 4096;
   app.add_option("MODEL", model_name, "folder or hub id")->required();
   app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
-      ->check(cli::number_in(1, 1e8))
+      ->check(cli::integer_in(1, 100000000))
       ->capture_default_str();
   return cli::run(app, argc, argv, [&] {
     const Model model = load_model(find_model(model_name));
@@ -103,7 +106,7 @@ int main(int argc, char** argv) {
     print_sizes(model.config);
     print_parameters(parameters);
     print_savings(parameters);
-    print_memory(model.config, context);
+    print_memory(model, context);
     for (const std::string& note : model.notes) std::printf("note: %s\n", note.c_str());
     std::fflush(stdout);
     return cli::ok;

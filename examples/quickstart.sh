@@ -14,13 +14,14 @@ tests/install_packages.sh build
 cmake -S . -B build >/dev/null
 cmake --build build --parallel "$(nproc)" --target t5gemma2-generate t5gemma2-compare t5gemma2-inspect
 
-if build/bin/t5gemma2-inspect "$model" >/dev/null 2>&1; then
+if trouble=$(build/bin/t5gemma2-inspect "$model" 2>&1 >/dev/null); then
   printf '\n%s\n' "$prompt"
   build/bin/t5gemma2-generate -m "$model" -p "$prompt" -n 32 --stop $'\n\n'
 else
   echo "
-$model is not on this machine (the README says how to get it). Meanwhile, every tensor of a small
-random checkpoint against transformers' own:
+$trouble
+
+Meanwhile, every tensor of a small random checkpoint against transformers' own:
 "
   build/bin/t5gemma2-compare tests/data/basic tests/data/basic/reference.safetensors
 fi

@@ -60,7 +60,12 @@ class Session {
     check_lengths(std::ssize(ids), std::ssize(prefix));
     const Matrix H = encode_with_progress(ids);
     const double encoded = seconds();
-    Generated made = generate(model_, *tokenizer_, H, prefix, options_, on_text);
+    const ProgressBar bar("reading", !flags_.quiet);
+    const auto cleared = [&](std::string_view text) {
+      bar.clear();
+      return on_text(text);
+    };
+    Generated made = generate(model_, *tokenizer_, H, prefix, options_, cleared, watch(bar));
     input_tokens_ += ids.size();
     new_tokens_ += made.ids.size() - prefix.size();
     encode_seconds_ += encoded - start;

@@ -1,8 +1,6 @@
 // t5gemma2-tokenize: text on stdin -> token ids on stdout, or back. All of stdin counts, a newline at its end
 // too.
-#include <CLI/CLI.hpp>
 #include <charconv>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -13,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli.hpp"
 #include "t5gemma2/hub.hpp"
 #include "t5gemma2/json_fields.hpp"
 #include "t5gemma2/tokenizer.hpp"
@@ -56,6 +55,7 @@ std::vector<TokenId> ids_in(const t5gemma2::JsonField& line) {
 void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
   std::string line;
   for (int number = 1; std::getline(std::cin, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = "stdin line " + std::to_string(number);
     const nlohmann::json value = t5gemma2::parse_json(line, where);
     const t5gemma2::JsonField field(value, where);
@@ -91,23 +91,11 @@ int main(int argc, char** argv) {
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
   app.add_flag("--jsonl", options.jsonl,
                "a JSON string a line to a JSON array of ids a line (--decode: back)");
-  app.set_version_flag("--version", "0.1.0");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  try {
-    std::ios::sync_with_stdio(false);
+  return cli::run(app, argc, argv, [&] {
     const bool is_file = std::filesystem::is_regular_file(options.model);
     const auto tokenizer = t5gemma2::Tokenizer::load(is_file ? std::filesystem::path(options.model)
                                                              : t5gemma2::find_model(options.model));
     options.jsonl ? convert_lines(tokenizer, options) : convert_all(tokenizer, options);
-    std::cout.flush();
-    if (!std::cout) throw t5gemma2::Error("stdout: expected to be written to, found an error");
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "t5gemma2-tokenize: error: " << error.what() << '\n';
-    return 1;
-  }
+    return cli::ok;
+  });
 }

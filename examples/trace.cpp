@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
     const auto ids =
         encodes ? encode_prompt(tokenizer, model.config, prompt, images) : std::vector<TokenId>();
     const auto decoder_ids = tokenizer.encode(decoder_prompt);
+    check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
     recording.add_ids("inputs.input_ids", ids);
     recording.add_ids("inputs.decoder_input_ids", decoder_ids);
     const Matrix H = encode(model, ids, images.tokens, {}, &trace);

@@ -10,17 +10,20 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "memory.hpp"
 #include "model.hpp"
 #include "sampling.hpp"
 #include "vision.hpp"
 
 namespace t5gemma2 {
 
-enum class Verdict { ok, over_tolerance, missing, wrong_shape, not_a_number };
+enum class Verdict { ok, over_tolerance, missing, wrong_shape, wrong_type, not_a_number };
 
 struct TensorComparison {
   std::string name;          // in the file
@@ -50,6 +53,7 @@ struct Comparison {
   std::optional<GeneratedComparison> generated;
 
   bool passed() const {
+    if (tensors.empty() && !generated) return false;  // nothing was shown
     return std::all_of(tensors.begin(), tensors.end(),
                        [](const auto& t) { return t.verdict == Verdict::ok; }) &&
            !(generated && generated->first_difference);
@@ -137,6 +141,8 @@ class Comparer {
     TensorComparison line{
         .name = tensor.name, .shape = tensor.shape, .verdict = Verdict::wrong_shape, .found = shape};
     if (tensor.shape != shape) return line;
+    line.verdict = Verdict::wrong_type;
+    if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::f16 && tensor.dtype != Dtype::bf16) return line;
     const Vector reference = to_vector(tensor);
     const Index matrices = kept * cols == 0 ? 0 : reference.size() / (kept * cols);
     Eigen::Map<const Matrix> theirs(reference.data(), matrices * kept, cols);
@@ -167,8 +173,9 @@ class Comparer {
   Comparison result_;
 };
 
-/// The ids of an integer tensor [1, k]; an empty list where the file has none.
-inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string& name) {
+/// The ids of an integer tensor [1, k]; an empty list where the file has none. Throws Error for an id outside
+/// the vocabulary.
+inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string& name, Index vocab) {
   const auto found = file.find(name);
   if (found == file.end()) return {};
   const StoredTensor& tensor = found->second;
@@ -176,19 +183,46 @@ inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string&
     fail(tensor.file, name, "token ids [1, any]", text_of(tensor.dtype, tensor.shape));
   std::vector<TokenId> ids;
   for (const Index id : to_integers(tensor)) {
-    if (id < 0 || id > std::numeric_limits<TokenId>::max())
-      fail(tensor.file, name, "token ids", std::to_string(id));
+    if (id < 0 || id >= vocab)
+      fail(tensor.file, name, "token ids from 0 to " + std::to_string(vocab - 1), std::to_string(id));
     ids.push_back(static_cast<TokenId>(id));
   }
   return ids;
 }
 
+/// What a reference file gives to run.
+struct ReferenceInputs {
+  std::vector<TokenId> input_ids, decoder_input_ids;
+  std::vector<TokenId> generate_from, generated;  // the first is a prefix of the second; both may be empty
+};
+
+/// Throws Error when inputs are missing, unknown, or not fit for this model.
+inline ReferenceInputs read_inputs(const SafetensorsFile& file, const Config& config) {
+  const StoredTensors& tensors = file.tensors();
+  const std::string where = file.path().string();
+  const std::set<std::string_view> known{"inputs.input_ids", "inputs.decoder_input_ids",
+                                         "inputs.pixel_values", "inputs.generate_from"};
+  for (const auto& [name, tensor] : tensors)
+    if (name.starts_with("inputs.") && !known.contains(name))
+      fail(where, name, "input_ids, decoder_input_ids, pixel_values or generate_from", "another input");
+  if (!tensors.contains("inputs.input_ids")) fail(where, "inputs.input_ids", "I64 [1, n]", "nothing");
+  const auto ids = [&](const char* name) { return ids_of(tensors, name, config.decoder.vocab_size); };
+  ReferenceInputs inputs{ids("inputs.input_ids"), ids("inputs.decoder_input_ids"),
+                         ids("inputs.generate_from"), ids("generated")};
+  if (inputs.generated.empty()) return inputs;
+  if (inputs.generate_from.empty()) inputs.generate_from = {static_cast<TokenId>(config.bos_token_id)};
+  const bool continues =
+      inputs.generated.size() > inputs.generate_from.size() &&
+      std::equal(inputs.generate_from.begin(), inputs.generate_from.end(), inputs.generated.begin());
+  if (!continues)
+    fail(where, "generated", "ids that begin with inputs.generate_from, or bos without it", "others");
+  return inputs;
+}
+
 /// Our greedy tokens against the file's.
 inline GeneratedComparison compare_generated(const Model& model, const Matrix& H,
                                              std::span<const TokenId> prefix,
-                                             std::span<const TokenId> generated, const std::string& file) {
-  if (generated.size() <= prefix.size() || !std::equal(prefix.begin(), prefix.end(), generated.begin()))
-    fail(file, "generated", "ids that begin with inputs.generate_from, or bos without it", "others");
+                                             std::span<const TokenId> generated) {
   GeneratedComparison result;
   DecoderState state = start_decoder(model.decoder, H);
   for (std::size_t at = prefix.size(); at < generated.size(); ++at, ++result.tokens) {
@@ -197,7 +231,6 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
     const Vector logits = decode(model.decoder, state, unseen);
     const TokenId reference = generated[at], ours = logits.allFinite() ? Sampler({}).next(logits, {}) : -1;
     if (ours == reference) continue;
-    check_ids(std::span(&reference, 1), logits.size());
     result.first_difference = result.tokens;
     result.ours = ours;
     result.reference = reference;
@@ -236,22 +269,17 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
 inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance,
                           const Progress& progress = {}) {
   const StoredTensors& reference = file.tensors();
-  if (!reference.contains("inputs.input_ids"))
-    fail(file.path().string(), "inputs.input_ids", "I64 [1, n]", "nothing");
-  const std::vector<TokenId> ids = ids_of(reference, "inputs.input_ids");
-  const std::vector<TokenId> decoder_ids = ids_of(reference, "inputs.decoder_input_ids");
-  const std::vector<TokenId> generated = ids_of(reference, "generated");
+  const ReferenceInputs inputs = read_inputs(file, model.config);
+  check_memory(model.config, std::ssize(inputs.input_ids),
+               std::ssize(inputs.decoder_input_ids) + std::ssize(inputs.generated));
   Comparer comparer(reference, tolerance);
   const Trace trace = comparer.trace();
   const std::vector<Matrix> images = encode_reference_images(model, reference, trace, progress);
-  const Matrix H = encode(model, ids, images, progress, &trace);
-  if (!decoder_ids.empty()) forward(model, decoder_ids, H, &trace);
+  const Matrix H = encode(model, inputs.input_ids, images, progress, &trace);
+  if (!inputs.decoder_input_ids.empty()) forward(model, inputs.decoder_input_ids, H, &trace);
   Comparison result = comparer.finish();
-  if (!generated.empty()) {
-    std::vector<TokenId> prefix = ids_of(reference, "inputs.generate_from");
-    if (prefix.empty()) prefix = {static_cast<TokenId>(model.config.bos_token_id)};
-    result.generated = compare_generated(model, H, prefix, generated, file.path().string());
-  }
+  if (!inputs.generated.empty())
+    result.generated = compare_generated(model, H, inputs.generate_from, inputs.generated);
   return result;
 }
 

@@ -49,11 +49,12 @@ struct DecoderState {
 };
 
 /// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in
-/// several ways.
-inline DecoderState start_decoder(const Decoder& w, const Matrix& H) {
+/// several ways. Progress counts layers.
+inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
   DecoderState state;
   for (const Layer& layer : w.layers) {
+    if (progress) progress(std::ssize(state.past), std::ssize(w.layers));
     state.of_H.push_back(encoder_key_value(layer.self_attn, H));
     state.past.emplace_back(layer.self_attn.k_proj.rows, layer.self_attn.window);
   }
@@ -76,10 +77,13 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
 }
 
 /// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m
-/// tokens.
-inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids) {
+/// tokens. Progress counts the tokens of a prefix of several blocks.
+inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
+                     const Progress& progress = {}) {
   constexpr std::size_t block = 256;  // a long prefix in pieces: no intermediate grows with it
+  const auto all = std::ssize(ids);
   while (ids.size() > block) {
+    if (progress) progress(all - std::ssize(ids), all);
     decoder_step(w, state, ids.first(block));
     ids = ids.subspan(block);
   }

@@ -32,14 +32,15 @@ using OnToken = std::function<bool(TokenId)>;
 /// Continues `ids` (bos included, at least one) by new ids, at most options.max_new_tokens, an eos id last
 /// where one came. Throws Error for an id outside the vocabulary and for logits that are not finite.
 inline FinishReason generate_ids(const Decoder& w, const Matrix& H, std::vector<TokenId>& ids,
-                                 const GenerateOptions& options, const OnToken& on_token) {
+                                 const GenerateOptions& options, const OnToken& on_token,
+                                 const Progress& progress = {}) {
   if (ids.empty()) throw std::invalid_argument("generate_ids: expected bos and more, found no ids");
   check_ids(ids, w.config.vocab_size);
-  DecoderState state = start_decoder(w, H);
+  DecoderState state = start_decoder(w, H, progress);
   Sampler sampler(options.sampling);
   for (Index made = 0; made < options.max_new_tokens; ++made) {
     const std::span<const TokenId> unseen = std::span(ids).subspan(static_cast<std::size_t>(state.position));
-    const TokenId id = sampler.next(decode(w, state, unseen), ids);
+    const TokenId id = sampler.next(decode(w, state, unseen, progress), ids);
     ids.push_back(id);
     if (!on_token(id)) return FinishReason::interrupted;
     if (std::find(options.eos.begin(), options.eos.end(), id) != options.eos.end()) return FinishReason::eos;
@@ -95,10 +96,10 @@ struct Generated {
 using OnText = std::function<bool(std::string_view)>;
 
 /// Writes the text that follows `prefix` (ids, bos first), given H; on_text gets it as it is made, called
-/// once per id.
+/// once per id. Progress is told of what comes before the first new id.
 inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
-                          std::vector<TokenId> prefix, const GenerateOptions& options,
-                          const OnText& on_text) {
+                          std::vector<TokenId> prefix, const GenerateOptions& options, const OnText& on_text,
+                          const Progress& progress = {}) {
   Generated made{.ids = std::move(prefix), .text = {}, .reason = {}};
   TextStream stream(tokenizer, options.show_special);
   StopFilter filter(options.stop);
@@ -106,11 +107,12 @@ inline Generated generate(const Model& model, const Tokenizer& tokenizer, const 
     made.text += text;
     return on_text(text);
   };
-  made.reason = generate_ids(model.decoder, H, made.ids, options, [&](TokenId id) {
+  const auto on_token = [&](TokenId id) {
     const bool hidden = !options.show_special && tokenizer.is_hidden(id);
     const bool more = emit(filter.push(hidden ? std::string() : stream.push(id)));
     return more && !filter.stopped();
-  });
+  };
+  made.reason = generate_ids(model.decoder, H, made.ids, options, on_token, progress);
   emit(filter.push(stream.finish()) + filter.finish());
   if (filter.stopped()) made.reason = FinishReason::stop;
   return made;

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "error.hpp"
+#include "json_fields.hpp"
 
 namespace t5gemma2 {
 
@@ -57,9 +58,11 @@ inline std::filesystem::path hub_cache() {
 inline std::filesystem::path find_model(const std::string& model) {
   std::error_code ignored;  // what cannot be looked at is not there
   if (std::filesystem::is_directory(model, ignored)) return model;
-  if (std::filesystem::exists(model, ignored)) throw Error(model + ": expected a model folder, found a file");
+  if (std::filesystem::exists(model, ignored))
+    throw Error(readable(model) + ": expected a model folder, found a file");
   if (!hub_detail::is_hub_id(model)) {
-    throw Error(model + ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither");
+    throw Error(readable(model) +
+                ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither");
   }
   std::string name = "models--" + model;
   name.replace(name.find('/'), 1, "--");
@@ -73,7 +76,7 @@ inline std::filesystem::path find_model(const std::string& model) {
       model +
       ": expected a model folder or a hub id in the local cache, found no such folder and nothing in " +
       cached.string() +
-      "; to download it (its licence has to be accepted on huggingface.co): hf auth login; " +
+      "; to download it (its licence has to be accepted on the model's page first): hf auth login; " +
       "hf download " + model);
 }
 

@@ -34,6 +34,19 @@ inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   return need;
 }
 
+/// Bytes of all tensors of one traced pass, softmax weights of every layer among them (n^2 and m (m+n) per
+/// head).
+inline double trace_need(const Config& config, Index n, Index m) {
+  const auto side = [](const TextConfig& c, Index rows, Index keys) {
+    const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+    const auto row = static_cast<double>(9 * c.hidden_size + 2 * q + 3 * kv + 3 * c.intermediate_size);
+    const double weights = static_cast<double>(c.num_attention_heads) * static_cast<double>(keys);
+    return 4 * static_cast<double>(c.num_hidden_layers) * static_cast<double>(rows) * (row + weights);
+  };
+  const double logits = 8 * static_cast<double>(m) * static_cast<double>(config.decoder.vocab_size);
+  return side(config.encoder, n, n) + side(config.decoder, m, m + n) + logits;
+}
+
 /// Bytes that Linux says can be had without swapping; infinite where it does not say.
 inline double available_memory() {
   std::ifstream meminfo("/proc/meminfo");
@@ -43,9 +56,8 @@ inline double available_memory() {
   return std::numeric_limits<double>::infinity();
 }
 
-/// Throws Error when a run over n and m tokens would not fit into memory.
-inline void check_memory(const Config& config, Index n, Index m, double available = available_memory()) {
-  const double needed = memory_need(config, n, m).peak();
+/// Throws Error when what n input tokens need does not fit into memory.
+inline void check_memory(double needed, Index n, double available) {
   if (needed <= available) return;
   const auto gigabytes = [](double bytes) {
     std::string text = std::to_string(bytes / 1e9);
@@ -53,6 +65,17 @@ inline void check_memory(const Config& config, Index n, Index m, double availabl
   };
   fail("memory", std::to_string(n) + " input tokens", gigabytes(needed) + " free beside the weights",
        gigabytes(available));
+}
+
+/// Throws Error when a run over n and m tokens would not fit into memory.
+inline void check_memory(const Config& config, Index n, Index m, double available = available_memory()) {
+  check_memory(memory_need(config, n, m).peak(), n, available);
+}
+
+/// The same for a traced pass, whose tensors are all kept.
+inline void check_trace_memory(const Config& config, Index n, Index m,
+                               double available = available_memory()) {
+  check_memory(memory_need(config, n, m).peak() + trace_need(config, n, m), n, available);
 }
 
 }  // namespace t5gemma2

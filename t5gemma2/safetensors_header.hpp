@@ -80,6 +80,10 @@ inline TensorEntry read_entry(const std::string& name, const JsonField& field, s
   const JsonField offsets_field = field["data_offsets"];
   const std::vector<JsonField> offsets = offsets_field.items();
   if (offsets.size() != 2) offsets_field.refuse("two offsets");
+  const Index last = offsets[1].integer(0, largest), all = static_cast<Index>(data_bytes);
+  if (last > all)
+    offsets[1].refuse("at most " + std::to_string(all) + ", the end of the file",
+                      std::to_string(last) + ": past the end, or the file is cut off");
   const Index begin = offsets[0].integer(0, static_cast<Index>(data_bytes));
   const Index end = offsets[1].integer(begin, static_cast<Index>(data_bytes));
   tensor.begin = data_start + static_cast<std::size_t>(begin);

@@ -81,12 +81,18 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   });
   const std::string header = safetensors_detail::header_for(ordered, metadata);
 
-  const std::filesystem::path part = path.string() + ".part" + std::to_string(::getpid());
-  std::error_code trouble = safetensors_detail::write_all(part, header, ordered);
-  if (!trouble) std::filesystem::rename(part, path, trouble);
+  std::error_code trouble, ignored;
+  const auto kind = std::filesystem::status(path, ignored).type();
+  if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
+    const std::filesystem::path target = std::filesystem::weakly_canonical(path, ignored);  // behind a link
+    const std::filesystem::path part = target.string() + ".part" + std::to_string(::getpid());
+    trouble = safetensors_detail::write_all(part, header, ordered);
+    if (!trouble) std::filesystem::rename(part, target, trouble);
+    if (trouble) std::filesystem::remove(part, ignored);
+  } else {
+    trouble = safetensors_detail::write_all(path, header, ordered);  // a pipe or a device stays one
+  }
   if (!trouble) return;
-  std::error_code ignored;
-  std::filesystem::remove(part, ignored);
   throw Error(path.string() + ": cannot be written: " + trouble.message());
 }
 
