@@ -22,6 +22,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "image_files/jpeg.hpp"
 #include "image_files/png.hpp"
@@ -68,14 +70,23 @@ inline Image decode_checked(std::string_view bytes, Format format, bool alpha, c
   return image;
 }
 
-/// Width and height according to the header; nothing is decoded.
-inline void check_announced_size(Bytes bytes, Format format, Index max_pixels, const std::string& where,
-                                 int& width, int& height) {
-  int channels = 0;
+/// Throws Error when the header announces more than `max_pixels`; nothing is decoded. Returns width and
+/// height.
+inline std::pair<Index, Index> announced_size(Bytes bytes, Format format, Index max_pixels,
+                                              const std::string& where) {
+  int width = 0, height = 0, channels = 0;
   const int known = stbi_info_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()),
                                           static_cast<int>(bytes.size()), &width, &height, &channels);
   if (known == 0) fail_damaged(where, format, stbi_failure_reason());
   check_size(width, height, max_pixels, where);
+  return {width, height};
+}
+
+inline Image decode_jpeg(Bytes bytes, const std::string& where, Index max_pixels) {
+  const std::vector<JpegSegment> segments = jpeg_segments(bytes, where);
+  check_jpeg(segments, where);
+  announced_size(bytes, Format::jpeg, max_pixels, where);
+  return upright(decode_checked(as_text(bytes), Format::jpeg, false, where), jpeg_orientation(segments));
 }
 
 inline Image decode_png(Bytes bytes, const std::string& where, Index max_pixels) {
@@ -84,6 +95,27 @@ inline Image decode_png(Bytes bytes, const std::string& where, Index max_pixels)
   check_size(header.width, header.height, max_pixels, where);
   return upright(decode_checked(plain_png(bytes, chunks, where), Format::png, true, where),
                  png_orientation(chunks));
+}
+
+inline Image decode_pnm(Bytes bytes, const std::string& where, Index max_pixels) {
+  const PnmHeader header = pnm_header(bytes, where);
+  check_size(header.width, header.height, max_pixels, where);
+  return read_pnm(bytes, header, where);
+}
+
+/// BMP, GIF, TGA.
+inline Image decode_simple(Bytes bytes, Format format, const std::string& where, Index max_pixels) {
+  const auto [width, height] = announced_size(bytes, format, max_pixels, where);
+  if (format == Format::gif) {
+    check_gif(bytes, where);
+    return decode_checked(gif_without_background(bytes), format, true, where);
+  }
+  if (format == Format::bmp) {
+    check_bmp(bytes, width, height, where);
+    return decode_checked(as_text(bytes), format, bmp_has_alpha(bytes), where);
+  }
+  check_tga(bytes, width, height, where);
+  return decode_checked(as_text(bytes), format, true, where);
 }
 
 }  // namespace image_files
@@ -97,27 +129,15 @@ inline Image decode_image(std::span<const std::byte> bytes, const std::string& w
   const Format format = format_of(bytes, where);
   if (bytes.size() > INT_MAX)
     fail_file(where, "an image file below 2 GB", std::to_string(bytes.size()) + " bytes");
-  if (format == Format::png) return decode_png(bytes, where, max_pixels);
-  if (format == Format::pnm) {
-    const PnmHeader header = pnm_header(bytes, where);
-    check_size(header.width, header.height, max_pixels, where);
-    return read_pnm(bytes, header, where);
-  }
-  if (format == Format::jpeg) check_jpeg(bytes, where);
-  int width = 0, height = 0;
-  check_announced_size(bytes, format, max_pixels, where, width, height);
   switch (format) {
     case Format::jpeg:
-      return upright(decode_checked(as_text(bytes), format, false, where), jpeg_orientation(bytes));
-    case Format::gif:
-      check_gif(bytes, where);
-      return decode_checked(gif_without_background(bytes), format, true, where);
-    case Format::bmp:
-      check_bmp(bytes, width, height, where);
-      return decode_checked(as_text(bytes), format, bmp_has_alpha(bytes), where);
+      return decode_jpeg(bytes, where, max_pixels);
+    case Format::png:
+      return decode_png(bytes, where, max_pixels);
+    case Format::pnm:
+      return decode_pnm(bytes, where, max_pixels);
     default:
-      check_tga(bytes, width, height, where);
-      return decode_checked(as_text(bytes), format, true, where);
+      return decode_simple(bytes, format, where, max_pixels);
   }
 }
 

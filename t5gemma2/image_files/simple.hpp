@@ -130,13 +130,14 @@ inline Image read_pnm(Bytes file, const PnmHeader& header, const std::string& wh
 // ---- TGA ----
 
 /// Bytes of the packets that hold `pixels` pixels: a length, then one pixel to repeat or that many pixels.
+/// More than there are when a packet is cut off.
 inline std::uint64_t tga_packets_size(Bytes packets, std::uint64_t pixels, std::uint64_t bytes_per_pixel) {
   std::uint64_t at = 0;
-  for (std::uint64_t done = 0; done < pixels && at < packets.size();) {
+  for (std::uint64_t done = 0; done < pixels;) {
+    if (at >= packets.size()) return packets.size() + 1;
     const std::uint64_t head = little(packets, at, 1), count = (head & 127) + 1;
     at += 1 + ((head & 128) != 0 ? 1 : count) * bytes_per_pixel;
     done += count;
-    if (done < pixels && at >= packets.size()) return packets.size() + 1;
   }
   return at;
 }

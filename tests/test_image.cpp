@@ -1,0 +1,313 @@
+// Images of every kind against transformers' processor, and files that are not images.
+#include "t5gemma2/image.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "scratch.hpp"
+#include "t5gemma2/safetensors.hpp"
+
+using namespace t5gemma2;
+
+namespace {
+
+const std::filesystem::path folder = std::filesystem::path(T5GEMMA2_TEST_DATA) / "image_files";
+
+std::string content_of(const std::string& name) { return read_text(folder / name, "a fixture"); }
+
+Image decode(std::string_view content, Index max_pixels = default_max_pixels) {
+  return decode_image(std::as_bytes(std::span(content)), "IMAGE", max_pixels);
+}
+
+std::string decode_error(std::string_view content) {
+  return error_of([&] { decode(content); });
+}
+
+/// `content` with bytes from `at` on replaced.
+std::string patched(std::string content, std::size_t at, std::string_view bytes) {
+  return content.replace(at, bytes.size(), bytes);
+}
+
+/// A picture in which every pixel tells its place.
+Image numbered(Index width, Index height) {
+  Image image(width, height);
+  for (Index y = 0; y < height; ++y)
+    for (Index x = 0; x < width; ++x) {
+      image.pixel(x, y)[0] = static_cast<std::uint8_t>(x & 255);
+      image.pixel(x, y)[1] = static_cast<std::uint8_t>(y & 255);
+      image.pixel(x, y)[2] = static_cast<std::uint8_t>((x >> 8) + 16 * (y >> 8));
+    }
+  return image;
+}
+
+struct Difference {
+  int greatest = 0;
+  double mean = 0;
+};
+
+Difference difference(const Image& image, const StoredTensor& expected) {
+  REQUIRE(expected.dtype == Dtype::u8);
+  REQUIRE(expected.bytes == image.rgb.size());
+  Difference found;
+  for (std::size_t i = 0; i < image.rgb.size(); ++i) {
+    const int distance = std::abs(image.rgb[i] - std::to_integer<int>(expected.data[i]));
+    found.greatest = std::max(found.greatest, distance);
+    found.mean += distance / static_cast<double>(image.rgb.size());
+  }
+  return found;
+}
+
+/// One row of `shades` grey pixels.
+Image grey_row(const std::vector<int>& shades) {
+  Image image(std::ssize(shades), 1);
+  for (std::size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<std::uint8_t>(shades[i / 3]);
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("image: every kind of file as transformers gives it to the model") {
+  const auto expected = SafetensorsFile::open(folder / "expected.safetensors");
+  std::set<std::string> kinds;
+  for (const auto& [name, tensor] : expected.tensors()) {
+    if (tensor.shape.size() != 3 || tensor.dtype != Dtype::u8) continue;
+    CAPTURE(name);
+    const Difference found = difference(resize(load_image(folder / name), 8, 8), tensor);
+    const bool jpeg = name.ends_with(".jpg");
+    CHECK(found.greatest <= (jpeg ? 4 : 0));
+    CHECK(found.mean < 1);
+    kinds.insert(std::filesystem::path(name).extension());
+  }
+  CHECK(kinds == std::set<std::string>{".bmp", ".gif", ".jpg", ".pgm", ".png", ".ppm", ".tga"});
+}
+
+TEST_CASE("image: pixel values, channels first, from -1 to 1") {
+  const auto expected = SafetensorsFile::open(folder / "expected.safetensors");
+  const StoredTensor& tensor = expected.tensors().find("pixel_values of rgb.png")->second;
+  const Matrix x = pixel_values(load_image(folder / "rgb.png"), 8);
+  check_shape(x, 3, 64, "x");
+  CHECK((x.reshaped<Eigen::RowMajor>() - to_vector(tensor)).cwiseAbs().maxCoeff() < 1e-6f);
+
+  Image white_and_black = grey_row({255, 0});
+  white_and_black.rgb[1] = 102;  // green of the first pixel
+  const Matrix two = pixel_values(crop(white_and_black, 0, 0, 1, 1), 1);
+  CHECK(two(0, 0) == 1.0f);
+  CHECK(two(1, 0) == doctest::Approx(-0.2f));
+  CHECK(pixel_values(crop(white_and_black, 1, 0, 1, 1), 1)(2, 0) == -1.0f);
+}
+
+TEST_CASE("image: resizing") {
+  const Image row = grey_row({0, 100, 200, 40});
+  const auto shades = [](const Image& image) {
+    std::vector<int> found;
+    for (Index x = 0; x < image.width; ++x) found.push_back(image.pixel(x, 0)[0]);
+    return found;
+  };
+  CHECK(shades(resize(row, 4, 1)) == std::vector{0, 100, 200, 40});
+  // Half: weights 3 3 1 at the edges (the fourth is cut off), of seven.
+  CHECK(shades(resize(row, 2, 1)) ==
+        std::vector{(3 * 0 + 3 * 100 + 200 + 3) / 7, (100 + 3 * 200 + 3 * 40 + 3) / 7});
+  // Twice: a quarter of the neighbour, none beyond the edge.
+  CHECK(shades(resize(row, 8, 1)) == std::vector{0, 25, 75, 125, 175, 160, 80, 40});
+  CHECK(shades(resize(row, 1, 1)) == std::vector{(5 * 0 + 7 * 100 + 7 * 200 + 5 * 40 + 12) / 24});
+
+  Image column = row;
+  std::swap(column.width, column.height);
+  CHECK(resize(column, 1, 2).rgb == resize(row, 2, 1).rgb);
+  CHECK_THROWS_AS(resize(row, 0, 1), std::invalid_argument);
+  CHECK_THROWS_AS(resize(Image(), 1, 1), std::invalid_argument);
+}
+
+TEST_CASE("image: a constant picture stays constant at any size") {
+  for (const int shade : {0, 1, 127, 255})
+    for (const auto& [width, height] : {std::pair<Index, Index>{1, 1}, {1, 700}, {613, 2}, {90, 91}}) {
+      Image image(width, height);
+      std::fill(image.rgb.begin(), image.rgb.end(), static_cast<std::uint8_t>(shade));
+      for (const Index size : {1, 7, 64}) {
+        const Image resized = resize(image, size, size);
+        CHECK(std::all_of(resized.rgb.begin(), resized.rgb.end(), [&](int value) { return value == shade; }));
+      }
+    }
+}
+
+TEST_CASE("image: upright, for every orientation") {
+  const Image image = numbered(3, 2);
+  const auto corner = [&](int orientation) {  // where the upper left and the lower right pixel come from
+    const Image turned = upright(image, orientation);
+    CHECK(turned.width == (orientation < 5 ? 3 : 2));
+    const std::uint8_t *first = turned.pixel(0, 0), *last = turned.pixel(turned.width - 1, turned.height - 1);
+    return std::vector<int>{first[0], first[1], last[0], last[1]};
+  };
+  CHECK(corner(1) == std::vector{0, 0, 2, 1});
+  CHECK(corner(2) == std::vector{2, 0, 0, 1});
+  CHECK(corner(3) == std::vector{2, 1, 0, 0});
+  CHECK(corner(4) == std::vector{0, 1, 2, 0});
+  CHECK(corner(5) == std::vector{0, 0, 2, 1});
+  CHECK(corner(6) == std::vector{0, 1, 2, 0});
+  CHECK(corner(7) == std::vector{2, 1, 0, 0});
+  CHECK(corner(8) == std::vector{2, 0, 0, 1});
+  for (const int none : {-1, 0, 9, 65536}) CHECK(upright(image, none).rgb == image.rgb);
+}
+
+TEST_CASE("image: EXIF, well and badly formed") {
+  using namespace std::literals;
+  const auto orientation = [](std::string_view exif) {
+    return image_files::orientation_of(std::as_bytes(std::span(exif)));
+  };
+  const std::string little = "II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"s;
+  const std::string big = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x08\0\0\0\0\0\0"s;
+  CHECK(orientation(little) == 6);
+  CHECK(orientation(big) == 8);
+  CHECK(orientation("Exif\0\0"s + big) == 8);
+  CHECK(orientation(patched(little, 12, "\x04"sv)) == 6);  // a LONG
+  CHECK(orientation(patched(little, 12, "\x02"sv)) == 1);  // text
+  CHECK(orientation(patched(little, 14, "\x02"sv)) == 1);  // two values
+  CHECK(orientation(patched(little, 18, "\x09"sv)) == 1);  // not within 1 to 8
+  CHECK(orientation(patched(little, 4, "\xff\xff\xff\xff"sv)) == 1);
+  CHECK(orientation(patched(little, 8, "\xff\xff"sv)) == 6);  // more entries than there are
+  CHECK(orientation(patched(little, 10, "\x13"sv)) == 1);     // another tag
+  for (std::size_t size = 0; size < 20; ++size) {
+    CHECK(orientation(little.substr(0, size)) == 1);
+    CHECK(orientation(big.substr(0, size)) == 1);
+  }
+}
+
+TEST_CASE("image: pan and scan as the processor does it") {
+  const auto table = nlohmann::json::parse(content_of("pan_and_scan.json"));
+  REQUIRE(table.size() >= 16);
+  for (const auto& row : table) {
+    CAPTURE(row.dump());
+    const Image image = numbered(row["size"][0], row["size"][1]);
+    const std::vector<Image> crops = pan_and_scan(image);
+    REQUIRE(crops.size() == row["crops"].size());
+    for (std::size_t i = 0; i < crops.size(); ++i) {
+      const auto& box = row["crops"][i];
+      CHECK(crops[i].width == box[2]);
+      CHECK(crops[i].height == box[3]);
+      CHECK(crops[i].rgb == crop(image, box[0], box[1], box[2], box[3]).rgb);
+    }
+  }
+}
+
+TEST_CASE("image: a written PNG file reads the same") {
+  const ScratchFolder scratch;
+  const Image image = numbered(37, 300);
+  write_png(scratch.path() / "x.png", image);
+  const Image read = load_image(scratch.path() / "x.png");
+  CHECK(read.width == 37);
+  CHECK(read.rgb == image.rgb);
+  contains(error_of([&] { write_png(scratch.path() / "none" / "x.png", image); }),
+           "expected a file that can be written, found No such file or directory");
+}
+
+TEST_CASE("image: missing, empty, a folder") {
+  const ScratchFolder scratch;
+  const auto load = [](const std::filesystem::path& file) { return error_of([&] { load_image(file); }); };
+  contains(load(scratch.path() / "none.png"),
+           "none.png: expected an image (JPEG, PNG, BMP, GIF, PNM or TGA), found nothing");
+  contains(load(scratch.write("empty.png", "")), "found an empty file");
+  contains(load(scratch.path()), "found a folder");
+  contains(decode_error(""),
+           "IMAGE: expected an image (JPEG, PNG, BMP, GIF, PNM or TGA), found an empty file");
+}
+
+TEST_CASE("image: kinds that are not read are named") {
+  using namespace std::literals;
+  const std::vector<std::pair<std::string, std::string>> kinds{
+      {"RIFF\x10\0\0\0WEBPVP8 "s, "found a WebP image, which is not read; convert it first"},
+      {"\0\0\0\x18"
+       "ftypheic"s,
+       "a HEIC image"},
+      {"\0\0\0\x18"
+       "ftypavif"s,
+       "an AVIF image"},
+      {"\0\0\0\x18"
+       "ftypmp42"s,
+       "a video"},
+      {"II*\0\x08\0\0\0"s, "a TIFF"},
+      {"MM\0*\0\0\0\x08"s, "a TIFF"},
+      {"8BPS\0\x01"s, "a Photoshop file"},
+      {"%PDF-1.7"s, "a PDF document"},
+      {"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0\x68\x04\0\0\x16\0\0\0"s, "an icon"},
+      {"\0\0\0\x0cJXL \r\n"s, "a JPEG XL image"},
+      {"\0\0\0\x0cjP  \r\n"s, "a JPEG 2000 image"},
+      {"P3\n1 1\n255\n0 0 0\n"s, "a P3 PNM image (P5 and P6 are read)"},
+      {"<?xml version='1.0'?><svg xmlns='x'/>"s, "an SVG drawing"},
+      {"<!DOCTYPE html><html>"s, "a web page (HTML)"},
+      {"version https://git-lfs.github.com/spec/v1\n"s, "a git-LFS pointer"},
+      {"Just a text called x.png\n"s, "found text"},
+      {"\x7f"
+       "ELF\2\1\1"s,
+       "found something else"}};
+  for (const auto& [content, message] : kinds) contains(decode_error(content), message);
+}
+
+TEST_CASE("image: whatever is cut off is refused") {
+  for (const std::string name :
+       {"rgb.png", "palette_alpha.png", "rgb.jpg", "progressive.jpg", "palette.gif", "palette.bmp", "rgb.bmp",
+        "rgb.tga", "rgba_packed.tga", "rgb.ppm", "up_to_1020.ppm"}) {
+    CAPTURE(name);
+    std::string content = content_of(name);
+    // What follows the pixels may be missing: TGA's footer, GIF's mark of the end, BMP's padding.
+    if (name.ends_with(".tga")) content.resize(content.size() - 26);
+    if (name.ends_with(".gif") || name.ends_with(".bmp")) content.resize(content.size() - 1);
+    CHECK(decode(content).width > 0);
+    for (std::size_t size = 0; size < content.size(); ++size) {
+      CAPTURE(size);
+      CHECK(decode_error(content.substr(0, size)).starts_with("IMAGE: expected a"));
+    }
+  }
+  contains(decode_error(content_of("rgb.png").substr(0, 700)), "found a truncated one");
+  contains(decode_error(content_of("rgb.jpg").substr(0, 900)), "expected a JPEG image, found a");
+}
+
+TEST_CASE("image: damaged PNG files") {
+  const std::string png = content_of("rgb.png");
+  contains(decode_error(patched(png, png.size() / 2, "\x55\x56")), "found a damaged one (a wrong checksum)");
+  CHECK(decode(png + "something behind the end").width == 30);
+}
+
+TEST_CASE("image: sizes of zero and bombs") {
+  using namespace std::literals;
+  contains(decode_error("P5 0 5 255\n"), "expected an image of at least one pixel, found 0 x 5 pixels");
+  contains(decode_error("P6 4000000000 4000000000 255\n"), "at most 100000000 pixels, found 4000000000 x");
+  contains(error_of([] { decode(content_of("rgb.png"), 30 * 23 - 1); }),
+           "expected an image of at most 689 pixels, found 30 x 23 pixels");
+  CHECK(decode(content_of("rgb.png"), 30 * 23).width == 30);
+  const std::string wide = "\xff\xff";
+  contains(decode_error(patched(patched(content_of("rgb.bmp"), 18, wide), 22, wide)),
+           "found 65535 x 65535 pixels");
+  contains(decode_error(patched(patched(content_of("palette.gif"), 6, wide), 8, wide)),
+           "at most 100000000 pixels");
+  contains(decode_error(patched(patched(content_of("rgb.tga"), 12, wide), 14, wide)),
+           "at most 100000000 pixels");
+  const std::size_t frame = content_of("rgb.jpg").find("\xff\xc0\0\x11"sv);
+  contains(decode_error(patched(content_of("rgb.jpg"), frame + 5, "\xff\xff\xff\xff")),
+           "at most 100000000 pixels");
+}
+
+TEST_CASE("image: a PNG file that unpacks to more than it says") {
+  using namespace image_files;
+  const std::string png = content_of("rgb.png");
+  std::string bomb = png.substr(0, 8);
+  const auto append = [&](std::string_view type, const std::string& content) {
+    append_chunk(bomb, type, content);
+    const std::string summed = std::string(type) + content;
+    const std::uint32_t sum = crc32(std::as_bytes(std::span(summed)));
+    for (std::size_t i = 0; i < 4; ++i) bomb[bomb.size() - 4 + i] = static_cast<char>(sum >> (24 - 8 * i));
+  };
+  for (const PngChunk& chunk : png_chunks(std::as_bytes(std::span(png)), "PNG")) {
+    std::string content(as_text(chunk.content));
+    if (chunk.type == "IHDR") content[3] = content[7] = 1;  // a single pixel
+    append(chunk.type, content);
+  }
+  contains(decode_error(bomb), "found a damaged one (its pixels cannot be unpacked)");
+}
+
+TEST_CASE("image: print colours of unknown meaning") {
+  std::string jpeg = content_of("cmyk.jpg");
+  jpeg.replace(jpeg.find("Adobe"), 5, "Other");
+  contains(decode_error(jpeg), "found four components of unknown meaning");
+}
