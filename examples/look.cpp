@@ -1,0 +1,143 @@
+// t5gemma2-look: where the decoder looked while it wrote, as one HTML page that needs nothing else.
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "cli.hpp"
+#include "look_html.hpp"  // made from look.html by CMake
+#include "look_page.hpp"
+
+namespace {
+
+using namespace t5gemma2;
+
+struct Flags {
+  std::string model, prompt, decoder_prompt, out;
+  std::vector<std::string> images;
+  bool encodes = false;  // there is something for the encoder
+  Index tokens = 48;
+  double megabytes = 16;
+  int threads = 1;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  app.add_option("-m,--model", f.model, "folder, or hub id in the local Hugging Face cache")->required();
+  app.add_option("-p,--prompt", f.prompt, "text for the encoder, <start_of_image> where an image goes");
+  app.add_option("--image", f.images, "picture for the encoder; repeatable")->allow_extra_args(false);
+  app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
+  app.add_option("-n,--n-predict", f.tokens, "number of tokens to make; 0: look at --decoder-prompt's words")
+      ->check(cli::number_in(0, 1e6))
+      ->capture_default_str();
+  app.add_option("--megabytes", f.megabytes,
+                 "about the most that the page may hold; words behind are left out")
+      ->check(cli::number_in(0, 1000))
+      ->capture_default_str();
+  app.add_option("-o,--output", f.out, "the HTML file to write")->required();
+  cli::add_threads(app, f.threads);
+}
+
+/// A request and its answer.
+struct Run {
+  std::vector<Image> images;
+  std::vector<TokenId> ids, decoder_ids;
+  Index given = 0;  // decoder ids that were not made
+  Matrix H;
+};
+
+ImageFeatures look_at(const Model& model, const std::vector<Image>& images) {
+  if (images.empty()) return {};
+  const cli::ProgressBar bar("looking", true);
+  const Vision vision = load_vision(model.config, *model.checkpoint);
+  return encode_images(vision, images, false, [&](Index done, Index all) { bar.update(done, all); });
+}
+
+Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& model,
+              const Tokenizer& tokenizer) {
+  Run run;
+  for (const std::string& file : f.images) run.images.push_back(load_image(file));
+  const ImageFeatures features = look_at(model, run.images);
+  if (f.encodes) run.ids = encode_prompt(tokenizer, model.config, f.prompt, features);
+  run.decoder_ids = tokenizer.encode(f.decoder_prompt);
+  run.given = std::ssize(run.decoder_ids);
+  check_memory(model.config, std::ssize(run.ids), run.given + f.tokens);
+  {
+    const cli::ProgressBar bar("encoding", true);
+    run.H = encode(model, run.ids, features.tokens, [&](Index done, Index all) { bar.update(done, all); });
+  }
+  GenerateOptions options;
+  options.max_new_tokens = f.tokens;
+  options.eos = load_generation_config(folder).eos_token_id;
+  if (options.eos.empty())
+    options.eos.assign(model.config.eos_token_id.begin(), model.config.eos_token_id.end());
+  const cli::ProgressBar bar("writing", true);
+  generate_ids(model.decoder, run.H, run.decoder_ids, options, [&](TokenId) {
+    bar.update(static_cast<long>(std::ssize(run.decoder_ids) - run.given), static_cast<long>(f.tokens));
+    return true;
+  });
+  return run;
+}
+
+/// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
+std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokenizer, const Run& run) {
+  const TextConfig& config = model.config.decoder;
+  const std::vector<look::Piece> prompt = look::prompt_pieces(tokenizer, model.config, run.ids);
+  const std::vector<look::Piece> words = look::decoder_words(tokenizer, run.decoder_ids, {1, run.given});
+  const bool made = std::ssize(run.decoder_ids) > run.given;
+  Index first = 1;  // the first word to look at: the first that was made, or all behind bos
+  while (made && words[static_cast<std::size_t>(first)].first < run.given) ++first;
+  const Index all = std::ssize(words) - first;
+  const Index shown =
+      std::min(all, look::most_words(config, std::ssize(run.ids) + std::ssize(words), f.megabytes));
+  if (shown < all)
+    std::cerr << "note: the page holds what belongs to the first " << shown << " of " << all << " words\n";
+
+  look::Weights weights(config, prompt, words, first, shown);
+  const Trace trace = weights.trace();
+  decoder(model.decoder, run.decoder_ids, run.H, Tap(trace) / "model" / "decoder");
+
+  look::Json pictures = look::Json::array();
+  for (std::size_t i = 0; i < run.images.size(); ++i) {
+    pictures.push_back(look::picture(run.images[i], model.config.vision->image_size));
+    pictures.back()["name"] = std::filesystem::path(f.images[i]).filename().string();
+  }
+  const bool is_folder = std::filesystem::is_directory(f.model);  // else a hub id
+  const std::string name = is_folder ? std::filesystem::canonical(f.model).filename().string() : f.model;
+  return look::fill_in(look::html, {{"model", name},
+                                    {"layers", look::layers_json(config)},
+                                    {"heads", config.num_attention_heads},
+                                    {"images", pictures},
+                                    {"prompt", look::pieces_json(prompt)},
+                                    {"words", look::pieces_json(words)},
+                                    {"made", made ? first : std::ssize(words)},  // the first that was made
+                                    {"first", first},                            // of those with weights
+                                    {"shown", shown},
+                                    {"weights", look::weights_json(weights)}});
+}
+
+int look_program(Flags& f) {
+  omp_set_num_threads(f.threads);
+  const auto folder = find_model(f.model);
+  const Model model = load_model(folder);
+  const Tokenizer tokenizer = Tokenizer::load(folder);
+  const std::string page = page_of(f, model, tokenizer, run_model(f, folder, model, tokenizer));
+  std::ofstream file(f.out, std::ios::binary);
+  if (!(file << page).flush()) fail_file(f.out, "a file that can be written", std::strerror(errno));
+  std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';
+  return cli::ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Shows where the decoder looked for each word it wrote, as an HTML page.", "t5gemma2-look");
+  Flags flags;
+  add_flags(app, flags);
+  return cli::run(app, argc, argv, [&] {
+    flags.encodes = app.count("--prompt") > 0 || !flags.images.empty();
+    if (!flags.encodes && app.count("--decoder-prompt") == 0)
+      throw cli::UsageError("-p, --image or --decoder-prompt is required");
+    if (flags.tokens == 0 && flags.decoder_prompt.empty())
+      throw cli::UsageError("-n 0 needs words in --decoder-prompt");
+    return look_program(flags);
+  });
+}

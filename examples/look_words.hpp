@@ -1,0 +1,88 @@
+// Tokens as a person reads them: the prompt's tokens with each image as one piece, and the decoder's words.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "t5gemma2/t5gemma2.hpp"
+
+namespace look {
+
+using namespace t5gemma2;
+
+enum class PieceKind { text, special, image };
+
+/// Tokens shown as one.
+struct Piece {
+  PieceKind kind = PieceKind::text;
+  std::string text;
+  Index first = 0, size = 1;  // its tokens
+
+  Index end() const { return first + size; }
+};
+
+/// Chinese, Japanese, Korean, emoji: written without spaces between words.
+inline bool without_spaces(std::string_view character) { return character >= "⺀"; }
+
+inline std::string_view last_character(std::string_view text) {
+  std::size_t at = text.size();
+  while (at > 0 && (static_cast<unsigned char>(text[--at]) & 0xC0) == 0x80) continue;
+  return text.substr(at);
+}
+
+/// Whether `id` begins a new word behind the token `before`.
+inline bool begins_word(const Tokenizer& tokenizer, TokenId before, TokenId id) {
+  if (tokenizer.is_hidden(before) || tokenizer.is_hidden(id)) return true;
+  if (tokenizer.byte_of(before) && tokenizer.byte_of(id)) return false;
+  const std::string_view space = "▁", left = tokenizer.piece(before), right = tokenizer.piece(id);
+  const auto breaks = [](char c) { return c == '\n' || c == '\t'; };
+  if (breaks(left.back()) || breaks(right.front())) return true;
+  if (left.ends_with(space)) return false;  // "▁" "1" "9": the word " 19"
+  return right.starts_with(space) || without_spaces(last_character(left)) || without_spaces(right);
+}
+
+/// The tokens [first, first + size) of `ids` as one piece.
+inline Piece join(const Tokenizer& tokenizer, std::span<const TokenId> ids, Index first, Index size) {
+  const auto part = ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
+  const PieceKind kind = tokenizer.is_hidden(part[0]) ? PieceKind::special : PieceKind::text;
+  return {kind, tokenizer.decode(part, true), first, size};
+}
+
+/// The decoder's ids as words; a new one also begins at each of `borders`.
+inline std::vector<Piece> decoder_words(const Tokenizer& tokenizer, std::span<const TokenId> ids,
+                                        std::initializer_list<Index> borders) {
+  std::vector<Piece> words;
+  for (Index first = 0, end = 0; first < std::ssize(ids); first = end) {
+    const auto goes_on = [&](Index i) {
+      const auto at = static_cast<std::size_t>(i);
+      return std::find(borders.begin(), borders.end(), i) == borders.end() &&
+             !begins_word(tokenizer, ids[at - 1], ids[at]);
+    };
+    for (end = first + 1; end < std::ssize(ids) && goes_on(end);) ++end;
+    words.push_back(join(tokenizer, ids, first, end - first));
+  }
+  return words;
+}
+
+/// The encoder's ids one by one, but bytes of one character run and tokens of one image joined.
+inline std::vector<Piece> prompt_pieces(const Tokenizer& tokenizer, const Config& config,
+                                        std::span<const TokenId> ids) {
+  std::vector<Piece> pieces;
+  for (Index first = 0; first < std::ssize(ids); first = pieces.back().end()) {
+    const TokenId id = ids[static_cast<std::size_t>(first)];
+    if (id == config.image_token_index) {
+      pieces.push_back({PieceKind::image, "", first, config.mm_tokens_per_image});
+    } else if (id == config.boi_token_index || id == config.eoi_token_index) {
+      const bool begin = id == config.boi_token_index;
+      pieces.push_back({PieceKind::special, begin ? "<start_of_image>" : "<end_of_image>", first, 1});
+    } else {
+      Index end = first + 1;
+      if (tokenizer.byte_of(id))
+        while (end < std::ssize(ids) && tokenizer.byte_of(ids[static_cast<std::size_t>(end)])) ++end;
+      pieces.push_back(join(tokenizer, ids, first, end - first));
+    }
+  }
+  return pieces;
+}
+
+}  // namespace look

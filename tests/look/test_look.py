@@ -1,0 +1,150 @@
+"""The numbers in t5gemma2-look's page against those of t5gemma2-trace, and its texts.
+
+Needs weights_tool with its [test] extra and the built programs: T5GEMMA2_PROGRAMS is their folder (build/bin).
+Run: pytest tests/look/test_look.py
+"""
+import base64
+
+import numpy as np
+import pytest
+from page import TEMPLATE, look, make_image, make_model, program
+from safetensors.numpy import load_file
+
+HOSTILE = "</script><!-- & \"quotes\" 'more' <b>bold</b>\n\n<img src=x onerror=alert(1)> 日本語 é\t{{data}} @page@ ü"
+SENTENCE = "Once upon a time, in a small village by the sea, there was a girl who could hear the stars."
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("look") / "model")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    return make_image(tmp_path_factory.mktemp("images") / "wide.ppm", 120, 70)
+
+
+@pytest.fixture(scope="module")
+def other_image(tmp_path_factory):
+    return make_image(tmp_path_factory.mktemp("images") / "tall.ppm", 40, 90)
+
+
+def traced(model, page, out, *arguments):
+    """weights [words, layers, heads, columns] from t5gemma2-trace."""
+    done = program("trace", model, "-o", out, "--decoder-prompt", "".join(page.words()[1:]), *arguments)
+    assert done.returncode == 0, done.stderr
+    tensors, words, first = load_file(out), page.data["words"], page.data["first"]
+    expected = np.zeros_like(page.weights)
+    for layer in range(expected.shape[1]):
+        at = f"model.decoder.layers.{layer}.self_attn."
+        own = tensors[at + "weights"][0].astype(np.float64)  # [heads, m, m]
+        assert own.shape[1] == words[-1]["first"] + words[-1]["size"]
+        by_word = np.stack([own[..., w["first"]:w["first"] + w["size"]].sum(-1) for w in words], axis=-1)
+        cross = tensors.get(at + "cross_weights", np.zeros((1, *own.shape[:2], 0)))[0]
+        rows = np.concatenate([cross, by_word], axis=-1)
+        for i, word in enumerate(words[first:first + expected.shape[0]]):
+            expected[i, layer] = rows[:, word["first"] - 1:word["first"] + word["size"] - 1].mean(axis=1)
+    return expected
+
+
+def check_numbers(page, expected):
+    np.testing.assert_allclose(page.sums.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(page.weights.sum(-1), 1, atol=1e-5)
+    for part in range(page.sums.shape[-1]):
+        here = expected[..., page.part_of == part]
+        np.testing.assert_allclose(page.sums[..., part], here.sum(-1), atol=1e-5)
+        tolerance = here.max(-1, keepdims=True, initial=0) / 100 + 1e-7
+        assert (np.abs(page.weights[..., page.part_of == part] - here) <= tolerance).all()
+    averaged, expected_average = page.weights.mean((1, 2)), expected.mean((1, 2))
+    np.testing.assert_allclose(averaged, expected_average, atol=expected_average.max() / 200)
+
+
+def test_text(model, tmp_path):
+    arguments = ["-p", "The quick brown fox jumps over the lazy dog."]
+    page = look(model, tmp_path / "a.html", "-n", 0, "--decoder-prompt", SENTENCE, *arguments)
+    assert page.data["weights"]["parts"] == 2 and page.data["images"] == []
+    assert page.words()[:4] == ["<bos>", "Once", " upon", " a"]
+    assert [word.strip() for word in page.words()[1:]] == SENTENCE.split()
+    check_numbers(page, traced(model, page, tmp_path / "a.safetensors", *arguments))
+
+
+def test_image(model, image, tmp_path):
+    arguments = ["--image", image, "-p", "What is in <start_of_image> this?"]
+    page = look(model, tmp_path / "a.html", "-n", 0, "--decoder-prompt", SENTENCE, *arguments)
+    assert [piece["size"] for piece in page.data["prompt"] if piece["kind"] == "image"] == [16]
+    [picture] = page.data["images"]
+    assert (picture["width"], picture["height"], picture["name"]) == (56, 32, "wide.ppm")
+    jpeg = base64.b64decode(picture["source"].removeprefix("data:image/jpeg;base64,"))
+    assert jpeg[:2] == b"\xff\xd8" and jpeg[-2:] == b"\xff\xd9"
+    check_numbers(page, traced(model, page, tmp_path / "a.safetensors", *arguments))
+
+
+def test_two_images_without_text(model, image, other_image, tmp_path):
+    arguments = ["--image", image, "--image", other_image]
+    page = look(model, tmp_path / "a.html", "-n", 0, "--decoder-prompt", SENTENCE, *arguments)
+    assert page.data["weights"]["parts"] == 4 and len(page.data["images"]) == 2
+    check_numbers(page, traced(model, page, tmp_path / "a.safetensors", *arguments))
+
+
+def test_decoder_alone(model, tmp_path):
+    page = look(model, tmp_path / "a.html", "-n", 0, "--decoder-prompt", SENTENCE)
+    assert page.data["prompt"] == []
+    np.testing.assert_allclose(page.sums[..., -1], 1, atol=1e-5)
+    check_numbers(page, traced(model, page, tmp_path / "a.safetensors"))
+
+
+@pytest.mark.parametrize("given", ["", "Once upon"])
+def test_generated_words(model, image, tmp_path, given):
+    arguments = ["--image", image, "-p", "A <start_of_image>", "-n", 20, *(["--decoder-prompt", given] * bool(given))]
+    page = look(model, tmp_path / "a.html", *arguments)
+    done = program("generate", "-m", model, "--special", "--temp", 0, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert page.data["made"] == page.data["first"] == 1 + len(given.split())
+    assert "".join(page.words()[page.data["made"]:]) == done.stdout
+    assert "".join(page.words()[:page.data["made"]]) == "<bos>" + given
+    np.testing.assert_allclose(page.sums.sum(-1), 1, atol=1e-5)
+
+
+def test_texts_survive(model, tmp_path):
+    page = look(model, tmp_path / "a.html", "-p", HOSTILE, "-n", 0, "--decoder-prompt", HOSTILE)
+    assert "".join(page.words()) == "<bos>" + HOSTILE
+    assert "".join(piece["text"] for piece in page.data["prompt"]) == "<bos>" + HOSTILE
+    template = TEMPLATE.read_text(encoding="utf-8")
+    for mark in ("<", "</script", "<img", "<!--"):
+        assert page.html.count(mark) == template.count(mark)
+    assert page.html.startswith(template[:template.index("{{data}}")])
+    assert page.html.endswith(template[template.index("{{data}}") + len("{{data}}"):])
+
+
+def test_nothing_from_outside(model, image, tmp_path):
+    page = look(model, tmp_path / "a.html", "--image", image, "-n", 3)
+    for address in ("http:", "https:", "src=\"", "url(", "@import"):
+        assert address not in page.html
+
+
+def test_too_large_a_page_says_so(model, tmp_path):
+    arguments = ["-p", "The quick brown fox.", "-n", 0, "--decoder-prompt", SENTENCE]
+    whole = look(model, tmp_path / "whole.html", *arguments)
+    done = program("look", "-m", model, "-o", tmp_path / "a.html", "--megabytes", 0.002, *arguments)
+    page = look(model, tmp_path / "a.html", "--megabytes", 0.002, *arguments)
+    assert 0 < page.data["shown"] < whole.data["shown"] == len(SENTENCE.split())
+    assert f"first {page.data['shown']} of {whole.data['shown']} words" in done.stderr
+    np.testing.assert_array_equal(page.weights, whole.weights[:page.data["shown"]])
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [
+    ([], 2, "-p, --image or --decoder-prompt is required"),
+    (["-p", "A", "-n", "0"], 2, "-n 0 needs words in --decoder-prompt"),
+    (["-p", "A <start_of_image>"], 1, "<start_of_image>"),
+    (["-p", "A", "--image", "missing.png"], 1, "missing.png"),
+])
+def test_bad_input(model, tmp_path, arguments, code, message):
+    out = tmp_path / "a.html"
+    done = program("look", "-m", model, "-o", out, *arguments)
+    assert done.returncode == code and done.stderr.count("\n") == 1 and message in done.stderr
+    assert not out.exists()
+
+
+def test_unwritable(model, tmp_path):
+    done = program("look", "-m", model, "-o", tmp_path / "no/such/folder.html", "-p", "A", "-n", 2)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "folder.html" in done.stderr
