@@ -48,7 +48,8 @@ TEST_CASE("image_tokens: the whole projector makes the reference's tensors, and 
     CHECK(difference(tokens, image_tensor(projector_path, image)) <= tight);
     CHECK(recorder.names == std::vector<std::string>{projector_path + ".avg_pool",
                                                      projector_path + ".mm_soft_emb_norm", projector_path});
-    for (const auto& [name, tensor] : recorder.tensors) {
+    for (const auto& [reported, tensor] : recorder.tensors) {
+      const std::string name = reported;
       CAPTURE(name);
       CHECK(difference(tensor, image_tensor(name, image)) <= tight);
     }

@@ -162,7 +162,8 @@ TEST_CASE("vision: a trace of one image tells the reference's names and changes 
   const Matrix tokens = encode_image(fixture_vision(), image_pixels(1), {}, &trace);
   CHECK(same_bits(tokens, encode_images()[1]));
   CHECK(recorder.names.size() == 30);
-  for (const auto& [name, tensor] : recorder.tensors) {
+  for (const auto& [reported, tensor] : recorder.tensors) {
+    const std::string name = reported;
     CAPTURE(name);
     CHECK(difference(tensor, image_tensor(name, 1)) <= 1e-5);
   }
@@ -181,7 +182,8 @@ TEST_CASE("vision: progress goes over the tower's layers") {
 TEST_CASE("vision: a NaN in a pixel or in any vision weight comes out as NaN") {
   CHECK(encode_image(fixture_vision(), with_nan(image_pixels(0), 2, 323)).hasNaN());
   const OwnedTensors tensors = stored_tensors();
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [stored, tensor] : tensors) {
+    const std::string name = stored;
     if (!is_vision(name)) continue;
     CAPTURE(name);
     OwnedTensors changed = tensors;
@@ -405,7 +407,8 @@ TEST_CASE("vision: sizes that the tensors do not have are refused with the tenso
 TEST_CASE("vision: each vision tensor that is missing, misshaped or not of real numbers is named") {
   const OwnedTensors tensors = stored_tensors();
   Index tried = 0;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [stored, tensor] : tensors) {
+    const std::string name = stored;
     if (!is_vision(name)) continue;
     CAPTURE(name);
     ++tried;
