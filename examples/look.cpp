@@ -26,7 +26,7 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--image", f.images, "picture for the encoder; repeatable")->allow_extra_args(false);
   app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
   app.add_option("-n,--n-predict", f.tokens, "number of tokens to make; 0: look at --decoder-prompt's words")
-      ->check(cli::number_in(0, 1e6))
+      ->check(cli::integer_in(0, 1000000))
       ->capture_default_str();
   app.add_option("--megabytes", f.megabytes,
                  "about the most that the page may hold; words behind are left out")
@@ -80,7 +80,8 @@ Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& 
 /// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
 std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokenizer, const Run& run) {
   const TextConfig& config = model.config.decoder;
-  const std::vector<look::Piece> prompt = look::prompt_pieces(tokenizer, model.config, run.ids);
+  const std::vector<look::Piece> prompt =
+      look::prompt_pieces(tokenizer, model.config, run.ids, !run.images.empty());
   const std::vector<look::Piece> words = look::decoder_words(tokenizer, run.decoder_ids, {1, run.given});
   const bool made = std::ssize(run.decoder_ids) > run.given;
   Index first = 1;  // the first word to look at: the first that was made, or all behind bos

@@ -64,15 +64,16 @@ inline std::vector<Piece> decoder_words(const Tokenizer& tokenizer, std::span<co
   return words;
 }
 
-/// The encoder's ids one by one, but bytes of one character run and tokens of one image joined.
+/// The encoder's ids one by one, but the bytes of a run and, where there are images, the tokens of one
+/// joined.
 inline std::vector<Piece> prompt_pieces(const Tokenizer& tokenizer, const Config& config,
-                                        std::span<const TokenId> ids) {
+                                        std::span<const TokenId> ids, bool with_images) {
   std::vector<Piece> pieces;
   for (Index first = 0; first < std::ssize(ids); first = pieces.back().end()) {
     const TokenId id = ids[static_cast<std::size_t>(first)];
-    if (id == config.image_token_index) {
+    if (with_images && id == config.image_token_index) {
       pieces.push_back({PieceKind::image, "", first, config.mm_tokens_per_image});
-    } else if (id == config.boi_token_index || id == config.eoi_token_index) {
+    } else if (with_images && (id == config.boi_token_index || id == config.eoi_token_index)) {
       const bool begin = id == config.boi_token_index;
       pieces.push_back({PieceKind::special, begin ? "<start_of_image>" : "<end_of_image>", first, 1});
     } else {

@@ -116,6 +116,11 @@ def test_texts_survive(model, tmp_path):
     assert page.html.endswith(template[template.index("{{data}}") + len("{{data}}"):])
 
 
+def test_image_token_written_as_text(model, tmp_path):
+    page = look(model, tmp_path / "a.html", "-p", "A <unused5> fox", "-n", 2)
+    assert [piece["text"] for piece in page.data["prompt"] if piece["kind"] == "special"] == ["<bos>", "<unused5>"]
+
+
 def test_nothing_from_outside(model, image, tmp_path):
     page = look(model, tmp_path / "a.html", "--image", image, "-n", 3)
     for address in ("http:", "https:", "src=\"", "url(", "@import"):
