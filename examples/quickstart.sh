@@ -10,8 +10,9 @@ prompt='Translate the text from English to French.
 English: The sea is calm tonight.
 French:'
 
-tests/install_packages.sh build
-cmake -S . -B build >/dev/null
+tests/install_packages.sh build-essential cmake pkgconf libeigen3-dev nlohmann-json3-dev libsentencepiece-dev \
+  libxxhash-dev libstb-dev libcli11-dev
+cmake -S . -B build -DBUILD_TESTING=OFF >/dev/null
 cmake --build build --parallel "$(nproc)" --target t5gemma2-generate t5gemma2-compare t5gemma2-inspect
 
 if trouble=$(build/bin/t5gemma2-inspect "$model" 2>&1 >/dev/null); then

@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <cstdlib>
 
+#pragma clang attribute push(__attribute__((no_sanitize("shift", "signed-integer-overflow"))), \
+                             apply_to = function)
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb_image.h>
 #undef STB_IMAGE_IMPLEMENTATION
+#pragma clang attribute pop
 
 #include "t5gemma2/image.hpp"
 

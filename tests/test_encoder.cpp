@@ -29,9 +29,9 @@ TEST_CASE("encoder: self_attention gives every one of the reference's tensors") 
     CHECK(difference(O, reference_tensor(at + ".self_attn")) <= tight);
     CHECK(recorder.names ==
           std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm", "weights", "o_proj"});
-    for (const auto& [name, tensor] : recorder.tensors) {
-      CAPTURE(name);
-      CHECK(difference(tensor, reference_tensor(at + ".self_attn." + name)) <= tight);
+    for (const auto& entry : recorder.tensors) {
+      CAPTURE(entry.first);
+      CHECK(difference(entry.second, reference_tensor(at + ".self_attn." + entry.first)) <= tight);
     }
   }
 }

@@ -16,9 +16,9 @@ TEST_CASE("feed_forward: the reference's input gives every one of the reference'
                                     reference_tensor(at + ".pre_feedforward_layernorm"), Tap(trace));
       CHECK(difference(y, reference_tensor(at + ".mlp")) <= tight);
       CHECK(recorder.names == std::vector<std::string>{"gate_proj", "act_fn", "up_proj", "down_proj"});
-      for (const auto& [name, tensor] : recorder.tensors) {
-        CAPTURE(name);
-        CHECK(difference(tensor, reference_tensor(at + ".mlp." + name)) <= tight);
+      for (const auto& entry : recorder.tensors) {
+        CAPTURE(entry.first);
+        CHECK(difference(entry.second, reference_tensor(at + ".mlp." + entry.first)) <= tight);
       }
     }
 }

@@ -73,7 +73,6 @@ TEST_CASE("generation_config: a wrong field is named") {
         {R"({"eos_token_id": "end"})", "eos_token_id"},
         {R"({"eos_token_id": [1, -2]})", "eos_token_id"},
         {R"({"do_sample": 1})", "do_sample"}}) {
-    CAPTURE(text);
     const std::string message = complaint(text);
     contains(message, "generation_config.json: " + field);
     contains(message, "expected ");

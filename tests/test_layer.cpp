@@ -20,9 +20,9 @@ TEST_CASE("layer: given the reference's attention, a layer makes the reference's
                                          });
       CHECK(difference(x, reference_tensor(at)) <= tight);
       CHECK(difference(attended, reference_tensor(at + ".pre_self_attn_layernorm")) <= tight);
-      for (const auto& [name, tensor] : recorder.tensors) {
-        CAPTURE(name);
-        CHECK(difference(tensor, reference_tensor(at + name.substr(4))) <= tight);
+      for (const auto& entry : recorder.tensors) {
+        CAPTURE(entry.first);
+        CHECK(difference(entry.second, reference_tensor(at + entry.first.substr(4))) <= tight);
       }
     }
 }

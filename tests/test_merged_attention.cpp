@@ -58,9 +58,9 @@ TEST_CASE("merged_attention: gives every one of the reference's tensors, of the 
     CHECK(recorder.names == std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm",
                                                      "k_proj[1]", "v_proj[1]", "k_norm[1]", "weights",
                                                      "cross_weights", "o_proj"});
-    for (const auto& [name, tensor] : recorder.tensors) {
-      CAPTURE(name);
-      CHECK(difference(tensor, reference_tensor(at + ".self_attn." + name)) <= tight);
+    for (const auto& entry : recorder.tensors) {
+      CAPTURE(entry.first);
+      CHECK(difference(entry.second, reference_tensor(at + ".self_attn." + entry.first)) <= tight);
     }
   }
 }

@@ -55,11 +55,13 @@ TEST_CASE("parameters: the published sizes: 270M, 1B and 4B a side") {
 TEST_CASE("parameters: the count of a small checkpoint is the count of the numbers it stores") {
   // Of `shards` the head is stored too, of `untied` the head, the decoder's embedding and its end-of-image
   // vector.
-  for (const auto& [name, untied] : {std::pair<std::string, Index>{"basic", 0},
-                                     {"unequal", 0},
-                                     {"old_keys", 0},
-                                     {"shards", 64 * 24},
-                                     {"untied", 2 * 64 * 24 + 24}}) {
+  for (const auto& [fixture, stored_twice] : {std::pair<std::string, Index>{"basic", 0},
+                                              {"unequal", 0},
+                                              {"old_keys", 0},
+                                              {"shards", 64 * 24},
+                                              {"untied", 2 * 64 * 24 + 24}}) {
+    const std::string& name = fixture;
+    const Index untied = stored_twice;
     Index stored = 0;
     for (const auto& [tensor_name, tensor] : fixture_model(name).checkpoint->tensors())
       stored += static_cast<Index>(tensor.bytes * 8 / name_of(tensor.dtype).bits);
