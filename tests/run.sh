@@ -13,7 +13,7 @@ tests/install_packages.sh build-essential cmake pkgconf libeigen3-dev nlohmann-j
   libxxhash-dev libstb-dev libcli11-dev doctest-dev python3-venv
 
 step="configuring"
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release "$@"
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON "$@"
 step="building"
 cmake --build build --parallel "$(nproc)"
 step="C++ tests"
