@@ -223,11 +223,11 @@ TEST_CASE("compare: generated ids that do not fit are refused") {
   contains(complaint([](OwnedTensors& tensors) {
              reinterpret_cast<std::int64_t*>(tensors.at("generated").bytes.data())[6] = 64;
            }),
-           "expected 0 to 63, found 64");
+           "generated: expected token ids from 0 to 63, found 64");
   contains(complaint([](OwnedTensors& tensors) {
              reinterpret_cast<std::int64_t*>(tensors.at("generated").bytes.data())[6] = -1;
            }),
-           "generated: expected token ids, found -1");
+           "generated: expected token ids from 0 to 63, found -1");
 }
 
 TEST_CASE("compare: without generated ids nothing is generated, without decoder ids only the encoder runs") {

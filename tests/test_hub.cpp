@@ -78,7 +78,7 @@ TEST_CASE("hub: what is not there") {
   contains(message, (folder.path() / "models--google--nothing").string());
   contains(message, "hf download google/nothing");
   for (const std::string neither : {"", "nowhere", "/no/where", "../x", "a/b/c", "a/..", "a b/c", "./a"}) {
-    contains(find(neither), neither + ": expected a model folder or a hub id");
+    contains(find(neither), readable(neither) + ": expected a model folder or a hub id");
   }
   contains(find(folder.write("file", "")), "expected a model folder, found a file");
 
