@@ -1,14 +1,14 @@
 // An image file to pixels as the model sees them (paper §2: a frozen SigLIP encoder, 896 x 896 pixels).
 //
-//   file --decode--> turned upright --transparency on white--> RGB --resize--> 8 bits --(v - 127.5) /
-//   127.5--> x
+//   file --decode--> upright --transparency on white--> RGB --resize--> 8 bits v --> (v - 127.5) / 127.5
 //
 // stb_image decodes; the checks before it (image_files/) refuse what it would read as something else. It is
 // used as the system's compiled library: its implementation, static in a header, would be another function in
 // every translation unit, which the inline functions here must not call.
 //
 // The same as the reference to the last bit for PNG, except where PIL has a fault of its own: 16-bit grey is
-// v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding.
+// v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding, and more
+// in how they spread the colours of pictures at most 4 pixels wide. Orientation is EXIF's; XMP's is not looked at.
 // Reference: transformers Gemma3ImageProcessor (PIL) on ImageOps.exif_transpose(Image.open(file)).
 #pragma once
 #include <stb_image.h>

@@ -191,8 +191,9 @@ TEST_CASE("attention: several segments of keys are one softmax over them all") {
   const Index keys = 90;
   for (const HeadCount& n : head_counts)
     for (const Index m : {1, 7, 90})
-      for (const auto& [first, second] :
+      for (const auto& cuts :
            {std::pair<Index, Index>{0, 0}, {0, 90}, {1, 2}, {16, 33}, {40, 89}, {89, 90}}) {
+        const Index first = cuts.first, second = cuts.second;
         const Inputs x(m, keys, n);
         const MergedMask sees{30, m};
         const auto K = [&](Index begin, Index end) { return x.K.middleRows(begin, end - begin); };

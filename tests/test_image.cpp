@@ -71,7 +71,9 @@ Image grey_row(const std::vector<int>& shades) {
 TEST_CASE("image: every kind of file as transformers gives it to the model") {
   const auto expected = SafetensorsFile::open(folder / "expected.safetensors");
   std::set<std::string> kinds;
-  for (const auto& [name, tensor] : expected.tensors()) {
+  for (const auto& entry : expected.tensors()) {
+    const std::string& name = entry.first;
+    const StoredTensor& tensor = entry.second;
     if (tensor.shape.size() != 3 || tensor.dtype != Dtype::u8) continue;
     CAPTURE(name);
     const Difference found = difference(resize(load_image(folder / name), 8, 8), tensor);
@@ -310,4 +312,21 @@ TEST_CASE("image: print colours of unknown meaning") {
   std::string jpeg = content_of("cmyk.jpg");
   jpeg.replace(jpeg.find("Adobe"), 5, "Other");
   contains(decode_error(jpeg), "found four components of unknown meaning");
+}
+
+TEST_CASE("image: JPEG files that stb_image would misread") {
+  using namespace std::literals;
+  const std::string jpeg = content_of("rgb.jpg");
+  const std::size_t frame = jpeg.find("\xff\xc0\0\x11"sv), tables = jpeg.find("\xff\xc4\0"sv),
+                    scan = jpeg.find("\xff\xda\0\x0c"sv);
+  REQUIRE(std::max({frame, tables, scan}) < jpeg.size());
+  const std::string mismatch = "found a damaged one (its tables and scans do not go together)";
+  contains(decode_error(patched(jpeg, frame + 1, "\xc9")), "found arithmetic coding");
+  contains(decode_error(patched(jpeg, frame + 1, "\xc3")), "found lossless or hierarchical coding");
+  contains(decode_error(patched(jpeg, frame + 12, "\x03")),
+           mismatch);  // a quantization table that is not there
+  contains(decode_error(patched(jpeg, tables + 6, "\xff")), mismatch);  // too many codes
+  contains(decode_error(patched(jpeg, scan + 6, "\x22")), mismatch);    // Huffman tables that are not there
+  contains(decode_error(patched(jpeg, scan + 7, "\x01")),
+           "a component has no pixels");  // one component twice
 }

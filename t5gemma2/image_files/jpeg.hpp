@@ -150,16 +150,16 @@ class JpegDefinitions {
 /// them, CMYK or YCCK inverted, and that only an Adobe segment tells. Also for kinds of JPEG that it does not
 /// read.
 inline void check_jpeg(const std::vector<JpegSegment>& segments, const std::string& where) {
+  const std::string expected = "a JPEG image in baseline or progressive Huffman coding";
   JpegDefinitions definitions;
   std::optional<std::uint32_t> adobe_transform;
   for (const JpegSegment& segment : segments) {
     definitions.add(segment, where);
+    if (definitions.kind() > 0xC8) fail_file(where, expected, "arithmetic coding");
+    if (definitions.kind() > 0xC2) fail_file(where, expected, "lossless or hierarchical coding");
     if (segment.marker == 0xEE && holds(segment.content, 0, "Adobe"))
       adobe_transform = number_at(segment.content, 11, 1, ByteOrder::big);
   }
-  const std::string expected = "a JPEG image in baseline or progressive Huffman coding";
-  if (definitions.kind() > 0xC8) fail_file(where, expected, "arithmetic coding");
-  if (definitions.kind() > 0xC2) fail_file(where, expected, "lossless or hierarchical coding");
   if (definitions.components() == 4 && adobe_transform.value_or(1) == 1)
     fail_file(where, "a JPEG image in grey, colour or Adobe's CMYK", "four components of unknown meaning");
   if (!definitions.complete()) fail_damaged(where, Format::jpeg, "a component has no pixels");
