@@ -103,7 +103,7 @@ inline Generated generate(const Model& model, const Tokenizer& tokenizer, const 
   Generated made{.ids = std::move(prefix), .text = {}, .reason = {}};
   TextStream stream(tokenizer, options.show_special);
   StopFilter filter(options.stop);
-  const auto emit = [&](std::string text) {
+  const auto emit = [&](const std::string& text) {
     made.text += text;
     return on_text(text);
   };

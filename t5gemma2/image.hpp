@@ -7,9 +7,10 @@
 // every translation unit, which the inline functions here must not call.
 //
 // The same as the reference to the last bit for PNG, except where PIL has a fault of its own: 16-bit grey is
-// v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding, and more
-// in how they spread the colours of pictures at most 4 pixels wide. Orientation is EXIF's; XMP's is not looked at.
-// Reference: transformers Gemma3ImageProcessor (PIL) on ImageOps.exif_transpose(Image.open(file)).
+// v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding,
+// and more in how they spread the colours of pictures at most 4 pixels wide. Orientation is EXIF's; XMP's is
+// not looked at. Reference: transformers Gemma3ImageProcessor (PIL) on
+// ImageOps.exif_transpose(Image.open(file)).
 #pragma once
 #include <stb_image.h>
 #include <stb_image_write.h>

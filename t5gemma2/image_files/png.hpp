@@ -111,8 +111,8 @@ inline void append_chunk(std::string& file, std::string_view type, std::string_v
 
 /// 256 entries: an index outside the file's palette is black, as in PIL.
 inline std::string full_palette(std::string_view colours) {
-  std::string palette(colours.substr(0, 3 * 256));
-  palette.resize(3 * 256, '\0');
+  std::string palette(colours.substr(0, 768));
+  palette.resize(768, '\0');
   return palette;
 }
 
