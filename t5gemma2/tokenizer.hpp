@@ -210,7 +210,7 @@ class TextStream {
 
   /// What was held back. To be called at the end.
   std::string finish() {
-    const std::string run = std::exchange(bytes_, {});
+    std::string run = std::exchange(bytes_, {});
     if (valid_utf8(run) == run.size()) return run;
     std::string text;
     for (std::size_t i = 0; i < run.size(); ++i) text += "\uFFFD";
