@@ -161,10 +161,10 @@ inline void check_model(const JsonField& model) {
 }
 
 /// The pieces in id order, all of them control (never made from text) so far.
-inline std::vector<Piece> pieces_by_id(const std::vector<std::pair<std::string, json>>& vocab,
+inline std::vector<Piece> pieces_by_id(std::vector<std::pair<std::string, json>>&& vocab,
                                        const std::string& file) {
   std::vector<Piece> pieces(vocab.size());
-  for (const auto& [text, id] : vocab) {
+  for (auto& [text, id] : vocab) {
     const auto refuse = [&, &text = text, &id = id](const std::string& expected) {
       fail(file, "model.vocab[" + in_quotes(text) + "]", expected, in_quotes(id.dump()));
     };
