@@ -94,32 +94,31 @@ Matrix attend_block(const Matrix& x, Index first, Index kv_head, const HeadCount
                     const KeySegment<Mask>&... segments) {
   const Index last = first + x.rows() / n.group() - 1, col = kv_head * n.head_dim;
   Matrix S(x.rows(), (segments.seen(first, last).size() + ...));
-  Index begin = 0;  // of a segment's columns in S
-  const auto add_scores = [&](const auto& keys) {
-    const KeyRange range = keys.seen(first, last);
-    auto s = S.middleCols(begin, range.size());
+  const auto for_each_segment = [&](const auto& visit) {  // with its columns of S
+    Index begin = 0;
+    const auto of = [&](const auto& keys) {
+      const KeyRange range = keys.seen(first, last);
+      if (range.size() > 0) visit(keys, range, S.middleCols(begin, range.size()));
+      begin += range.size();
+    };
+    (of(segments), ...);
+  };
+  for_each_segment([&](const auto& keys, KeyRange range, auto s) {
     multiply_transposed(x, keys.K.data() + range.begin * keys.K.outerStride() + col, keys.K.outerStride(), s);
     for (Index row = 0; row < s.rows(); ++row)
       for (Index i = 0; i < s.cols(); ++i) {
         const bool visible = keys.sees(first + row / n.group(), range.begin + i);
         s(row, i) = visible ? s(row, i) * scale : -std::numeric_limits<float>::infinity();
       }
-    begin += range.size();
-  };
-  (add_scores(segments), ...);
+  });
   for (auto&& row : S.rowwise()) {
     softmax(row.data(), row.size());
   }
   Matrix A = Matrix::Zero(x.rows(), n.head_dim), part(x.rows(), n.head_dim);
-  begin = 0;
-  const auto add_values = [&](const auto& keys) {
-    const KeyRange range = keys.seen(first, last);
-    multiply(S.middleCols(begin, range.size()), keys.V.block(range.begin, col, range.size(), n.head_dim),
-             part);
+  for_each_segment([&](const auto& keys, KeyRange range, auto s) {
+    multiply(s, keys.V.block(range.begin, col, range.size(), n.head_dim), part);
     A += part;
-    begin += range.size();
-  };
-  (add_values(segments), ...);
+  });
   return A;
 }
 
