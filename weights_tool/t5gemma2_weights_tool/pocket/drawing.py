@@ -30,33 +30,28 @@ def distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     raise ValueError(shape)
 
 
-def draw_thing(canvas: np.ndarray, thing: Thing, outlined: bool) -> None:
-    size = len(canvas)
-    radius = thing.radius * size
-    box = [slice(max(0, int((at - thing.radius) * size) - 2), int((at + thing.radius) * size) + 3)
-           for at in (thing.y, thing.x)]
-    y, x = [((np.arange(size, dtype=np.float32)[part] + 0.5) / size - at) / thing.radius
-            for part, at in zip(box, (thing.y, thing.x))]
-    edge = distance(thing.name.shape, x[None, :], y[:, None]) * radius
-    colour = np.array(thing.fill, np.float32)
+def draw_thing(canvas: Image.Image, thing: Thing, outlined: bool) -> None:
+    left, top = [int((at - thing.radius) * canvas.width) - 2 for at in (thing.x, thing.y)]
+    steps = np.arange(int(2 * thing.radius * canvas.width) + 5, dtype=np.float32) + 0.5
+    x, y = [((start + steps) / canvas.width - at) / thing.radius for start, at in ((left, thing.x), (top, thing.y))]
+    edge = distance(thing.name.shape, x[None, :], y[:, None]) * (thing.radius * canvas.width)
     if outlined:
-        inside = covered(edge + OUTLINE * size)
-        colour = colour * (DARKER + (1 - DARKER) * inside)
-    part = canvas[tuple(box)]
-    part[:] = part + (colour - part) * covered(edge) + 0.5
+        canvas.paste(tuple(int(DARKER * channel) for channel in thing.fill), (left, top), inside(edge))
+        edge += OUTLINE * canvas.width
+    canvas.paste(thing.fill, (left, top), inside(edge))
 
 
-def covered(edge: np.ndarray) -> np.ndarray:
-    """The part of each pixel on the inner side of the edge, with an axis for the channels."""
-    return np.clip(np.float32(0.5) - edge, 0, 1)[..., None]
+def inside(edge: np.ndarray) -> Image.Image:
+    """The part of each pixel on the inner side of the edge, 0 to 255."""
+    return Image.fromarray((np.clip(0.5 - edge, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def picture(scene: Scene, size: int = DRAWN) -> Image.Image:
     """RGB, `size` pixels a side."""
-    canvas = np.array(Image.new("RGB", (size, size), scene.background))
+    canvas = Image.new("RGB", (size, size), scene.background)
     for thing in scene.things:
         draw_thing(canvas, thing, scene.outlined)
-    return Image.fromarray(canvas)
+    return canvas
 
 
 def pixels(scene: Scene, size: int = 64) -> np.ndarray:

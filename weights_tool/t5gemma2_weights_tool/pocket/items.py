@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
-from . import scenes
+from . import questions, scenes, texts
 from .scenes import Scene
 
 HELD_OUT = 0.1  # of the contents
@@ -20,13 +20,17 @@ class Item:
     kind: str
     prompt: str   # <start_of_image> stands for each picture
     answer: str
-    content: str  # parts that are held out by themselves are separated by PART
+    content: str  # parts that are held out by themselves are separated by questions.PART
     scenes: tuple[Scene, ...] = ()
 
 
-PART = " | "
 GENERATORS: dict[str, dict[str, Callable]] = {
     "caption": scenes.CAPTIONS,
+    "question": questions.QUESTIONS,
+    "dates": texts.DATES,
+    "numbers": texts.NUMBERS,
+    "sorting": texts.SORTING,
+    "counting": texts.COUNTING,
 }
 TASKS = tuple(GENERATORS)
 KINDS = {task: tuple(kinds) for task, kinds in GENERATORS.items()}
@@ -44,5 +48,5 @@ def draw(task: str, rng: Random, held_out: bool, kind: str | None = None, length
     arguments = () if length is None else (length,)
     while True:
         item = Item(task, kind, *GENERATORS[task][kind](rng, *arguments))
-        if all(is_held_out(part) == held_out for part in item.content.split(PART)):
+        if all(is_held_out(part) == held_out for part in item.content.split(questions.PART)):
             return item

@@ -122,9 +122,18 @@ def left_to_right(rng: Random, radii: list[float]) -> list[tuple[float, float]]:
     free = last - first - CLEARLY_ORDERED * (len(radii) - 1)
     while True:
         shares = sorted(rng.uniform(0, free) for _ in radii)
-        xs = [first + share + CLEARLY_ORDERED * i for i, share in enumerate(shares)]
-        if all(radius + BORDER <= x <= 1 - radius - BORDER for x, radius in zip(xs, radii)):
-            return [(x, anywhere(rng, radius)) for x, radius in zip(xs, radii)]
+        places: list[tuple[float, float]] = []
+        for i, (share, radius) in enumerate(zip(shares, radii)):
+            x = first + share + CLEARLY_ORDERED * i
+            if not radius + BORDER <= x <= 1 - radius - BORDER:
+                break
+            heights = (anywhere(rng, radius) for _ in range(10))
+            y = next((y for y in heights if all_apart([*places, (x, y)], radii)), None)
+            if y is None:
+                break
+            places.append((x, y))
+        else:
+            return places
 
 
 PLACING = {1: in_a_corner, 2: beside, 3: left_to_right, 4: left_to_right}
