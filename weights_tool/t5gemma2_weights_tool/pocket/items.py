@@ -3,12 +3,12 @@
 An item's content (the date, the words to sort, the things in a picture, ...) decides by its hash whether the item is
 for training or held out, so that nothing held out was trained on in another form or at another place.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
-from . import questions, scenes, texts
+from . import grammar, infilling, questions, retrieval, scenes, texts
 from .scenes import Scene
 
 HELD_OUT = 0.1  # of the contents
@@ -31,6 +31,9 @@ GENERATORS: dict[str, dict[str, Callable]] = {
     "numbers": texts.NUMBERS,
     "sorting": texts.SORTING,
     "counting": texts.COUNTING,
+    "translation": grammar.TRANSLATION,
+    "retrieval": retrieval.RETRIEVAL,
+    "infilling": infilling.INFILLING,
 }
 TASKS = tuple(GENERATORS)
 KINDS = {task: tuple(kinds) for task, kinds in GENERATORS.items()}
@@ -50,3 +53,29 @@ def draw(task: str, rng: Random, held_out: bool, kind: str | None = None, length
         item = Item(task, kind, *GENERATORS[task][kind](rng, *arguments))
         if all(is_held_out(part) == held_out for part in item.content.split(questions.PART)):
             return item
+
+
+def sentences(rng: Random, longest: int = 8) -> Iterator[str]:
+    """Text without end to learn the language from: up to `longest` lines of one sort, training side only."""
+    while True:
+        line = rng.choice(LINES)
+        yield "\n".join(line(rng) for _ in range(rng.randint(1, longest)))
+
+
+def plain_sentence(rng: Random) -> str:
+    while True:
+        text = grammar.english(grammar.random_sentence(rng))
+        if not is_held_out(text):
+            return f"{text}."
+
+
+def solved(task: str):
+    """An item's prompt with its answer behind it; of a text with gaps the whole text."""
+    def line(rng: Random) -> str:
+        item = draw(task, rng, held_out=False, length=SOLVED_LENGTH if task == "retrieval" else None)
+        return item.content if task == "infilling" else f"{item.prompt} {item.answer}"
+    return line
+
+
+SOLVED_LENGTH = 48  # tokens
+LINES = (plain_sentence, plain_sentence, *map(solved, TASKS[2:]))

@@ -17,13 +17,15 @@ COLOURS = {"red": (214, 48, 49), "orange": (240, 140, 32), "yellow": (245, 214, 
            "blue": (41, 98, 214), "purple": (134, 62, 172), "grey": (136, 140, 146), "black": (32, 34, 38)}
 BACKGROUNDS = ((255, 255, 255), (250, 247, 240), (240, 246, 252), (243, 250, 243), (252, 243, 246), (240, 240, 242))
 CORNERS = {"top left": (-1, -1), "top right": (1, -1), "bottom left": (-1, 1), "bottom right": (1, 1), "middle": (0, 0)}
-RADII = {"large": (0.155, 0.19), "small": (0.085, 0.11)}
+RADII = {"large": (0.15, 0.185), "small": (0.085, 0.11)}
 MAX_THINGS = 4
 COLOUR_SPREAD = 8       # of each channel, so that no exact value is learnt
 BORDER = 0.02           # from a thing to the picture's edge
 GAP = 0.04              # between two things
 CLEARLY_BESIDE = 0.11   # how much |dx| and |dy| of two things differ
 CLEARLY_ORDERED = 0.09  # from one thing to the next on the right, of three or four
+
+Places = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ def random_name(rng: Random, **known: str) -> Name:
 
 def make_scene(rng: Random, names: list[Name]) -> Scene:
     """These things, somewhere."""
-    radii = [rng.uniform(*RADII[name.size]) for name in names]
-    places = PLACING[len(names)](rng, radii)
-    while not all_apart(places, radii):
+    places = None
+    while places is None:
+        radii = [rng.uniform(*RADII[name.size]) for name in names]
         places = PLACING[len(names)](rng, radii)
     things = tuple(Thing(name, *place, radius, shade(rng, name.colour)) for name, place, radius in zip(names, places, radii))
     return Scene(things, rng.choice(BACKGROUNDS), rng.random() < 0.4)
@@ -87,7 +89,7 @@ def shade(rng: Random, colour: str) -> tuple[int, int, int]:
     return tuple(max(0, min(255, channel + rng.randint(-COLOUR_SPREAD, COLOUR_SPREAD))) for channel in COLOURS[colour])
 
 
-def all_apart(places: list[tuple[float, float]], radii: list[float]) -> bool:
+def all_apart(places: Places, radii: list[float]) -> bool:
     circles = list(zip(places, radii))
     return all(hypot(x1 - x2, y1 - y2) > 1.1 * (r1 + r2) + GAP
                for ((x1, y1), r1), ((x2, y2), r2) in combinations(circles, 2))
@@ -98,42 +100,36 @@ def anywhere(rng: Random, radius: float) -> float:
     return rng.uniform(radius + BORDER, 1 - radius - BORDER)
 
 
-def in_a_corner(rng: Random, radii: list[float]) -> list[tuple[float, float]]:
+def in_a_corner(rng: Random, radii: list[float]) -> Places:
     def along(side: int) -> float:
         nearest, farthest = (0, 0.06) if side == 0 else (0.17, 0.48 - radii[0])
         return 0.5 + (side or rng.choice((-1, 1))) * rng.uniform(nearest, farthest)
-    corner = CORNERS[rng.choice(tuple(CORNERS))]
-    return [(along(corner[0]), along(corner[1]))]
+    across, down = CORNERS[rng.choice(tuple(CORNERS))]
+    return [(along(across), along(down))]
 
 
-def beside(rng: Random, radii: list[float]) -> list[tuple[float, float]]:
-    """The first left of the second or above it."""
-    across = rng.random() < 0.5
-    while True:
-        (x1, y1), (x2, y2) = [(anywhere(rng, radius), anywhere(rng, radius)) for radius in radii]
-        along, aside = (x2 - x1, y2 - y1) if across else (y2 - y1, x2 - x1)
-        if along > abs(aside) + CLEARLY_BESIDE:
-            return [(x1, y1), (x2, y2)]
+def beside(rng: Random, radii: list[float]) -> Places | None:
+    """The first left of the second or above it; nothing when this is not clear."""
+    places = [(anywhere(rng, radius), anywhere(rng, radius)) for radius in radii]
+    (x1, y1), (x2, y2) = places
+    clear = max(x2 - x1 - abs(y2 - y1), y2 - y1 - abs(x2 - x1)) > CLEARLY_BESIDE
+    return places if clear and all_apart(places, radii) else None
 
 
-def left_to_right(rng: Random, radii: list[float]) -> list[tuple[float, float]]:
-    """Each clearly to the right of the one before; the free width is shared out at random."""
+def left_to_right(rng: Random, radii: list[float]) -> Places | None:
+    """Each clearly to the right of the one before; nothing when the tries for one have failed."""
     first, last = radii[0] + BORDER, 1 - radii[-1] - BORDER
     free = last - first - CLEARLY_ORDERED * (len(radii) - 1)
-    while True:
-        shares = sorted(rng.uniform(0, free) for _ in radii)
-        places: list[tuple[float, float]] = []
-        for i, (share, radius) in enumerate(zip(shares, radii)):
-            x = first + share + CLEARLY_ORDERED * i
-            if not radius + BORDER <= x <= 1 - radius - BORDER:
-                break
-            heights = (anywhere(rng, radius) for _ in range(10))
-            y = next((y for y in heights if all_apart([*places, (x, y)], radii)), None)
-            if y is None:
-                break
-            places.append((x, y))
-        else:
-            return places
+    shares = sorted(rng.uniform(0, free) for _ in radii)
+    places: Places = []
+    for i, (share, radius) in enumerate(zip(shares, radii)):
+        x = first + share + CLEARLY_ORDERED * i
+        tries = [(x, anywhere(rng, radius)) for _ in range(5)]
+        place = next((place for place in tries if all_apart([*places, place], radii)), None)
+        if place is None or not radius + BORDER <= x <= 1 - radius - BORDER:
+            return None
+        places.append(place)
+    return places
 
 
 PLACING = {1: in_a_corner, 2: beside, 3: left_to_right, 4: left_to_right}
