@@ -5,7 +5,7 @@ sentinel and what it stands for. A gap takes the spaces before its words along, 
 """
 from random import Random
 
-from .grammar import english, random_phrase, random_sentence, PLACES, NOUNS
+from .grammar import ARTICLES, NOUNS, PLACES, english, random_sentence
 from .texts import DAYS, MONTHS, in_words
 
 SENTINELS = tuple(f"<unused{n}>" for n in reversed(range(32)))  # in the order in which they are used
@@ -73,8 +73,8 @@ def facts(rng: Random):
     else:
         one, other = rng.sample(rng.choice(OPPOSITES), 2)
         fact = f"{one} is not {other}".split()
-    phrase = random_phrase(rng, rng.choice(tuple(NOUNS)))
-    words = [*fact, "says", phrase.article, phrase.noun, *rng.choice(tuple(PLACES)).split()]
+    speaker = [rng.choice(tuple(ARTICLES)), rng.choice(tuple(NOUNS))]
+    words = [*fact, "says", *speaker, *rng.choice(tuple(PLACES)).split()]
     return *with_gaps(words, [(len(fact) - 1, len(fact))]), " ".join(words)
 
 

@@ -55,13 +55,6 @@ def draw(task: str, rng: Random, held_out: bool, kind: str | None = None, length
             return item
 
 
-def sentences(rng: Random, longest: int = 8) -> Iterator[str]:
-    """Text without end to learn the language from: up to `longest` lines of one sort, training side only."""
-    while True:
-        line = rng.choice(LINES)
-        yield "\n".join(line(rng) for _ in range(rng.randint(1, longest)))
-
-
 def plain_sentence(rng: Random) -> str:
     while True:
         text = grammar.english(grammar.random_sentence(rng))
@@ -69,13 +62,28 @@ def plain_sentence(rng: Random) -> str:
             return f"{text}."
 
 
+def described(rng: Random) -> str:
+    return draw("caption", rng, held_out=False).answer
+
+
 def solved(task: str):
     """An item's prompt with its answer behind it; of a text with gaps the whole text."""
+    length = retrieval.SHORTEST if task == "retrieval" else None
+
     def line(rng: Random) -> str:
-        item = draw(task, rng, held_out=False, length=SOLVED_LENGTH if task == "retrieval" else None)
+        item = draw(task, rng, held_out=False, length=length)
         return item.content if task == "infilling" else f"{item.prompt} {item.answer}"
     return line
 
 
-SOLVED_LENGTH = 48  # tokens
-LINES = (plain_sentence, plain_sentence, *map(solved, TASKS[2:]))
+LINES = (plain_sentence, plain_sentence, described, *(solved(task) for task in TASKS if task not in ("caption", "question")))
+
+
+def sentences(rng: Random, longest: int = 128) -> Iterator[str]:
+    """Texts without end to learn the language from, training side only: lines of one sort, up to `longest` tokens."""
+    while True:
+        line = rng.choice(LINES)
+        text, length = line(rng), rng.randint(1, longest)
+        while retrieval.token_count(longer := f"{text}\n{line(rng)}") <= length:
+            text = longer
+        yield text

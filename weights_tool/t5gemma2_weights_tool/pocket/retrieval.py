@@ -14,7 +14,7 @@ from .grammar import english, random_sentence
 
 KEYS = ("amber", "basil", "cedar", "coral", "delta", "ember", "fern", "grove", "hazel", "iris", "jade", "karma", "lotus",
         "maple", "nova", "onyx", "opal", "pearl", "quartz", "river", "sable", "topaz", "umber", "willow")
-SHORTEST, TRAINED = 64, 240  # without a given length: anything between
+SHORTEST, TRAINED = 72, 240  # the needles of two hops fit into the shortest; without a given length: anything between
 TOKEN = re.compile(r"<\w+>|\n{1,4}| ?[a-z]+|.")
 MAX_KEYS = 6
 CHAINS = 2  # of the variables, one of them asked about
@@ -32,6 +32,8 @@ def random_codes(rng: Random, count: int) -> list[str]:
 def in_filler(rng: Random, needles: list[str], question: str, length: int) -> str:
     """The needles in their order among sentences, as many as fit in, and the question."""
     free = length - token_count(" ".join([*needles, question]))
+    if free < 0:
+        raise ValueError(f"expected a length from {SHORTEST}, found {length}")
     filler: list[str] = []
     while True:
         sentence = f"{english(random_sentence(rng))}."
@@ -53,7 +55,7 @@ def keyed(most: int):
     """One needle for each of two to `most` keys, or for a single one."""
     def generate(rng: Random, length: int | None = None):
         length = some_length(rng, length)
-        count = min(rng.randint(min(2, most), most), max(1, length // 16))
+        count = rng.randint(min(2, most), most)
         pairs = list(zip(rng.sample(KEYS, count), random_codes(rng, count)))
         key, code = rng.choice(pairs)
         needles = [f"the code of {name} is {value}." for name, value in pairs]
