@@ -14,7 +14,7 @@ from .grammar import english, random_sentence
 
 KEYS = ("amber", "basil", "cedar", "coral", "delta", "ember", "fern", "grove", "hazel", "iris", "jade", "karma", "lotus",
         "maple", "nova", "onyx", "opal", "pearl", "quartz", "river", "sable", "topaz", "umber", "willow")
-SHORTEST, TRAINED = 72, 240  # the needles of two hops fit into the shortest; without a given length: anything between
+SHORTEST, TRAINED = 80, 240  # all needles fit into the shortest; without a given length: anything between
 TOKEN = re.compile(r"<\w+>|\n{1,4}| ?[a-z]+|.")
 MAX_KEYS = 6
 CHAINS = 2  # of the variables, one of them asked about
