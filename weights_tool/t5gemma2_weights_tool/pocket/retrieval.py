@@ -37,7 +37,7 @@ def in_filler(rng: Random, needles: list[str], question: str, length: int) -> st
     filler: list[str] = []
     while True:
         sentence = f"{english(random_sentence(rng))}."
-        free -= token_count(sentence)  # its space is part of its first word, so that <bos> counts one too many
+        free -= token_count(sentence) - 1  # without <bos>; its space is part of its first word
         if free < 0:
             break
         filler.append(sentence)
