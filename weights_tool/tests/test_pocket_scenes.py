@@ -119,10 +119,13 @@ def test_questions(kind, answers):
     assert all(answer(item) == item.answer for item in drawn("question", kind, 30))
 
 
-def test_absent_things_are_nearly_there():
-    near = [any(set(name[1:]) & {*item.prompt.rstrip("?").split()} for name in names(item.scenes[0]))
-            for item in drawn("question", "is there", 600) if item.answer == "no"]
-    assert 0.7 < np.mean(near) < 0.95
+@pytest.mark.parametrize("present, low, high", [("no", 0.7, 0.95), ("yes", 0.1, 0.5)])
+def test_things_that_nearly_answer(present, low, high):
+    """Things of the asked shape in another colour, or the other way round."""
+    near = [any((name[1] == colour) != (name[2] == shape) for name in names(item.scenes[0]))
+            for item in drawn("question", "is there", 600) if item.answer == present
+            for colour, shape in [item.prompt.rstrip("?").split()[-2:]]]
+    assert low < np.mean(near) < high
 
 
 def test_file_and_pixels_are_one_picture():

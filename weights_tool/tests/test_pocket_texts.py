@@ -165,6 +165,7 @@ def test_infilling():
     for item in drawn("infilling", "repeated"):
         one, other = filled(item).split(" and ")
         assert one == other == item.content
+    assert {"<" in item.prompt.split(" and ")[0] for item in drawn("infilling", "repeated")} == {True, False}
     for item in drawn("infilling", "facts"):
         fact = filled(item).split(" says ")[0]
         young = re.fullmatch(r"a young (\w+) is a (\w+)", fact)

@@ -9,8 +9,8 @@ from .grammar import ARTICLES, NOUNS, PLACES, english, random_sentence
 from .texts import DAYS, MONTHS, in_words
 
 SENTINELS = tuple(f"<unused{n}>" for n in reversed(range(32)))  # in the order in which they are used
-YOUNG = {"dog": "pup", "cow": "calf", "sheep": "lamb", "horse": "foal", "goat": "kid", "bear": "cub", "duck": "duckling",
-         "frog": "tadpole", "cat": "kitten", "pig": "piglet"}
+YOUNG = {"dog": "pup", "cow": "calf", "sheep": "lamb", "horse": "foal", "goat": "kid", "bear": "cub",
+         "duck": "duckling", "frog": "tadpole", "cat": "kitten", "pig": "piglet"}
 OPPOSITES = (("hot", "cold"), ("day", "night"), ("up", "down"), ("wet", "dry"), ("fast", "slow"), ("old", "young"),
              ("large", "small"), ("open", "shut"), ("left", "right"), ("top", "bottom"), ("first", "last"),
              ("yes", "no"))

@@ -76,7 +76,8 @@ def solved(task: str):
     return line
 
 
-LINES = (plain_sentence, plain_sentence, described, *(solved(task) for task in TASKS if task not in ("caption", "question")))
+LINES = (plain_sentence, plain_sentence, described,
+         *(solved(task) for task in TASKS if task not in ("caption", "question")))
 
 
 def sentences(rng: Random, longest: int = 128) -> Iterator[str]:

@@ -12,8 +12,8 @@ from random import Random
 
 from .grammar import english, random_sentence
 
-KEYS = ("amber", "basil", "cedar", "coral", "delta", "ember", "fern", "grove", "hazel", "iris", "jade", "karma", "lotus",
-        "maple", "nova", "onyx", "opal", "pearl", "quartz", "river", "sable", "topaz", "umber", "willow")
+KEYS = ("amber", "basil", "cedar", "coral", "delta", "ember", "fern", "grove", "hazel", "iris", "jade", "karma",
+        "lotus", "maple", "nova", "onyx", "opal", "pearl", "quartz", "river", "sable", "topaz", "umber", "willow")
 SHORTEST, TRAINED = 80, 240  # all needles fit into the shortest; without a given length: anything between
 TOKEN = re.compile(r"<\w+>|\n{1,4}| ?[a-z]+|.")
 MAX_KEYS = 6

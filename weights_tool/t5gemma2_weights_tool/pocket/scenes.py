@@ -81,7 +81,8 @@ def make_scene(rng: Random, names: list[Name]) -> Scene:
     while places is None:
         radii = [rng.uniform(*RADII[name.size]) for name in names]
         places = PLACING[len(names)](rng, radii)
-    things = tuple(Thing(name, *place, radius, shade(rng, name.colour)) for name, place, radius in zip(names, places, radii))
+    things = tuple(Thing(name, *place, radius, shade(rng, name.colour))
+                   for name, place, radius in zip(names, places, radii))
     return Scene(things, rng.choice(BACKGROUNDS), rng.random() < 0.4)
 
 

@@ -3,7 +3,7 @@
     mean span   3     12    32    32    3/4 of the text
     hidden      15 %  50 %  15 %  50 %  75 %, the end of the text: the beginning is the input, the rest the target
 
-Of the first four, each span's place in the input is taken by a sentinel, and the target is every sentinel with its span:
+In the first four a sentinel takes each span's place in the input; the target is every sentinel with its span:
 
     ids      a b c d e f g h
     input    a S1 d e S2 h          target   S1 b c S2 f g

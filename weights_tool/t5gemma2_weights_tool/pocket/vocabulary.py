@@ -1,6 +1,6 @@
 """The pocket model's tokenizer, made like Gemma's: BPE over the whole text, single digits, unknown characters as bytes.
 
-    id 0..      <pad> <eos> <bos> <unk> <mask>, the three of an image, sentinels, runs of newlines, 256 bytes, ASCII, and
+    id 0..      <pad> <eos> <bos> <unk> <mask>, the three of an image, sentinels, runs of newlines, 256 bytes, ASCII
     products    what merging makes: every word of the items' texts, with and without a space ('▁') before it
 
 SentencePiece merges any two pieces whose joined text is a piece, the earliest product first. tokenizer.json lists every
@@ -90,7 +90,8 @@ def tokenizer_json() -> dict:
                           "invert": False},
         "post_processor": {
             "type": "TemplateProcessing", "single": [bos, text],
-            "pair": [bos, text, {"SpecialToken": {"id": "<bos>", "type_id": 1}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "pair": [bos, text, {"SpecialToken": {"id": "<bos>", "type_id": 1}},
+                     {"Sequence": {"id": "B", "type_id": 1}}],
             "special_tokens": {"<bos>": {"id": "<bos>", "ids": [SPECIALS.index("<bos>")], "tokens": ["<bos>"]}}},
         "decoder": {"type": "Sequence", "decoders": [
             {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}, {"type": "ByteFallback"},
