@@ -1,4 +1,4 @@
-"""Scenes of one to four coloured shapes, their captions, and questions about them with one right answer.
+"""Scenes of one to four coloured shapes and their captions.
 
 A generator takes a random.Random and returns (prompt, answer, content, scenes). Lengths are parts of the picture's
 width; x runs to the right and y downwards. Two things never overlap, and every scene has one right caption:
