@@ -25,8 +25,13 @@ def attention(_module, query, key, value, attention_mask, dropout=0.0, scaling=N
     return (weights @ value).reshape(batch, heads, tokens, size).transpose(1, 2), None
 
 
+def mask(*args, **options):
+    """sdpa's, and never left out for a kernel that would know by itself what is causal."""
+    return sdpa_mask(*args, **options | {"allow_is_causal_skip": False})
+
+
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
+ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, mask)
 
 
 def compile_layers(layers) -> None:

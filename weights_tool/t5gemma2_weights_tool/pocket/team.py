@@ -46,7 +46,7 @@ class Team:
 
     def agree(self, number: int) -> int:
         """The leader's number, for all; also a place where all wait for each other."""
-        shared = torch.tensor([number if self.leads else 0])
+        shared = torch.tensor([int(number) if self.leads else 0])
         self.add([shared])
         return int(shared)
 
