@@ -1,33 +1,19 @@
-"""Checkpoints of one stage: weights and the optimizer's state after some step, and the losses up to it.
+"""Checkpoints of one stage: weights and the optimizer's state after some step.
 
 A file is written under another name and renamed when it is whole. The two newest are kept: when the newest one cannot
-be read, the one before it is used, and that is said aloud.
+be read, it is put aside and the one before it used, and that is said aloud.
 """
 import io
 import json
-import os
 from pathlib import Path
 
 import torch
 
 from ..errors import UserError, expected, say
+from .files import write_file
 
 KEPT = 2
 ENDING = ".pt"
-
-
-def write_file(file: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    unfinished = file.with_name(file.name + ".unfinished")
-    try:
-        with open(unfinished, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, file)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise UserError(f"{file}: cannot write: {error.strerror}") from None
 
 
 class Checkpoints:
@@ -74,6 +60,7 @@ class Checkpoints:
                 if "truncated or damaged" not in str(error) or step == steps[-1]:
                     raise
                 say(f"note: {error}; going on from the checkpoint before it")
+                self.file(step).rename(self.file(step).with_suffix(".damaged"))
         return 0
 
 
@@ -87,36 +74,3 @@ def check_same(file: Path, where: str, wanted, found) -> None:
             check_same(file, f"{where}[{i}]", one, other)
     elif wanted != found:
         raise expected(file, where, f"{wanted} (or another output folder)", found)
-
-
-class LossLog:
-    """One JSON object a step, one file a stage."""
-
-    def __init__(self, file: Path, start: int):
-        """Keep what was logged before step `start`."""
-        self.file, self.lines = file, []
-        kept = [line for line in read_lines(file) if json.loads(line)["step"] < start]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(file, "".join(kept).encode())
-
-    def add(self, **values) -> None:
-        self.lines.append(json.dumps(values) + "\n")
-
-    def flush(self) -> None:
-        try:
-            with open(self.file, "a", encoding="utf-8") as stream:
-                stream.writelines(self.lines)
-        except OSError as error:
-            raise UserError(f"{self.file}: cannot write: {error.strerror}") from None
-        self.lines = []
-
-
-def read_lines(file: Path) -> list[str]:
-    """The whole lines of a file that may not be there, or end in the middle of one."""
-    if not file.exists():
-        return []
-    return [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-
-
-def read_losses(file: Path) -> list[dict]:
-    return [json.loads(line) for line in read_lines(file)]

@@ -9,8 +9,9 @@ from ..errors import UserError, expected, say
 from ..model import load_config, load_model
 from . import items, retrieval
 from .answers import Engine, Transformers
-from .checkpoints import write_file
+from .files import write_file
 from .items import Item
+from .results import table
 from .samples import Maker
 
 TIMES = (1, 2, 4, 8)  # the longest length trained on
@@ -81,22 +82,6 @@ def compared(reference: Transformers, drawn: list[Item], ours: list[list[int]], 
     return {"items": len(drawn), "right": sum(right),
             "transformers_right": sum(text(ids) == item.answer for item, ids in zip(drawn, theirs)),
             "wrong": wrong[:SHOWN], "different": different}
-
-
-def percent(group: dict) -> float:
-    return 100 * group["right"] / group["items"]
-
-
-def table(result: dict) -> str:
-    """A line a group, for people."""
-    lines = [f"{'task':<12} {'kind':<22} {'length':>6} {'items':>6} {'right':>8}  tokens as in transformers"]
-    for group in result["groups"]:
-        same = group["items"] - len(group["different"])
-        lines.append(f"{group['task']:<12} {group['kind']:<22} {group['length'] or '':>6} {group['items']:>6} "
-                     f"{percent(group):>7.1f}%  {same} of {group['items']}")
-        lines += [f"    token {one['token']}: engine {one['engine']!r}, transformers {one['transformers']!r}, "
-                  f"margin {one['margin']:.3g}" for one in group["different"]]
-    return "\n".join(lines)
 
 
 def write_evaluation(folder: Path, output: Path | None, **options) -> None:

@@ -12,18 +12,18 @@ import fcntl
 import json
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from .. import model as checkpoint_model
 from ..adapt import adapt
-from ..errors import UserError, say
+from ..errors import UserError, expected, say
 from . import learners, vocabulary
 from .batches import Batches
-from .checkpoints import Checkpoints, write_file
+from .checkpoints import Checkpoints
 from .export import export
+from .files import write_file
 from .model import IMAGE_IDS
 from .recipe import STAGES, Recipe, Stage
 from .samples import Maker
@@ -52,13 +52,12 @@ class Run:
         self.maker = Maker(self.tokenizer, recipe.sizes.vision["image_size"], recipe.sizes.image_tokens)
 
     def checkpoints(self, stage: str) -> Checkpoints:
-        made_by = {**self.recipe.up_to(stage), "tokenizer": sha256(self.tokenizer_file.read_bytes()).hexdigest()}
-        return Checkpoints(self.folder / stage, made_by)
+        return Checkpoints(self.folder / stage, self.recipe.up_to(stage))
 
     def final(self, stage: str) -> dict | None:
         """The state at a stage's end, if it has come to that."""
         steps, checkpoints = self.recipe.stage(stage).steps, self.checkpoints(stage)
-        return checkpoints.load(steps) if steps in checkpoints.steps() else None
+        return checkpoints.load(steps) if checkpoints.newest() == steps else None
 
     def learner(self, stage: Stage) -> learners.Learner:
         """With the weights of the stage before."""
@@ -123,9 +122,20 @@ def prepare(recipe: Recipe, folder: Path):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"{folder}: another run is training there") from None
-    vocabulary.write(folder / TOKENIZER)
+    write_tokenizer(folder / TOKENIZER)
+    for stage in STAGES:
+        Checkpoints(folder / stage, recipe.up_to(stage)).newest()  # checks
     write_file(folder / RECIPE, (json.dumps(asdict(recipe), indent=1) + "\n").encode())
     return lock
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Unless it is there; then it must be the same, or the checkpoints' ids would mean other things."""
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        vocabulary.write(folder)
+    elif json.loads(file.read_text(encoding="utf-8")) != vocabulary.tokenizer_json():
+        raise expected(file, "pieces", "those this version makes (or another output folder)", "others")
 
 
 def train(recipe: Recipe, folder: Path, *, until: str = STAGES[-1], workers: int = 1) -> None:

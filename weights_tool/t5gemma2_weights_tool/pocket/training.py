@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from ..errors import UserError, say
 from .batches import Batches
-from .checkpoints import Checkpoints, LossLog
+from .checkpoints import Checkpoints
+from .files import LossLog
 from .learners import Learner
 from .recipe import Recipe, Stage
 from .team import Team, Told
