@@ -98,6 +98,25 @@ def add_fixtures(commands) -> None:
     parser.set_defaults(run=run_fixtures)
 
 
+def add_tokenizer(commands) -> None:
+    parser = commands.add_parser("tokenizer", help="the pocket model's tokenizer.json and tokenizer_config.json")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
+    parser.set_defaults(run=run_tokenizer)
+
+
+def add_items(commands) -> None:
+    parser = commands.add_parser("items", help="items of a task of the pocket model: prompt, answer, pictures")
+    parser.add_argument("task", metavar="TASK", help="caption, dates, retrieval, ...; an unknown one lists them all")
+    parser.add_argument("-n", type=positive, default=10, metavar="N", help="how many (default 10)")
+    parser.add_argument("--kind", help="only items of this kind")
+    parser.add_argument("--length", type=positive, metavar="TOKENS", help="of the prompt, at most (retrieval)")
+    parser.add_argument("--seed", type=count, default=0)
+    parser.add_argument("--held-out", action="store_true", help="from the tenth that is not trained on")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="draw the pictures there")
+    parser.add_argument("--jsonl", action="store_true", help="one JSON object per line")
+    parser.set_defaults(run=run_items)
+
+
 def need_torch() -> None:
     if any(importlib.util.find_spec(package) is None for package in ("torch", "transformers")):
         raise UserError("this command needs torch and transformers: pip install 't5gemma2-weights-tool[torch]'")
@@ -161,10 +180,28 @@ def run_fixtures(args) -> None:
     fixtures.write_fixtures(args.output, args.only)
 
 
+def need_pillow() -> None:
+    if importlib.util.find_spec("PIL") is None:
+        raise UserError("this command needs pillow: pip install 't5gemma2-weights-tool[pocket]'")
+
+
+def run_tokenizer(args) -> None:
+    from .pocket import vocabulary
+    say(f"{args.output}: {vocabulary.write(args.output)} pieces")
+
+
+def run_items(args) -> None:
+    if args.images:
+        need_pillow()
+    from .pocket import listing
+    listing.print_items(args.task, args.n, kind=args.kind, length=args.length, seed=args.seed, held_out=args.held_out,
+                        images=args.images, jsonl=args.jsonl)
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="weights_tool", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_record, add_random, add_adapt, add_fixtures):
+    for add in (add_record, add_random, add_adapt, add_fixtures, add_tokenizer, add_items):
         add(commands)
     return parser
 

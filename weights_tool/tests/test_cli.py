@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from t5gemma2_weights_tool.cli import id_list, main
 from t5gemma2_weights_tool.config import read_preset
@@ -13,7 +14,7 @@ from t5gemma2_weights_tool.config import read_preset
     [], ["nonsense"], ["record"], ["record", "x"], ["random", "-o", "x"], ["random", "c.json", "--preset", "tiny", "-o", "x"],
     ["record", "x", "-o", "y", "--input-ids", "2,a"], ["record", "x", "-o", "y", "--input-ids", "2", "--input-length", "3"],
     ["record", "x", "-o", "y", "--last-rows", "0"], ["random", "--preset", "5b", "-o", "x"], ["adapt", "x"],
-    ["fixtures", "-o", "x", "--only", "unknown"],
+    ["fixtures", "-o", "x", "--only", "unknown"], ["items"], ["items", "dates", "-n", "0"], ["tokenizer"],
 ])
 def test_wrong_usage_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -73,6 +74,32 @@ def test_adapt_of_another_model(tmp_path, capsys):
     assert "expected gemma3_text, found llama" in error_line(["adapt", tmp_path, "-o", tmp_path / "o"], capsys)
 
 
+@pytest.mark.parametrize("arguments, line", [
+    (["history"], "items: task: expected one of caption, question, dates"),
+    (["numbers", "--kind", "roman"], "items: --kind: expected one of to words; to digits, found roman"),
+    (["dates", "--length", "100"], "items: --length: expected the task retrieval, found dates"),
+    (["retrieval", "--length", "79"], "items: --length: expected 80 tokens or more, found 79"),
+])
+def test_items_that_do_not_exist(arguments, line, capsys):
+    assert line in error_line(["items", *arguments], capsys)
+
+
+def test_items_are_listed_and_drawn(tmp_path, capsys):
+    arguments = ["items", "question", "--kind", "which image", "-n", "2", "--images", str(tmp_path), "--jsonl"]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    first, second = map(json.loads, text.splitlines())
+    assert first["prompt"].startswith("<start_of_image><start_of_image>in which image")
+    assert first["answer"] in ("first", "second") and first != second
+    for file in first["images"] + second["images"]:
+        with Image.open(file) as picture:
+            assert picture.size == (256, 256)
+    main(arguments)
+    assert capsys.readouterr().out == text
+    assert main(["items", "numbers", "-n", "1", "--held-out"]) == 0
+    assert "\n    -> " in capsys.readouterr().out
+
+
 def test_id_list():
     assert id_list("2,5, 7").tolist() == [[2, 5, 7]]
     assert id_list("").shape == (1, 0)
@@ -81,4 +108,4 @@ def test_id_list():
 def test_module_is_the_command():
     run = subprocess.run([sys.executable, "-m", "t5gemma2_weights_tool", "--help"], capture_output=True, text=True)
     assert run.returncode == 0
-    assert all(command in run.stdout for command in ("record", "random", "adapt", "fixtures"))
+    assert all(command in run.stdout for command in ("record", "random", "adapt", "fixtures", "tokenizer", "items"))
