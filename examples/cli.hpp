@@ -5,17 +5,21 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <string>
 
 #include "t5gemma2/error.hpp"
+#include "t5gemma2/mapped_file.hpp"
 #include "t5gemma2/version.hpp"
 
 namespace cli {
@@ -26,6 +30,15 @@ enum ExitCode { ok = 0, failed = 1, wrong_usage = 2, interrupted = 130 };
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// Before a long run: throws Error where `file` is a folder or neither it nor its folder can be written to.
+inline void check_writable(const std::string& file) {
+  const std::filesystem::path path(file), folder = path.parent_path().empty() ? "." : path.parent_path();
+  const auto& to_write = std::filesystem::exists(path) ? path : folder;
+  int trouble = std::filesystem::is_directory(path) ? EISDIR : 0;
+  if (trouble == 0 && access(to_write.c_str(), W_OK) != 0) trouble = errno;
+  if (trouble != 0) t5gemma2::fail_file(file, "a file that can be written", std::strerror(trouble));
+}
 
 /// GNU's OpenMP lets waiting threads spin for milliseconds; on a busy machine they keep the core from the
 /// thread that they wait for, and decoding falls tenfold. It reads this before main, so the program starts

@@ -116,6 +116,7 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
 }
 
 int look_program(Flags& f) {
+  cli::check_writable(f.out);
   omp_set_num_threads(f.threads);
   const auto folder = find_model(f.model);
   const Model model = load_model(folder);

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
     const bool encodes = app.count("--prompt") > 0 || !image_files.empty();
     if (!encodes && app.count("--decoder-prompt") == 0)
       throw cli::UsageError("-p, --image or --decoder-prompt is required");
+    cli::check_writable(out);
     omp_set_num_threads(threads);
     const auto folder = find_model(model_name);
     const Model model = load_model(folder);

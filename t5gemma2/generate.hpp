@@ -26,6 +26,10 @@ struct GenerateOptions {
 
 enum class FinishReason { eos, stop, length, interrupted };
 
+inline bool ends_text(const GenerateOptions& options, TokenId id) {
+  return std::find(options.eos.begin(), options.eos.end(), id) != options.eos.end();
+}
+
 /// Gets each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
 
@@ -43,7 +47,7 @@ inline FinishReason generate_ids(const Decoder& w, const Matrix& H, std::vector<
     const TokenId id = sampler.next(decode(w, state, unseen, progress), ids);
     ids.push_back(id);
     if (!on_token(id)) return FinishReason::interrupted;
-    if (std::find(options.eos.begin(), options.eos.end(), id) != options.eos.end()) return FinishReason::eos;
+    if (ends_text(options, id)) return FinishReason::eos;
   }
   return FinishReason::length;
 }
@@ -108,7 +112,7 @@ inline Generated generate(const Model& model, const Tokenizer& tokenizer, const 
     return on_text(text);
   };
   const auto on_token = [&](TokenId id) {
-    const bool hidden = !options.show_special && tokenizer.is_hidden(id);
+    const bool hidden = !options.show_special && (tokenizer.is_hidden(id) || ends_text(options, id));
     const bool more = emit(filter.push(hidden ? std::string() : stream.push(id)));
     return more && !filter.stopped();
   };

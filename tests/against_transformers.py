@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from t5gemma2_weights_tool.cli import main
-from t5gemma2_weights_tool.fixtures import SLIDING_PAIR, TEXT, UNEQUAL, Fixture, both, write_fixture
+from t5gemma2_weights_tool.fixtures import SLIDING_PAIR, TEXT, UNEQUAL, Fixture, both, vision, write_fixture
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(os.environ.get("T5GEMMA2_PROGRAMS", ROOT / "build/bin")).resolve()
@@ -50,6 +50,16 @@ CASES = {
                                     write={"dtype": "bfloat16"}, seed=49),
     "real_widths_long": Fixture(both(**REAL_WIDTHS), n=700, m=600, light=False, last_rows=64, generate=24,
                                 generate_from=560, write={"dtype": "bfloat16"}, seed=50),
+    "image_3x3_pooling": Fixture(vision(9, image_size=36, patch_size=4), n=30, images=1, light=False, seed=61),
+    "three_images": Fixture(vision(9, image_size=36, patch_size=4), n=60, images=3, light=False,
+                            write={"spelling": "save_pretrained"}, seed=62),
+    "one_token_an_image": Fixture(vision(1, image_size=42, patch_size=14), n=20, images=2, light=False,
+                                  write={"spelling": "text_model", "dtype": "bfloat16"}, seed=63),
+    "no_pooling": Fixture(vision(16, image_size=28, patch_size=7, num_hidden_layers=3), n=100, images=4, light=False,
+                          write={"untied": "both"}, seed=64),
+    "images_in_shards": Fixture(vision(16, image_size=60, patch_size=5), n=40, images=1, light=False,
+                                write={"shards": 3, "old_keys": True, "dtype": "float16"}, seed=65),
+    "many_patches": Fixture(vision(64, image_size=64, patch_size=2), n=140, images=2, light=False, seed=66),
 }
 
 

@@ -1,6 +1,6 @@
 // libFuzzer: the same bytes as a tokenizer.json, as a SentencePiece model and as a text. A file becomes a
 // tokenizer or an Error; a text comes back from its ids, and streamed it is the same. Seeds:
-// tests/data/tokenizer.
+// tests/fuzz/tokenizer.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

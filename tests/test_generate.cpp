@@ -136,7 +136,9 @@ TEST_CASE("generate: any of several eos ids ends the text; without one it goes o
   GenerateOptions options;
   options.max_new_tokens = 8;
   options.eos = {tokenizer().id_of("▁the").value(), 1};
-  CHECK(Scripted(sentence).run(options).ids.back() == tokenizer().id_of("▁the"));
+  const Generated early = Scripted(sentence).run(options);
+  CHECK(early.ids.back() == tokenizer().id_of("▁the"));
+  CHECK(early.text == "The dog and");  // what ends the text is no part of it, special or not
   options.eos.clear();
   const Generated made = Scripted(sentence).run(options);
   CHECK(made.reason == FinishReason::length);

@@ -150,6 +150,8 @@ def test_bad_input(model, tmp_path, arguments, code, message):
     assert not out.exists()
 
 
-def test_unwritable(model, tmp_path):
-    done = program("look", "-m", model, "-o", tmp_path / "no/such/folder.html", "-p", "A", "-n", 2)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "folder.html" in done.stderr
+@pytest.mark.parametrize("file", ["no/such/folder.html", ""])
+def test_unwritable_is_said_before_the_model_is_read(tmp_path, file):
+    done = program("look", "-m", "no/such/model", "-o", tmp_path / file, "-p", "A", "-n", 2)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"{tmp_path / file}: expected a file that can be written" in done.stderr
