@@ -1,4 +1,4 @@
-"""Training: losses fall, an interrupted run makes the very same model, what is exported loads, bad input is one line."""
+"""Training: losses fall, interrupted runs make the very same model, what is exported loads, bad input is one line."""
 import json
 import resource
 import shutil
@@ -20,7 +20,8 @@ from t5gemma2_weights_tool.pocket import fast, learners, model, vocabulary  # no
 from t5gemma2_weights_tool.pocket.batches import Batches  # noqa: E402
 from t5gemma2_weights_tool.pocket.files import read_losses  # noqa: E402
 from t5gemma2_weights_tool.pocket.recipe import STAGES, read_recipe  # noqa: E402
-from t5gemma2_weights_tool.pocket.samples import Maker  # noqa: E402
+from t5gemma2_weights_tool.pocket.samples import NOTHING, Maker, cells_of  # noqa: E402
+from t5gemma2_weights_tool.pocket.scenes import Name, Scene, Thing  # noqa: E402
 
 SMOKE = read_recipe("smoke")
 
@@ -203,6 +204,16 @@ def test_encoder_reads_bos_and_no_eos(maker):
     assert (batch.inputs["decoder_input_ids"][:, 0] == 2).all() and ((labels == 1).sum(1) == 1).all()
 
 
+def test_what_lies_in_a_cell():
+    things = [Thing(Name("large", "green", "cross"), 0.30, 0.05, 0.1, (0, 0, 0)),
+              Thing(Name("small", "red", "circle"), 0.95, 0.99, 0.1, (0, 0, 0)),
+              Thing(Name("small", "red", "circle"), 0.55, 0.55, 0.1, (0, 0, 0)),
+              Thing(Name("small", "red", "circle"), 0.65, 0.65, 0.1, (0, 0, 0))]
+    cells = cells_of(Scene(tuple(things), (255, 255, 255), False), 16)
+    assert cells[:, 1] == pytest.approx([5, 3, 1, -0.3, -0.3]) and cells[:, 15] == pytest.approx([1, 0, 0, 0.3, 0.46])
+    assert (cells[:, 10] == NOTHING).all() and (cells[0] == 0).sum() == 13 and (cells[1:, 0] == NOTHING).all()
+
+
 @pytest.mark.parametrize("make", [
     lambda kind: (model.fresh_gemma3(model.gemma3_config(SMOKE.sizes, 99), 0, kind), {}),
     lambda kind: (model.fresh_t5gemma2(model.t5gemma2_config(SMOKE.sizes, 99), 0, kind),
@@ -220,7 +231,8 @@ def test_attention_of_training_is_the_library_s(make):
 
 def test_recipe_of_a_run_is_kept(trained):
     assert read_recipe(str(trained / "recipe.json")) == SMOKE
-    assert json.loads((trained / "model/config.json").read_text())["architectures"] == ["T5Gemma2ForConditionalGeneration"]
+    config = json.loads((trained / "model/config.json").read_text())
+    assert config["architectures"] == ["T5Gemma2ForConditionalGeneration"]
 
 
 def test_another_tokenizer(tmp_path, capsys):

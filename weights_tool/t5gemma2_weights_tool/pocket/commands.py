@@ -11,7 +11,8 @@ from .recipe import STAGES, read_recipe
 
 def need(*packages: str) -> None:
     if any(importlib.util.find_spec(package) is None for package in packages):
-        raise UserError(f"this command needs {', '.join(packages)}: pip install 't5gemma2-weights-tool[adapt,torch,pocket]'")
+        raise UserError(f"this command needs {', '.join(packages)}: "
+                        "pip install 't5gemma2-weights-tool[adapt,torch,pocket]'")
 
 
 def add_tokenizer(commands) -> None:
@@ -49,8 +50,10 @@ def run_items(args) -> None:
 def add_train(commands) -> None:
     parser = commands.add_parser("train", help="the pocket model from nothing; the same command goes on after a stop")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoints, losses and the model")
-    parser.add_argument("--recipe", default="pocket", metavar="NAME|FILE", help="sizes, seed and stages (default pocket)")
-    parser.add_argument("--stage", choices=STAGES, default=STAGES[-1], help="stop after this one (default: the last)")
+    parser.add_argument("--recipe", default="pocket", metavar="NAME|FILE",
+                        help="sizes, seed and stages: pocket (default), smoke, or a file")
+    parser.add_argument("--stage", choices=STAGES, default=STAGES[-1],
+                        help="stop after this one (default: the last)")
     parser.add_argument("--steps-scale", type=positive_real, default=1, metavar="X", help="X times the steps of each stage")
     parser.add_argument("--workers", type=positive, default=min(2, os.cpu_count() or 1), metavar="N",
                         help="processes that share each batch (default: 2, or 1 on a single core)")

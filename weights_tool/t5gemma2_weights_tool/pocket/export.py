@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import Gemma3Processor, GemmaTokenizer
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+from transformers.utils.logging import disable_progress_bar
 
 from ..config import write_json
 from ..errors import UserError, say
@@ -14,7 +15,6 @@ from . import learners
 
 LARGEST = 9_000_000  # bytes of the whole folder
 NEW_TOKENS = 64
-CARD = Path(__file__).parent / "card.md"
 
 
 def export(run, folder: Path) -> None:
@@ -26,6 +26,7 @@ def export(run, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(run.tokenizer_file.parent / name, folder / name)
+        disable_progress_bar()  # of a file that takes no time
         model.to(torch.bfloat16).save_pretrained(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot write: {error.strerror}") from None
@@ -33,7 +34,8 @@ def export(run, folder: Path) -> None:
     write_json(folder / "generation_config.json", {**generation_config(config), "max_new_tokens": NEW_TOKENS})
     write_processor(folder, run.recipe.sizes)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    say(f"{folder}: {stage}, step {step}: {sum(p.numel() for p in model.parameters()):,} parameters, {size / 1e6:.2f} MB")
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    say(f"{folder}: {stage}, step {step}: {parameters:,} parameters, {size / 1e6:.2f} MB")
     if size > LARGEST:
         raise UserError(f"{folder}: expected at most {LARGEST} bytes, found {size}")
 

@@ -12,8 +12,10 @@ from .recipe import Recipe, Stage
 from .samples import NOTHING
 from .scenes import COLOURS, SHAPES
 
-PARTS = (len(SHAPES) + 1, len(COLOURS), 2)  # what is said of a cell: shape or nothing, colour, size
-EMPTY_WEIGHT = 0.3                          # of a cell with nothing in it: most have nothing
+CHOICES = (len(SHAPES) + 1, len(COLOURS), 2)  # what is said of a cell: shape or nothing, colour, size
+PLACE = 2                                     # and where in it
+EMPTY_WEIGHT = 0.3                            # of a cell with nothing in it: most have nothing
+PLACE_WEIGHT = 4.0                            # of a squared distance, in cells
 
 
 class Learner:
@@ -80,11 +82,11 @@ class T5Gemma2Learner(Learner):
 
 
 class VisionLearner(Learner):
-    """The vision tower and the projection alone: a linear head says of each image token what lies there."""
+    """The vision tower and the projection alone: a linear head says of each image token what lies there, and where."""
 
     def __init__(self, recipe, stage, trained):
         torch.manual_seed(recipe.seed)
-        head = nn.Linear(recipe.sizes.text["hidden_size"], sum(PARTS))
+        head = nn.Linear(recipe.sizes.text["hidden_size"], sum(CHOICES) + PLACE)
         super().__init__(recipe, stage, trained, nn.ModuleDict({"head": head}))
 
     def layers(self):
@@ -96,9 +98,10 @@ class VisionLearner(Learner):
 
     def scores(self, batch):
         features = self.model.get_image_features(**batch.inputs, return_dict=True).pooler_output
-        said = self.extra["head"](features).float().split(PARTS, dim=-1)  # each [pictures, cells, choices]
-        total = 0.0
-        for part, (choices, right) in enumerate(zip(said, batch.labels.unbind(1))):
+        *said, place = self.extra["head"](features).float().split((*CHOICES, PLACE), dim=-1)  # [pictures, cells, ...]
+        known = batch.labels[:, 1:2] != NOTHING
+        total = (PLACE_WEIGHT * known * (place.transpose(1, 2) - batch.labels[:, 3:]) ** 2).sum((1, 2))
+        for part, (choices, right) in enumerate(zip(said, batch.labels.long().unbind(1))):
             losses = cross_entropy(choices.transpose(1, 2), right, reduction="none", ignore_index=NOTHING)
             if part == 0:
                 losses = losses * torch.where(right == 0, EMPTY_WEIGHT, 1.0)

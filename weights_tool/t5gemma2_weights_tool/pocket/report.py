@@ -5,8 +5,8 @@ from ..config import read_json
 from ..errors import expected, say
 from . import plots
 from .files import read_losses, write_file
-from .results import by_length, by_task, percent, read_evaluation
 from .recipe import STAGES
+from .results import by_length, by_task, percent, read_evaluation
 
 CARD = Path(__file__).parent / "card.md"
 
@@ -30,8 +30,8 @@ def write_plots(result: dict, stages: dict[str, list[dict]], folder: Path) -> No
 
 def accuracy_table(result: dict) -> str:
     rows = ["| task | kind | input tokens | items | exactly right |", "|---|---|---|---|---|"]
-    rows += [f"| {group['task']} | {group['kind']} | {group['length'] or ''} | {group['items']} | {percent(group):.1f} % |"
-             for group in result["groups"]]
+    rows += [f"| {group['task']} | {group['kind']} | {group['length'] or ''} | {group['items']} "
+             f"| {percent(group):.1f} % |" for group in result["groups"]]
     return "\n".join(rows)
 
 
@@ -50,12 +50,12 @@ def write_card(result: dict, stages: dict[str, list[dict]], recipe: dict, model:
     """README.md of the model's folder."""
     text = recipe["sizes"]["text"]
     seconds = {name: sum(line["seconds"] for line in losses) for name, losses in stages.items()}
-    stage_rows = [f"| {name} | {len(losses):,} | {sum(line['samples'] for line in losses):,} | {seconds[name] / 60:.0f} |"
-                  for name, losses in stages.items()]
+    rows = [f"| {name} | {len(losses):,} | {sum(line['samples'] for line in losses):,} | {seconds[name] / 60:.0f} |"
+            for name, losses in stages.items()]
     card = CARD.read_text(encoding="utf-8").format(
         recipe=recipe["name"], seed=recipe["seed"], hidden=text["hidden_size"], layers=text["num_hidden_layers"],
         window=text["sliding_window"], image_size=recipe["sizes"]["vision"]["image_size"],
-        image_tokens=recipe["sizes"]["image_tokens"], stages="\n".join(stage_rows),
+        image_tokens=recipe["sizes"]["image_tokens"], stages="\n".join(rows),
         minutes=f"{sum(seconds.values()) / 60:.0f}", accuracy=accuracy_table(result), agreement=agreement(result),
         through="the C++ engine" if result["through"] == "engine" else "transformers", items=result["items"])
     write_file(model / "README.md", card.encode())

@@ -74,14 +74,16 @@ class Maker:
 
 
 def cells_of(scene: Scene, cells: int) -> np.ndarray:
-    """What lies in each cell of the picture, row by row, that becomes one image token: [3, cells], the shape's number
-    (0 is nothing, the first shape is 1), the colour's and the size's. A thing is where its middle is."""
+    """What lies in each cell of the picture, row by row, that becomes one image token: float32 [5, cells], the shape's
+    number (0 is nothing, the first shape is 1), the colour's, the size's, and how far right and down of the cell's middle
+    (-0.5 to 0.5). A thing is where its middle is; NOTHING is said of a cell with two."""
     side = round(cells ** 0.5)
-    found = np.full((3, cells), NOTHING)
+    found = np.full((5, cells), NOTHING, np.float32)
     found[0] = 0
     for thing in scene.things:
-        cell = int(thing.y * side) * side + int(thing.x * side)
-        name = thing.name
-        known = (SHAPES.index(name.shape) + 1, tuple(COLOURS).index(name.colour), int(name.size == "large"))
+        column, row = int(thing.x * side), int(thing.y * side)
+        cell, name = row * side + column, thing.name
+        known = (SHAPES.index(name.shape) + 1, tuple(COLOURS).index(name.colour), int(name.size == "large"),
+                 thing.x * side - column - 0.5, thing.y * side - row - 0.5)
         found[:, cell] = known if found[0, cell] == 0 else NOTHING
     return found

@@ -43,7 +43,6 @@ class Team:
         for tensor, part in zip(tensors, together.split([tensor.numel() for tensor in tensors])):
             tensor.copy_(part.view_as(tensor))
 
-
     def agree(self, number: int) -> int:
         """The leader's number, for all; also a place where all wait for each other."""
         shared = torch.tensor([int(number) if self.leads else 0])
