@@ -71,7 +71,7 @@ class Training:
         terminal = sys.stderr.isatty()
         with tqdm(total=self.stage.steps, initial=self.start, desc=self.stage.name, unit="step", smoothing=0.05,
                   disable=log is None, mininterval=0.5 if terminal else 30, dynamic_ncols=terminal) as bar:
-            shown, samples = None, 0
+            shown = None
             for step in range(self.start, self.stage.steps):
                 begun = time.monotonic()
                 batch = self.batches[step]
@@ -80,7 +80,6 @@ class Training:
                 if log:
                     log.add(step=step, family=batch.family, loss=loss, samples=batch.samples, seconds=round(seconds, 3))
                     shown = loss if shown is None else MEMORY * shown + (1 - MEMORY) * loss
-                    samples = MEMORY * samples + (1 - MEMORY) * batch.samples
                     bar.set_postfix_str(f"loss {shown:.3f}", refresh=False)
                     bar.update()
                     if stopped or (step + 1) % self.recipe.checkpoint_every == 0 or step + 1 == self.stage.steps:
