@@ -14,7 +14,7 @@ import torch.multiprocessing
 
 from ..errors import UserError, say
 
-PATIENCE = timedelta(hours=1)  # a worker may still be compiling
+PATIENCE = timedelta(minutes=30)  # a worker may still be compiling
 
 
 class Told(UserError):
