@@ -8,30 +8,10 @@ import numpy as np
 
 from . import adapt, config, fixtures, names, random_checkpoint
 from .errors import UserError, say
+from .flags import count, id_list, positive
 from .inputs import Inputs, random_ids, random_pixels, read_pixels
+from .pocket import commands as pocket_commands
 from .storage import DTYPE_BYTES
-
-
-def id_list(text: str) -> np.ndarray:
-    """ "2,5,7" -> int64 [1, 3]; "" -> [1, 0]."""
-    try:
-        return np.array([[int(part) for part in text.split(",") if part.strip()]], np.int64).reshape(1, -1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected ids separated by commas, found {text!r}") from None
-
-
-def count(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, found {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    if count(text) == 0:
-        raise argparse.ArgumentTypeError("expected a whole number from 1, found 0")
-    return int(text)
 
 
 def add_record(commands) -> None:
@@ -98,25 +78,6 @@ def add_fixtures(commands) -> None:
     parser.set_defaults(run=run_fixtures)
 
 
-def add_tokenizer(commands) -> None:
-    parser = commands.add_parser("tokenizer", help="the pocket model's tokenizer.json and tokenizer_config.json")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
-    parser.set_defaults(run=run_tokenizer)
-
-
-def add_items(commands) -> None:
-    parser = commands.add_parser("items", help="items of a task of the pocket model: prompt, answer, pictures")
-    parser.add_argument("task", metavar="TASK", help="caption, dates, retrieval, ...; an unknown one lists them all")
-    parser.add_argument("-n", type=positive, default=10, metavar="N", help="how many (default 10)")
-    parser.add_argument("--kind", help="only items of this kind")
-    parser.add_argument("--length", type=positive, metavar="TOKENS", help="of the prompt, at most (retrieval)")
-    parser.add_argument("--seed", type=count, default=0)
-    parser.add_argument("--held-out", action="store_true", help="from the tenth that is not trained on")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="draw the pictures there")
-    parser.add_argument("--jsonl", action="store_true", help="one JSON object per line")
-    parser.set_defaults(run=run_items)
-
-
 def need_torch() -> None:
     if any(importlib.util.find_spec(package) is None for package in ("torch", "transformers")):
         raise UserError("this command needs torch and transformers: pip install 't5gemma2-weights-tool[torch]'")
@@ -180,28 +141,10 @@ def run_fixtures(args) -> None:
     fixtures.write_fixtures(args.output, args.only)
 
 
-def need_pillow() -> None:
-    if importlib.util.find_spec("PIL") is None:
-        raise UserError("this command needs pillow: pip install 't5gemma2-weights-tool[pocket]'")
-
-
-def run_tokenizer(args) -> None:
-    from .pocket import vocabulary
-    say(f"{args.output}: {vocabulary.write(args.output)} pieces")
-
-
-def run_items(args) -> None:
-    if args.images:
-        need_pillow()
-    from .pocket import listing
-    listing.print_items(args.task, args.n, kind=args.kind, length=args.length, seed=args.seed, held_out=args.held_out,
-                        images=args.images, jsonl=args.jsonl)
-
-
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="weights_tool", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_record, add_random, add_adapt, add_fixtures, add_tokenizer, add_items):
+    for add in (add_record, add_random, add_adapt, add_fixtures, *pocket_commands.ADD):
         add(commands)
     return parser
 

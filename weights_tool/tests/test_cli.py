@@ -6,8 +6,9 @@ import sys
 import pytest
 from PIL import Image
 
-from t5gemma2_weights_tool.cli import id_list, main
+from t5gemma2_weights_tool.cli import main
 from t5gemma2_weights_tool.config import read_preset
+from t5gemma2_weights_tool.flags import id_list
 
 
 @pytest.mark.parametrize("arguments", [

@@ -1,0 +1,45 @@
+"""Types of command line arguments."""
+import argparse
+
+import numpy as np
+
+
+def id_list(text: str) -> np.ndarray:
+    """ "2,5,7" -> int64 [1, 3]; "" -> [1, 0]."""
+    try:
+        return np.array([[int(part) for part in text.split(",") if part.strip()]], np.int64).reshape(1, -1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected ids separated by commas, found {text!r}") from None
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, found {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if count(text) == 0:
+        raise argparse.ArgumentTypeError("expected a whole number from 1, found 0")
+    return int(text)
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """ "1,2,8" -> (1, 2, 8)."""
+    parts = text.split(",")
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected whole numbers from 1 separated by commas, found {text!r}")
+    return tuple(map(int, parts))
+
+
+def positive_real(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a positive number, found {text!r}")
+    return value

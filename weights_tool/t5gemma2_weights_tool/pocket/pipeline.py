@@ -1,0 +1,144 @@
+"""`weights_tool train`: the pocket model from nothing, stage after stage, each going on where it was interrupted.
+
+    language   a decoder-only Gemma 3 of this size learns the language of the items
+    adapt      it becomes an encoder-decoder (paper section 3.1), by the code of `weights_tool adapt`
+    ul2        the encoder-decoder learns to fill in what the five denoisers hide
+    vision     the vision tower learns to tell what lies where, by a head that is thrown away
+    tasks      all tasks mixed, with pictures
+
+The output folder has a folder for each stage (checkpoints, loss.jsonl) and, when all is done, model/.
+"""
+import fcntl
+import json
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from .. import model as checkpoint_model
+from ..adapt import adapt
+from ..errors import UserError, expected, say
+from . import learners, vocabulary
+from .batches import Batches
+from .checkpoints import Checkpoints
+from .export import export
+from .files import write_file
+from .model import IMAGE_IDS
+from .recipe import STAGES, Recipe, Stage
+from .samples import Maker
+from .team import Team, run
+from .training import Stop, Training
+
+MODEL, ADAPTED, TOKENIZER, RECIPE = "model", "adapted", "tokenizer", "recipe.json"
+
+
+def scaled(recipe: Recipe, scale: float) -> Recipe:
+    """The same stages with another number of steps."""
+    if scale == 1:
+        return recipe
+    stages = [replace(stage, steps=max(1, round(stage.steps * scale))) for stage in recipe.stages]
+    return replace(recipe, stages=stages)
+
+
+class Run:
+    """What the stages of one output folder share."""
+
+    def __init__(self, recipe: Recipe, folder: Path):
+        self.recipe, self.folder = recipe, folder
+        self.tokenizer_file = folder / TOKENIZER / "tokenizer.json"
+        self.tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
+        self.vocabulary = self.tokenizer.get_vocab_size()
+        self.maker = Maker(self.tokenizer, recipe.sizes.vision["image_size"], recipe.sizes.image_tokens)
+
+    def checkpoints(self, stage: str) -> Checkpoints:
+        return Checkpoints(self.folder / stage, self.recipe.up_to(stage))
+
+    def final(self, stage: str) -> dict | None:
+        """The state at a stage's end, if it has come to that."""
+        steps, checkpoints = self.recipe.stage(stage).steps, self.checkpoints(stage)
+        return checkpoints.load(steps) if checkpoints.newest() == steps else None
+
+    def learner(self, stage: Stage) -> learners.Learner:
+        """With the weights of the stage before."""
+        if stage.name == "language":
+            return learners.Gemma3Learner(self.recipe, stage, learners.fresh_gemma3(self.recipe, self.vocabulary))
+        trained = learners.fresh_t5gemma2(self.recipe, self.vocabulary)
+        if stage.name == "ul2":
+            shapes = {name: tuple(value.shape) for name, value in trained.state_dict().items()}
+            adapted = checkpoint_model.load_weights(self.folder / ADAPTED, shapes)
+            trained.load_state_dict(adapted, strict=False)
+        else:
+            trained.load_state_dict(self.final(STAGES[STAGES.index(stage.name) - 1])["model"])
+        kind = learners.VisionLearner if stage.name == "vision" else learners.T5Gemma2Learner
+        return kind(self.recipe, stage, trained)
+
+    def adapt(self) -> None:
+        """The decoder-only model as an untrained encoder-decoder."""
+        gemma3 = learners.fresh_gemma3(self.recipe, self.vocabulary)
+        gemma3.load_state_dict(self.final("language")["model"])
+        source = self.folder / "language" / "gemma3"
+        gemma3.save_pretrained(source)
+        adapt(source, self.folder / ADAPTED, rope_factor=self.recipe.sizes.rope["factor"], dtype="float32",
+              eoi_token_index=IMAGE_IDS["eoi_token_index"], force=True)
+        (self.folder / ADAPTED / "NOTICE").unlink()  # it is about Google's weights; these are ours
+
+    def stage(self, team: Team, stage: Stage, stop) -> None:
+        batches = Batches(stage, self.recipe.seed, self.maker, team.rank, team.size)
+        Training(team, self.learner(stage), batches, self.checkpoints(stage.name)).run(stop)
+
+    def state(self) -> tuple[str, int, dict]:
+        """The newest state of the encoder-decoder with pictures: stage, step, weights."""
+        for name in ("tasks", "vision"):
+            step = self.checkpoints(name).newest()
+            if step:
+                return name, step, self.checkpoints(name).load(step)["model"]
+        raise UserError(f"{self.folder}: expected a checkpoint of the stages vision or tasks, found none")
+
+
+def work(team: Team, recipe: Recipe, folder: Path, until: str) -> None:
+    """What each worker does: all stages up to `until`."""
+    here = Run(recipe, folder)
+    with Stop() if team.leads else nullcontext() as stop:
+        for stage in recipe.stages[:STAGES.index(until) + 1]:
+            if team.agree(team.leads and here.final(stage.name) is not None):
+                continue
+            if stage.name == "ul2" and team.leads:
+                here.adapt()
+            team.agree(0)
+            here.stage(team, stage, stop)
+    if team.leads and until == STAGES[-1]:
+        export(here, folder / MODEL)
+
+
+def prepare(recipe: Recipe, folder: Path):
+    """The folder with its tokenizer and recipe; the open lock that keeps a second run away."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "w")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{folder}: another run is training there") from None
+    write_tokenizer(folder / TOKENIZER)
+    for stage in STAGES:
+        Checkpoints(folder / stage, recipe.up_to(stage)).newest()  # checks
+    write_file(folder / RECIPE, (json.dumps(asdict(recipe), indent=1) + "\n").encode())
+    return lock
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Unless it is there; then it must be the same, or the checkpoints' ids would mean other things."""
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        vocabulary.write(folder)
+    elif json.loads(file.read_text(encoding="utf-8")) != vocabulary.tokenizer_json():
+        raise expected(file, "pieces", "those this version makes (or another output folder)", "others")
+
+
+def train(recipe: Recipe, folder: Path, *, until: str = STAGES[-1], workers: int = 1) -> None:
+    with prepare(recipe, folder):
+        say(f"{folder}: recipe {recipe.name}, seed {recipe.seed}, {workers} worker{'s' if workers > 1 else ''}")
+        run(workers, work, recipe, folder, until)

@@ -1,0 +1,73 @@
+"""Plots of a training run and its evaluation, as small SVG files that come out the same each time."""
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams.update({"svg.hashsalt": "pocket", "svg.fonttype": "none", "font.size": 9, "axes.grid": True,
+                            "grid.color": "#dddddd", "axes.spines.top": False, "axes.spines.right": False,
+                            "figure.constrained_layout.use": True})
+
+from matplotlib import pyplot  # noqa: E402
+
+from ..errors import UserError  # noqa: E402
+
+POINTS = 150  # of a curve: means over as many stretches of the stage
+COLOURS = ("#2962d6", "#d63031", "#2e9e4f", "#863eac", "#f08c20")
+
+
+def save(figure, file: Path) -> None:
+    try:
+        figure.savefig(file, metadata={"Date": None})
+    except OSError as error:
+        raise UserError(f"{file}: cannot write: {error.strerror}") from None
+    finally:
+        pyplot.close(figure)
+
+
+def curve(losses: list[dict], steps: int) -> tuple[list[float], list[float]]:
+    """Mean step and mean loss of every stretch that has any."""
+    stretches: dict[int, list[dict]] = {}
+    for line in losses:
+        stretches.setdefault(line["step"] * POINTS // steps, []).append(line)
+    return tuple([sum(line[name] for line in part) / len(part) for part in stretches.values()]
+                 for name in ("step", "loss"))
+
+
+def loss_curves(stages: dict[str, list[dict]], file: Path) -> None:
+    """One panel a stage, one curve for each family of batches."""
+    figure, panels = pyplot.subplots(1, len(stages), figsize=(3 * len(stages), 2.8), squeeze=False)
+    for panel, (stage, losses) in zip(panels[0], stages.items()):
+        steps = losses[-1]["step"] + 1
+        for colour, family in zip(COLOURS, sorted({line["family"] for line in losses})):
+            panel.plot(*curve([line for line in losses if line["family"] == family], steps), label=family,
+                       color=colour, linewidth=1)
+        panel.set(title=stage, xlabel="step", yscale="log")
+        panel.legend(frameon=False)
+    panels[0][0].set_ylabel("loss")
+    save(figure, file)
+
+
+def accuracy_bars(names: list[str], percents: list[float], file: Path) -> None:
+    figure, panel = pyplot.subplots(figsize=(6, 0.6 + 0.19 * len(names)))
+    bars = panel.barh(names[::-1], percents[::-1], color=COLOURS[0], height=0.7)
+    panel.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
+    panel.set(xlim=(0, 106), xlabel="held-out items answered exactly right, %")
+    panel.grid(axis="y", visible=False)
+    panel.tick_params(axis="y", labelsize=7)
+    panel.margins(y=0.01)
+    save(figure, file)
+
+
+def accuracy_by_length(kinds: dict[str, list[tuple[int, float]]], file: Path) -> None:
+    """A curve for each kind of retrieval; the first length is the longest that was trained."""
+    figure, panel = pyplot.subplots(figsize=(5, 3))
+    for colour, (kind, points) in zip(COLOURS, kinds.items()):
+        panel.plot(*zip(*points), marker="o", markersize=4, label=kind, color=colour, linewidth=1)
+    lengths = sorted({length for points in kinds.values() for length, _ in points})
+    panel.set(xscale="log", xlabel="tokens of the input (the first length is the longest trained on)",
+              ylabel="exactly right, %", ylim=(-3, 103))
+    panel.set_xticks(lengths, [str(length) for length in lengths])
+    panel.minorticks_off()
+    panel.legend(frameon=False)
+    save(figure, file)

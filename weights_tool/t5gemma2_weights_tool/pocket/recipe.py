@@ -1,0 +1,143 @@
+"""The recipe a model is trained by: sizes, seed, and the stages with their batches, all in one JSON file.
+
+A step trains on one family of a stage, drawn by weight. Families of one stage differ in what they are made of:
+
+    packed    texts one after the other, `lengths` tokens a sample (decoder-only)
+    denoise   a text with spans hidden by UL2
+    scenes    pictures, and what lies in each sixteenth of them
+    items     prompts and answers; `tasks` has weights of tasks, or of one kind ("question: which image")
+"""
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+
+from ..config import read_json
+from ..errors import expected
+from . import items
+
+RECIPES = Path(__file__).parent / "recipes"
+STAGES = ("language", "ul2", "vision", "tasks")
+SOURCES = ("packed", "denoise", "scenes", "items")
+KIND = ": "  # between a task and its kind
+
+
+@dataclass(frozen=True)
+class Sizes:
+    text: dict          # of config.json, encoder and decoder
+    rope: dict          # bases of local and full layers, factor of the full ones
+    vision: dict
+    image_tokens: int
+    initializer_range: float
+
+
+@dataclass(frozen=True)
+class Family:
+    name: str
+    source: str
+    size: int           # samples a batch; of `lengths`: at the shortest, fewer of longer ones
+    weight: float = 1.0
+    tasks: dict = field(default_factory=dict)
+    lengths: list = field(default_factory=list)  # shortest and longest, tokens
+    growth: list = field(default_factory=lambda: [0.0, 0.0])  # parts of the stage: the longest grows from, to
+    start: float = 0.0  # part of the stage before which it does not come
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    steps: int
+    learning_rate: float
+    families: list
+    warmup: int = 100
+    vision_rate: float = 1.0  # of the learning rate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    seed: int
+    sizes: Sizes
+    stages: list
+    betas: list
+    weight_decay: float
+    clip: float           # of the gradient's norm
+    last_rate: float      # of the learning rate, where its cosine ends
+    checkpoint_every: int
+    compile: bool
+    bfloat16: bool        # compute; weights and their sums are float32
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def up_to(self, name: str) -> dict:
+        """What decides a stage's result: the recipe without the later stages."""
+        everything = asdict(self)
+        names = [stage.name for stage in self.stages]
+        everything["stages"] = everything["stages"][:names.index(name) + 1]
+        for without in ("name", "checkpoint_every", "compile"):
+            del everything[without]
+        return everything
+
+
+def read_recipe(name_or_file: str) -> Recipe:
+    """One that comes with the tool, by its name, or a JSON file."""
+    known = RECIPES / f"{name_or_file}.json"
+    file = known if known.exists() else Path(name_or_file)
+    recipe = read_fields(Recipe, read_json(file), file, "")
+    check_stages(recipe, file)
+    return recipe
+
+
+def read_fields(kind, value, file, where: str):
+    """A dataclass from a JSON object: every field of the right type, and nothing else."""
+    if not isinstance(value, dict):
+        raise expected(file, where or "content", "an object", value)
+    known = {entry.name: entry for entry in fields(kind)}
+    for name in value:
+        if name not in known:
+            raise expected(file, where + name, f"only {', '.join(known)}", "this field")
+    read = {}
+    for name, entry in known.items():
+        if name in value:
+            read[name] = read_field(entry.type, value[name], file, where + name)
+        elif entry.default is MISSING and entry.default_factory is MISSING:
+            raise expected(file, where + name, f"a value ({entry.type.__name__})", "nothing")
+    return kind(**read)
+
+
+def read_field(kind, value, file, where: str):
+    if kind is Sizes:
+        return read_fields(Sizes, value, file, f"{where}.")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    right = number and value >= 0 if kind is float else type(value) is kind and (kind is not int or value >= 0)
+    if not right:
+        raise expected(file, where, f"a value of type {kind.__name__}", value)
+    parts = {"stages": Stage, "families": Family}.get(where.rpartition(".")[2])
+    if parts is None:
+        return value
+    return [read_fields(parts, part, file, f"{where}[{i}].") for i, part in enumerate(value)]
+
+
+def check_stages(recipe: Recipe, file) -> None:
+    names = tuple(stage.name for stage in recipe.stages)
+    if names != STAGES:
+        raise expected(file, "stages", f"{', '.join(STAGES)}", ", ".join(names))
+    for stage in recipe.stages:
+        if not stage.families or stage.steps < 1:
+            raise expected(file, f"stage {stage.name}", "a step and a family at least", f"{stage.steps} steps")
+        for family in stage.families:
+            check_family(family, file, f"stage {stage.name}: {family.name}")
+
+
+def check_family(family: Family, file, where: str) -> None:
+    if family.source not in SOURCES:
+        raise expected(file, f"{where}: source", f"one of {', '.join(SOURCES)}", family.source)
+    if family.size < 1:
+        raise expected(file, f"{where}: size", "a sample at least", family.size)
+    if family.source == "items" and not family.tasks:
+        raise expected(file, f"{where}: tasks", "a task at least", "none")
+    for name in family.tasks:
+        task, _, kind = name.partition(KIND)
+        if task not in items.TASKS:
+            raise expected(file, f"{where}: tasks", f"one of {', '.join(items.TASKS)}", task)
+        if kind and kind not in items.KINDS[task]:
+            raise expected(file, f"{where}: tasks: {task}", f"one of {'; '.join(items.KINDS[task])}", kind)

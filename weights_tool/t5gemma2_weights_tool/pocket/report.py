@@ -1,0 +1,70 @@
+"""`weights_tool report`: plots and the model card, from a training folder and what `evaluate` wrote."""
+from pathlib import Path
+
+from ..config import read_json
+from ..errors import expected, say
+from . import plots
+from .files import read_losses, write_file
+from .recipe import STAGES
+from .results import by_length, by_task, percent, read_evaluation
+
+CARD = Path(__file__).parent / "card.md"
+
+
+def read_stages(training: Path) -> dict[str, list[dict]]:
+    stages = {name: read_losses(training / name / "loss.jsonl") for name in STAGES}
+    for name, losses in stages.items():
+        if not losses:
+            raise expected(training / name / "loss.jsonl", "losses", "a line for each step", "none")
+    return stages
+
+
+def write_plots(result: dict, stages: dict[str, list[dict]], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.loss_curves(stages, folder / "loss.svg")
+    plots.accuracy_bars(*zip(*by_task(result)), folder / "accuracy.svg")
+    if by_length(result):
+        plots.accuracy_by_length(by_length(result), folder / "length.svg")
+    say(f"{folder}: loss.svg, accuracy.svg, length.svg")
+
+
+def accuracy_table(result: dict) -> str:
+    rows = ["| task | kind | input tokens | items | exactly right |", "|---|---|---|---|---|"]
+    rows += [f"| {group['task']} | {group['kind']} | {group['length'] or ''} | {group['items']} "
+             f"| {percent(group):.1f} % |" for group in result["groups"]]
+    return "\n".join(rows)
+
+
+def agreement(result: dict) -> str:
+    """Whether engine and transformers made the same tokens, and how near the others were."""
+    different = [one for group in result["groups"] for one in group["different"]]
+    count = sum(group["items"] for group in result["groups"])
+    if not different:
+        return f"transformers makes the same tokens on all {count:,} items."
+    widest = max(one["margin"] for one in different)
+    return (f"transformers makes the same tokens on {count - len(different):,} of {count:,} items; where they part, "
+            f"transformers' logits of the two tokens differ by {widest:.2g} at most.")
+
+
+def write_card(result: dict, stages: dict[str, list[dict]], recipe: dict, model: Path) -> None:
+    """README.md of the model's folder."""
+    text = recipe["sizes"]["text"]
+    seconds = {name: sum(line["seconds"] for line in losses) for name, losses in stages.items()}
+    rows = [f"| {name} | {len(losses):,} | {sum(line['samples'] for line in losses):,} | {seconds[name] / 60:.0f} |"
+            for name, losses in stages.items()]
+    card = CARD.read_text(encoding="utf-8").format(
+        recipe=recipe["name"], seed=recipe["seed"], hidden=text["hidden_size"], layers=text["num_hidden_layers"],
+        window=text["sliding_window"], image_size=recipe["sizes"]["vision"]["image_size"],
+        image_tokens=recipe["sizes"]["image_tokens"], stages="\n".join(rows),
+        minutes=f"{sum(seconds.values()) / 60:.0f}", accuracy=accuracy_table(result), agreement=agreement(result),
+        through="the C++ engine" if result["through"] == "engine" else "transformers", items=result["items"])
+    write_file(model / "README.md", card.encode())
+    say(f"{model / 'README.md'}: written")
+
+
+def report(training: Path, evaluation: Path, *, output: Path | None, model: Path | None) -> None:
+    result, stages = read_evaluation(evaluation), read_stages(training)
+    if output:
+        write_plots(result, stages, output)
+    if model:
+        write_card(result, stages, read_json(training / "recipe.json"), model)

@@ -1,0 +1,46 @@
+"""What an evaluation found: as a file, as a table, by task and by length."""
+from collections import defaultdict
+from pathlib import Path
+
+from ..config import read_json
+from ..errors import expected
+
+
+def read_evaluation(file: Path) -> dict:
+    """What `evaluate -o` wrote."""
+    result = read_json(file)
+    groups = result.get("groups")
+    if not isinstance(groups, list) or not groups or not all(isinstance(g, dict) and "right" in g for g in groups):
+        raise expected(file, "groups", "what weights_tool evaluate writes", groups)
+    return result
+
+
+def percent(group: dict) -> float:
+    return 100 * group["right"] / group["items"]
+
+
+def table(result: dict) -> str:
+    """A line a group, for people."""
+    lines = [f"{'task':<12} {'kind':<22} {'length':>6} {'items':>6} {'right':>8}  tokens as in transformers"]
+    for group in result["groups"]:
+        same = group["items"] - len(group["different"])
+        lines.append(f"{group['task']:<12} {group['kind']:<22} {group['length'] or '':>6} {group['items']:>6} "
+                     f"{percent(group):>7.1f}%  {same} of {group['items']}")
+        lines += [f"    token {one['token']}: engine {one['engine']!r}, transformers {one['transformers']!r}, "
+                  f"margin {one['margin']:.3g}" for one in group["different"]]
+    return "\n".join(lines)
+
+
+def by_task(result: dict) -> list[tuple[str, float]]:
+    """("task: kind", %) of all that has no length, or the shortest."""
+    shortest = min((group["length"] for group in result["groups"] if group["length"]), default=None)
+    return [(f"{group['task']}: {group['kind']}", percent(group)) for group in result["groups"]
+            if group["length"] in (None, shortest)]
+
+
+def by_length(result: dict) -> dict[str, list[tuple[int, float]]]:
+    kinds = defaultdict(list)
+    for group in result["groups"]:
+        if group["length"]:
+            kinds[group["kind"]].append((group["length"], percent(group)))
+    return dict(kinds)

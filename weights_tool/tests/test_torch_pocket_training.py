@@ -1,0 +1,242 @@
+"""Training: losses fall, interrupted runs make the very same model, what is exported loads, bad input is one line."""
+import json
+import resource
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("transformers")
+
+import torch  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from transformers import AutoProcessor, AutoTokenizer, T5Gemma2ForConditionalGeneration  # noqa: E402
+
+from t5gemma2_weights_tool.cli import main  # noqa: E402
+from t5gemma2_weights_tool.pocket import fast, learners, model, vocabulary  # noqa: E402
+from t5gemma2_weights_tool.pocket.batches import Batches  # noqa: E402
+from t5gemma2_weights_tool.pocket.files import read_losses  # noqa: E402
+from t5gemma2_weights_tool.pocket.recipe import STAGES, read_recipe  # noqa: E402
+from t5gemma2_weights_tool.pocket.samples import NOTHING, Maker, cells_of  # noqa: E402
+from t5gemma2_weights_tool.pocket.scenes import Name, Scene, Thing  # noqa: E402
+
+SMOKE = read_recipe("smoke")
+
+
+def train(folder, *more) -> int:
+    return main(["train", "--recipe", "smoke", "--workers", "1", "-o", str(folder), *more])
+
+
+def losses(folder, stage) -> list[float]:
+    return [line["loss"] for line in read_losses(Path(folder) / stage / "loss.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """All stages of the smoke recipe; 100 steps of the last."""
+    folder = tmp_path_factory.mktemp("training")
+    assert train(folder) == 0
+    return folder
+
+
+def test_losses_fall(trained):
+    for stage, steps in (("language", 10), ("ul2", 10), ("vision", 10), ("tasks", 100)):
+        found = losses(trained, stage)
+        tenth = max(1, steps // 10)
+        assert len(found) == steps and sum(found[-tenth:]) < 0.95 * sum(found[:tenth]), stage
+    assert sum(losses(trained, "tasks")[-10:]) < 0.7 * sum(losses(trained, "tasks")[:10])
+
+
+def test_the_library_loads_it(trained):
+    model, info = T5Gemma2ForConditionalGeneration.from_pretrained(trained / "model", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert model.dtype == torch.bfloat16 and model.generation_config.decoder_start_token_id == 2
+    assert AutoTokenizer.from_pretrained(trained / "model").bos_token_id == 2
+    assert AutoProcessor.from_pretrained(trained / "model").image_seq_length == 16
+    assert sum(file.stat().st_size for file in (trained / "model").iterdir()) < 9_000_000
+
+
+def test_a_second_run_has_nothing_to_do(trained, capsys):
+    before = (trained / "model/model.safetensors").read_bytes()
+    assert train(trained) == 0 and "tasks:" not in capsys.readouterr().err.replace("tasks: ", "", 0).split("model: ")[0]
+    assert (trained / "model/model.safetensors").read_bytes() == before
+
+
+def interrupt_at(monkeypatch, stage: str, at: int) -> None:
+    """SIGTERM while a step's batch is made."""
+    get = Batches.__getitem__
+
+    def interrupted(self, step):
+        if (self.stage.name, step) == (stage, at):
+            signal.raise_signal(signal.SIGTERM)
+        return get(self, step)
+    monkeypatch.setattr(Batches, "__getitem__", interrupted)
+
+
+def test_interrupted_run_goes_on_exactly(tmp_path, monkeypatch, capsys):
+    scale = ("--steps-scale", "0.3")
+    assert train(tmp_path / "whole", *scale) == 0
+    for stage, step in (("language", 1), ("ul2", 0), ("vision", 2), ("tasks", 7), ("tasks", 20)):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, stage, step)
+            assert train(tmp_path / "parts", *scale) == 1
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith(f"weights_tool: {stage}: stopped after {step + 1} of ") and "goes on" in line
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert train(tmp_path / "parts", *scale) == 0
+    for stage in STAGES:
+        assert losses(tmp_path / "parts", stage) == losses(tmp_path / "whole", stage), stage
+    one, other = ((tmp_path / name / "model/model.safetensors").read_bytes() for name in ("whole", "parts"))
+    assert one == other
+
+
+def test_killed_run_repeats_the_steps_since_its_checkpoint(tmp_path, monkeypatch):
+    """No checkpoint of the last steps, but their losses in the log, its last line cut off."""
+    assert train(tmp_path, "--stage", "language") == 0
+    whole = losses(tmp_path, "language")
+    with monkeypatch.context() as patch:
+        patch.setattr("t5gemma2_weights_tool.pocket.training.Training.save", lambda *_: None)
+        shutil.rmtree(tmp_path / "language")
+        assert train(tmp_path, "--stage", "language") == 0
+    log = tmp_path / "language/loss.jsonl"
+    log.write_text(log.read_text()[:-9])
+    assert train(tmp_path, "--stage", "language") == 0
+    assert losses(tmp_path, "language") == whole
+
+
+def test_two_workers_do_what_one_does(tmp_path):
+    for workers in ("1", "2"):
+        arguments = ["train", "--recipe", "smoke", "--stage", "language", "-o", str(tmp_path / workers)]
+        assert main([*arguments, "--workers", workers]) == 0
+    assert losses(tmp_path / "2", "language") == pytest.approx(losses(tmp_path / "1", "language"), rel=1e-4)
+
+
+def last_line(folder, capsys, *more) -> str:
+    assert train(folder, *more) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("weights_tool: ")
+    return line
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def test_truncated_checkpoint(trained, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    assert sorted(file.name for file in (tmp_path / "tasks").glob("*.pt")) == ["000075.pt", "000100.pt"]
+    truncate(tmp_path / "tasks/000100.pt")
+    assert train(tmp_path) == 0
+    assert "000100.pt: truncated or damaged" in (said := capsys.readouterr().err) and "the checkpoint before it" in said
+    assert losses(tmp_path, "tasks") == losses(trained, "tasks")
+    for file in (tmp_path / "tasks").glob("*.pt"):
+        truncate(file)
+    assert "000075.pt: truncated or damaged" in last_line(tmp_path, capsys)
+
+
+def test_another_recipe(trained, capsys):
+    assert "recipe.stages[0].steps: expected 20 (or another output folder), found 10" in last_line(
+        trained, capsys, "--steps-scale", "2")
+
+
+def test_folder_that_cannot_be(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert f"{tmp_path}/file/x: cannot write: Not a directory" in last_line(tmp_path / "file/x", capsys)
+
+
+def test_second_run_in_a_folder(tmp_path, capsys):
+    from t5gemma2_weights_tool.pocket.pipeline import prepare
+    with prepare(SMOKE, tmp_path):
+        assert "another run is training there" in last_line(tmp_path, capsys)
+
+
+def test_disk_full(tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        assert "000010.pt: cannot write: File too large" in last_line(tmp_path, capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list((tmp_path / "language").glob("*.pt*"))
+
+
+def test_not_enough_memory(tmp_path, monkeypatch, capsys):
+    def scores(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+    monkeypatch.setattr(learners.Gemma3Learner, "scores", scores)
+    assert "not enough memory for 8 samples of text a step" in last_line(tmp_path, capsys)
+
+
+def test_nothing_to_export(tmp_path, capsys):
+    train(tmp_path, "--stage", "language")
+    assert main(["export", str(tmp_path), "-o", str(tmp_path / "m")]) == 1
+    assert "expected a checkpoint of the stages vision or tasks, found none" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    vocabulary.write(folder)
+    return Maker(Tokenizer.from_file(str(folder / "tokenizer.json")), 64, 16)
+
+
+@pytest.mark.parametrize("stage", SMOKE.stages, ids=STAGES)
+def test_batches_are_made_by_step_and_shared_out(stage, maker):
+    for step in (0, stage.steps - 1):
+        whole, again = (Batches(stage, 1, maker)[step] for _ in range(2))
+        parts = [Batches(stage, 1, maker, worker, 2)[step] for worker in range(2)]
+        assert torch.equal(whole.labels, again.labels)
+        assert whole.samples == parts[0].samples == sum(len(part.labels) for part in parts) == len(whole.labels)
+        width = parts[1].labels.shape[1]
+        assert torch.equal(whole.labels[1::2, :width], parts[1].labels)
+    assert not all(torch.equal(Batches(stage, seed, maker)[0].labels, whole.labels) for seed in (1, 2))
+
+
+def test_encoder_reads_bos_and_no_eos(maker):
+    stage = replace(SMOKE.stage("tasks"), families=SMOKE.stage("tasks").families[1:2])
+    batch = Batches(stage, 1, maker)[0]
+    ids, mask, labels = batch.inputs["input_ids"], batch.inputs["attention_mask"], batch.labels
+    assert (ids[:, 0] == 2).all() and not (ids == 1).any() and ((ids == 0) == (mask == 0)).all()
+    assert (ids == 7).sum() == 16 * len(batch.inputs["pixel_values"])
+    assert (batch.inputs["decoder_input_ids"][:, 0] == 2).all() and ((labels == 1).sum(1) == 1).all()
+
+
+def test_what_lies_in_a_cell():
+    things = [Thing(Name("large", "green", "cross"), 0.30, 0.05, 0.1, (0, 0, 0)),
+              Thing(Name("small", "red", "circle"), 0.95, 0.99, 0.1, (0, 0, 0)),
+              Thing(Name("small", "red", "circle"), 0.55, 0.55, 0.1, (0, 0, 0)),
+              Thing(Name("small", "red", "circle"), 0.65, 0.65, 0.1, (0, 0, 0))]
+    cells = cells_of(Scene(tuple(things), (255, 255, 255), False), 16)
+    assert cells[:, 1] == pytest.approx([5, 3, 1, -0.3, -0.3]) and cells[:, 15] == pytest.approx([1, 0, 0, 0.3, 0.46])
+    assert (cells[:, 10] == NOTHING).all() and (cells[0] == 0).sum() == 13 and (cells[1:, 0] == NOTHING).all()
+
+
+@pytest.mark.parametrize("make", [
+    lambda kind: (model.fresh_gemma3(model.gemma3_config(SMOKE.sizes, 99), 0, kind), {}),
+    lambda kind: (model.fresh_t5gemma2(model.t5gemma2_config(SMOKE.sizes, 99), 0, kind),
+                  {"decoder_input_ids": torch.arange(60).view(2, 30) + 9}),
+], ids=["gemma3", "t5gemma2"])
+def test_attention_of_training_is_the_library_s(make):
+    ids, mask = torch.arange(80).view(2, 40) + 10, torch.ones(2, 40, dtype=torch.long)
+    mask[1, 33:] = 0
+    for masked in ({}, {"attention_mask": mask}):
+        eager, ours = (built(input_ids=ids, use_cache=False, **more, **masked).logits
+                       for built, more in (make("eager"), make(fast.ATTENTION)))
+        seen = mask.bool() if masked and eager.shape[1] == 40 else slice(None)
+        torch.testing.assert_close(ours[seen], eager[seen], atol=1e-5, rtol=1e-5)
+
+
+def test_recipe_of_a_run_is_kept(trained):
+    assert read_recipe(str(trained / "recipe.json")) == SMOKE
+    config = json.loads((trained / "model/config.json").read_text())
+    assert config["architectures"] == ["T5Gemma2ForConditionalGeneration"]
+
+
+def test_another_tokenizer(tmp_path, capsys):
+    train(tmp_path, "--stage", "language")
+    file = tmp_path / "tokenizer/tokenizer.json"
+    file.write_text(file.read_text().replace("zebra", "zebro"))
+    assert "tokenizer.json: pieces: expected those this version makes" in last_line(tmp_path, capsys)
