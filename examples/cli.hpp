@@ -20,6 +20,7 @@
 
 #include "t5gemma2/error.hpp"
 #include "t5gemma2/mapped_file.hpp"
+#include "t5gemma2/utf8.hpp"
 #include "t5gemma2/version.hpp"
 
 namespace cli {
@@ -40,13 +41,34 @@ inline void check_writable(const std::string& file) {
   if (trouble != 0) t5gemma2::fail_file(file, "a file that can be written", std::strerror(trouble));
 }
 
+/// After reading: throws Error when stdin ended because it cannot be read.
+inline void check_stdin() {
+  if (std::ferror(stdin) != 0) throw t5gemma2::Error("standard input: cannot be read");
+}
+
+/// A message as one line that a terminal shows as it is: control characters, and bytes that are not UTF-8, as
+/// \xNN.
+inline std::string one_line(const std::string& text) {
+  const bool utf8 = t5gemma2::valid_utf8(text) == text.size();
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[5];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    line += byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8) ? std::string(escaped) : std::string(1, c);
+  }
+  return line;
+}
+
 /// GNU's OpenMP lets waiting threads spin for milliseconds; on a busy machine they keep the core from the
 /// thread that they wait for, and decoding falls tenfold. It reads this before main, so the program starts
 /// itself once more.
 inline void restart_with_short_waits(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
   setenv("GOMP_SPINCOUNT", "1000", 1);
-  execv("/proc/self/exe", argv);  // comes back only where there is no /proc: then all goes on as it is
+  std::error_code none;  // without /proc, or a file that was deleted, all goes on as it is
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
+  if (!none) execv(program.c_str(), argv);
 }
 
 /// Parses the arguments and runs the body, which returns the exit code; every error is one line on stderr.
@@ -56,17 +78,19 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
   app.set_version_flag("--version", std::string(t5gemma2::version));
   app.get_formatter()->column_width(34);
   const auto complain = [&](const std::string& what, int code) {
-    std::cerr << app.get_name() << ": error: " << what << '\n';
+    std::cerr << app.get_name() << ": error: " << one_line(what) << '\n';
     return code;
   };
-  try {
-    app.parse(argc, argv);
-    const int code = body();
+  const auto flushed = [&](int code) {
     std::cout.flush();
     const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
     return written ? code : complain("standard output: cannot be written to", failed);
+  };
+  try {
+    app.parse(argc, argv);
+    return flushed(body());
   } catch (const CLI::Success& help) {
-    return app.exit(help);
+    return flushed(app.exit(help));
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
   } catch (const UsageError& error) {

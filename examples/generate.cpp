@@ -1,4 +1,6 @@
 // t5gemma2-generate: a prompt in, text out as it is made. The text goes to stdout, everything else to stderr.
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -14,10 +16,27 @@ using cli::Flags, cli::Request, cli::Session, cli::stop_requested;
 /// The stream to read: stdin for "" and "-", else `file`, opened in `opened`.
 std::istream& input(const std::string& file, std::ifstream& opened) {
   if (file.empty() || file == "-") return std::cin;
+  if (std::filesystem::is_directory(file)) fail_file(file, "a file to read", "a folder");
   opened.open(file);
-  if (!opened || std::filesystem::is_directory(file))
-    throw Error(file + ": expected a file to read, found none");
+  if (!opened) fail_file(file, "a file to read", std::strerror(errno));
   return opened;
+}
+
+/// A whole file, or all of stdin.
+std::string read_prompt(const std::string& name) {
+  const cli::WaitForInput wait;
+  std::ifstream file;
+  std::string text(std::istreambuf_iterator<char>(input(name, file)), {});
+  cli::check_stdin();
+  return text;
+}
+
+/// The next line, if there is one.
+bool next_line(std::istream& in, std::string& line) {
+  const cli::WaitForInput wait;
+  if (std::getline(in, line)) return true;
+  cli::check_stdin();
+  return false;
 }
 
 /// False once Ctrl-C was pressed.
@@ -28,10 +47,7 @@ bool print_now(std::string_view text) {
 
 void answer_one(Session& session, const Flags& f) {
   Request request{.prompt = {}, .decoder_prompt = {}, .images = f.images};
-  if (!f.file.empty()) {
-    std::ifstream file;
-    request.prompt = std::string(std::istreambuf_iterator<char>(input(f.file, file)), {});
-  }
+  if (!f.file.empty()) request.prompt = read_prompt(f.file);
   if (f.has_prompt) request.prompt = f.prompt;
   if (f.has_decoder_prompt) request.decoder_prompt = f.decoder_prompt;
   if (f.echo && request.decoder_prompt) print_now(*request.decoder_prompt);
@@ -68,11 +84,15 @@ void print_answer(const Generated& made) {
 
 void answer_lines(Session& session, const Flags& f) {
   std::ifstream file;
-  std::istream& in = input(f.file, file);
+  std::istream* in = nullptr;
+  {
+    const cli::WaitForInput wait;  // a pipe may have no writer yet
+    in = &input(f.file, file);
+  }
   std::string line;
-  for (Index number = 1; std::cout && !stop_requested && std::getline(in, line); ++number) {
+  for (Index number = 1; std::cout && !stop_requested && next_line(*in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = (&in == &std::cin ? "stdin" : f.file) + " line " + std::to_string(number);
+    const std::string where = (in == &std::cin ? "stdin" : f.file) + " line " + std::to_string(number);
     const Request request = read_request(line, where);
     try {
       print_answer(session.answer(request, [](std::string_view) { return !stop_requested; }));

@@ -1,8 +1,4 @@
 // t5gemma2-look: where the decoder looked while it wrote, as one HTML page that needs nothing else.
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-
 #include "cli.hpp"
 #include "look_html.hpp"  // made from look.html by CMake
 #include "look_page.hpp"
@@ -44,22 +40,22 @@ struct Run {
   Matrix H;
 };
 
-ImageFeatures look_at(const Model& model, const std::vector<Image>& images) {
-  if (images.empty()) return {};
-  const cli::ProgressBar bar("looking", true);
-  const Vision vision = load_vision(model.config, *model.checkpoint);
-  return encode_images(vision, images, false, [&](Index done, Index all) { bar.update(done, all); });
-}
-
 Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& model,
               const Tokenizer& tokenizer) {
   Run run;
   for (const std::string& file : f.images) run.images.push_back(load_image(file));
-  const ImageFeatures features = look_at(model, run.images);
-  if (f.encodes) run.ids = encode_prompt(tokenizer, model.config, f.prompt, features);
+  std::optional<Vision> vision;
+  if (!run.images.empty()) vision = load_vision(model.config, *model.checkpoint);
+  if (f.encodes) run.ids = encode_prompt(tokenizer, model.config, f.prompt, count_crops(run.images, false));
   run.decoder_ids = tokenizer.encode(f.decoder_prompt);
   run.given = std::ssize(run.decoder_ids);
   check_memory(model.config, std::ssize(run.ids), run.given + f.tokens);
+  ImageFeatures features;
+  if (vision) {
+    const cli::ProgressBar bar("looking", true);
+    features =
+        encode_images(*vision, run.images, false, [&](Index done, Index all) { bar.update(done, all); });
+  }
   {
     const cli::ProgressBar bar("encoding", true);
     run.H = encode(model, run.ids, features.tokens, [&](Index done, Index all) { bar.update(done, all); });
@@ -122,8 +118,7 @@ int look_program(Flags& f) {
   const Model model = load_model(folder);
   const Tokenizer tokenizer = Tokenizer::load(folder);
   const std::string page = page_of(f, model, tokenizer, run_model(f, folder, model, tokenizer));
-  std::ofstream file(f.out, std::ios::binary);
-  if (!(file << page).flush()) fail_file(f.out, "a file that can be written", std::strerror(errno));
+  write_whole(f.out, [&](std::ostream& out) { out << page; });
   std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';
   return cli::ok;
 }

@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   app.add_option("IMAGE", image, "JPEG, PNG, BMP, GIF, PNM or TGA")->required();
   auto* model = app.add_option("-m,--model", model_name, "folder or hub id; its config.json gives the size");
   app.add_option("--image-size", size, "side in pixels, in place of -m")
-      ->check(cli::number_in(1, 16384))
+      ->check(cli::integer_in(1, 16384))
       ->excludes(model);
   app.add_option("-o,--output", out, "the PNG file to write")->required();
   return cli::run(app, argc, argv, [&] {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "generate_flags.hpp"
+#include "image_memory.hpp"
 
 namespace cli {
 
@@ -15,10 +16,27 @@ inline volatile std::sig_atomic_t stop_requested = 0;
 /// Thrown where Ctrl-C ends what has no partial result.
 struct Interrupted : std::exception {};
 
-/// Ctrl-C asks to stop, also while waiting for a line; a second one kills.
+inline volatile std::sig_atomic_t waiting_for_input = 0;
+
+/// While one lives, nothing is done but to wait for a prompt: Ctrl-C, pressed before or now, ends the
+/// program.
+class WaitForInput {
+ public:
+  WaitForInput() {
+    waiting_for_input = 1;
+    if (stop_requested) throw Interrupted();
+  }
+  ~WaitForInput() { waiting_for_input = 0; }
+  WaitForInput(const WaitForInput&) = delete;
+};
+
+/// Ctrl-C asks to stop; a second one kills.
 inline void stop_on_interrupt() {
   struct sigaction action {};
-  action.sa_handler = [](int) { stop_requested = 1; };
+  action.sa_handler = [](int) {
+    if (waiting_for_input) _exit(interrupted);
+    stop_requested = 1;
+  };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
 }
@@ -51,26 +69,19 @@ class Session {
   Generated answer(const Request& request, const OnText& on_text) {
     const std::vector<TokenId> prefix = request.decoder_prompt ? tokenizer_->encode(*request.decoder_prompt)
                                                                : std::vector{tokenizer_->bos_id()};
-    look_at(request.images);
-    const double start = seconds();
+    const std::vector<Image> images = load_images(request.images);
     std::vector<TokenId> ids;
-    if (request.prompt || !request.images.empty())
-      ids = encode_prompt(*tokenizer_, model_.config, request.prompt.value_or(""), images_);
+    if (request.prompt || !images.empty())
+      ids = encode_prompt(*tokenizer_, model_.config, request.prompt.value_or(""),
+                          count_crops(images, flags_.pan_and_scan));
     check_ids(ids, model_.config.encoder.vocab_size);
     check_lengths(std::ssize(ids), std::ssize(prefix));
-    const Matrix H = encode_with_progress(ids);
-    const double encoded = seconds();
-    const ProgressBar bar("reading", !flags_.quiet);
-    const auto cleared = [&](std::string_view text) {
-      bar.clear();
-      return on_text(text);
-    };
-    Generated made = generate(model_, *tokenizer_, H, prefix, options_, cleared, watch(bar));
+    const std::vector<Matrix> features = look_at(images);
+    const double start = seconds();
+    const Matrix H = encode_with_progress(ids, features);
+    encode_seconds_ += seconds() - start;
     input_tokens_ += ids.size();
-    new_tokens_ += made.ids.size() - prefix.size();
-    encode_seconds_ += encoded - start;
-    decode_seconds_ += seconds() - encoded;
-    return made;
+    return decode_with_progress(H, prefix, on_text);
   }
 
   void print_timings() const {
@@ -80,9 +91,9 @@ class Session {
     };
     std::fprintf(stderr, "load %.2f s | ", load_seconds_);
     if (image_seconds_ > 0) std::fprintf(stderr, "images %.2f s | ", image_seconds_);
-    std::fprintf(stderr,
-                 "encode %zu tokens, %.1f tok/s | decode %zu tokens, %.1f tok/s | peak memory %.0f MB\n",
-                 input_tokens_, rate(input_tokens_, encode_seconds_), new_tokens_,
+    std::fprintf(stderr, "encode %zu tokens, %.1f tok/s | read %zu tokens, %.1f tok/s | ", input_tokens_,
+                 rate(input_tokens_, encode_seconds_), prefix_tokens_, rate(prefix_tokens_, read_seconds_));
+    std::fprintf(stderr, "decode %zu tokens, %.1f tok/s | peak memory %.0f MB\n", new_tokens_,
                  rate(new_tokens_, decode_seconds_), peak_memory() / 1e6);
   }
 
@@ -91,18 +102,30 @@ class Session {
     if (!flags_.quiet) std::cerr << "note: " << text << '\n';
   }
 
-  /// Runs the vision encoder, unless these are the images of the request before.
-  void look_at(const std::vector<std::string>& files) {
-    if (files == image_files_) return;
-    const double start = seconds();
+  /// The first image opens the vision half, too.
+  std::vector<Image> load_images(const std::vector<std::string>& files) {
     std::vector<Image> images;
     for (const std::string& file : files) images.push_back(load_image(file));
     if (!files.empty() && !vision_) vision_ = load_vision(model_.config, *model_.checkpoint);
-    const ProgressBar bar("looking", !flags_.quiet);
-    images_ =
-        images.empty() ? ImageFeatures() : encode_images(*vision_, images, flags_.pan_and_scan, watch(bar));
-    image_files_ = files;
+    return images;
+  }
+
+  /// The tokens of all images and their crops; what was seen lately is remembered.
+  std::vector<Matrix> look_at(const std::vector<Image>& images) {
+    if (images.empty()) return {};
+    const double start = seconds();
+    std::vector<Matrix> features;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      const auto look = [&] {
+        const std::string which = std::to_string(i + 1) + " of " + std::to_string(images.size());
+        const ProgressBar bar("looking at image " + which, !flags_.quiet);
+        return encode_images(*vision_, {images[i]}, flags_.pan_and_scan, watch(bar)).tokens;
+      };
+      const std::vector<Matrix>& tokens = seen_.tokens_of(images[i], look);
+      features.insert(features.end(), tokens.begin(), tokens.end());
+    }
     image_seconds_ += seconds() - start;
+    return features;
   }
 
   void check_lengths(Index n, Index m) const {
@@ -118,9 +141,28 @@ class Session {
     check_memory(model_.config, n, m + std::min(options_.max_new_tokens, longest));
   }
 
-  Matrix encode_with_progress(const std::vector<TokenId>& ids) const {
+  Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
     const ProgressBar bar("encoding " + std::to_string(ids.size()) + " tokens", !flags_.quiet);
-    return encode(model_, ids, images_.tokens, watch(bar));
+    return encode(model_, ids, features, watch(bar));
+  }
+
+  /// Reads H and the prefix, then writes; the first new token comes with the reading.
+  Generated decode_with_progress(const Matrix& H, const std::vector<TokenId>& prefix, const OnText& on_text) {
+    const double start = seconds();
+    double first = 0;
+    const ProgressBar bar("reading", !flags_.quiet);
+    const auto cleared = [&](std::string_view text) {
+      if (first == 0) first = seconds();
+      bar.clear();
+      return on_text(text);
+    };
+    Generated made = generate(model_, *tokenizer_, H, prefix, options_, cleared, watch(bar));
+    const double end = seconds();
+    prefix_tokens_ += prefix.size();
+    read_seconds_ += (first == 0 ? end : first) - start;
+    if (made.ids.size() > prefix.size() + 1) new_tokens_ += made.ids.size() - prefix.size() - 1;
+    decode_seconds_ += first == 0 ? 0 : end - first;
+    return made;
   }
 
   static Progress watch(const ProgressBar& bar) {
@@ -134,11 +176,10 @@ class Session {
   Model model_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<Vision> vision_;
-  std::vector<std::string> image_files_;
-  ImageFeatures images_;
+  ImageMemory seen_;
   GenerateOptions options_;
-  double load_seconds_ = 0, image_seconds_ = 0, encode_seconds_ = 0, decode_seconds_ = 0;
-  std::size_t input_tokens_ = 0, new_tokens_ = 0;
+  double load_seconds_ = 0, image_seconds_ = 0, encode_seconds_ = 0, read_seconds_ = 0, decode_seconds_ = 0;
+  std::size_t input_tokens_ = 0, prefix_tokens_ = 0, new_tokens_ = 0;
 };
 
 }  // namespace cli

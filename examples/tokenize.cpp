@@ -64,10 +64,12 @@ void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options)
                                       : nlohmann::json(tokenizer.encode(field.text()));
     std::cout << result.dump() << '\n';
   }
+  cli::check_stdin();
 }
 
 void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  cli::check_stdin();
   if (options.decode) {
     std::cout << tokenizer.decode(parse_ids(text), options.special);
     return;

@@ -35,12 +35,8 @@ class Recording {
 };
 
 /// Runs the vision encoder; records the pixels, too.
-ImageFeatures look_at(const Model& model, const std::vector<std::string>& files, Recording& recording,
+ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Recording& recording,
                       const Trace& trace) {
-  if (files.empty()) return {};
-  std::vector<Image> images;
-  for (const std::string& file : files) images.push_back(load_image(file));
-  const Vision vision = load_vision(model.config, *model.checkpoint);
   const VisionConfig& c = vision.vision_tower.config;
   std::vector<float> pixels;
   for (const Image& image : images) {
@@ -49,7 +45,9 @@ ImageFeatures look_at(const Model& model, const std::vector<std::string>& files,
   }
   recording.add("inputs.pixel_values", {std::ssize(images), c.num_channels, c.image_size, c.image_size},
                 pixels.data());
-  return encode_images(vision, images, false, {}, &trace);
+  const cli::ProgressBar bar("looking", true);
+  return encode_images(
+      vision, images, false, [&](Index done, Index all) { bar.update(done, all); }, &trace);
 }
 
 }  // namespace
@@ -79,14 +77,18 @@ int main(int argc, char** argv) {
     const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
       recording.add(name, shape, values);
     }};
-    const ImageFeatures images = look_at(model, image_files, recording, trace);
-    const auto ids =
-        encodes ? encode_prompt(tokenizer, model.config, prompt, images) : std::vector<TokenId>();
+    std::vector<Image> images;
+    for (const std::string& file : image_files) images.push_back(load_image(file));
+    std::optional<Vision> vision;
+    if (!images.empty()) vision = load_vision(model.config, *model.checkpoint);
+    std::vector<TokenId> ids;
+    if (encodes) ids = encode_prompt(tokenizer, model.config, prompt, count_crops(images, false));
     const auto decoder_ids = tokenizer.encode(decoder_prompt);
     check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
     recording.add_ids("inputs.input_ids", ids);
     recording.add_ids("inputs.decoder_input_ids", decoder_ids);
-    const Matrix H = encode(model, ids, images.tokens, {}, &trace);
+    const ImageFeatures features = vision ? look_at(*vision, images, recording, trace) : ImageFeatures();
+    const Matrix H = encode(model, ids, features.tokens, {}, &trace);
     forward(model, decoder_ids, H, &trace);
     write_safetensors(out, recording.tensors(), {{"format", "pt"}});
     std::cerr << recording.tensors().size() << " tensors written to " << out << '\n';

@@ -15,11 +15,8 @@
 #include <stb_image.h>
 #include <stb_image_write.h>
 
-#include <cerrno>
 #include <climits>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <span>
 #include <string>
@@ -32,6 +29,7 @@
 #include "pan_and_scan.hpp"
 #include "pixels.hpp"
 #include "resize.hpp"
+#include "whole_file.hpp"
 
 namespace t5gemma2 {
 
@@ -161,17 +159,16 @@ inline Matrix pixel_values(const Image& image, Index size) {
   return x;
 }
 
-/// Writes a PNG file. Throws Error when that fails.
+/// Writes a PNG file, which is either complete afterwards or as before. Throws Error when that fails.
 inline void write_png(const std::filesystem::path& path, const Image& image) {
-  std::ofstream file(path, std::ios::binary);
-  if (!file) fail_file(path.string(), "a file that can be written", std::strerror(errno));
   const auto append = [](void* to, void* data, int size) {
-    static_cast<std::ofstream*>(to)->write(static_cast<const char*>(data), size);
+    static_cast<std::ostream*>(to)->write(static_cast<const char*>(data), size);
   };
-  const int done = stbi_write_png_to_func(append, &file, static_cast<int>(image.width),
-                                          static_cast<int>(image.height), 3, image.rgb.data(), 0);
-  file.close();
-  if (done == 0 || !file) fail_file(path.string(), "room for the image", std::strerror(errno));
+  write_whole(path, [&](std::ostream& out) {
+    const int done = stbi_write_png_to_func(append, &out, static_cast<int>(image.width),
+                                            static_cast<int>(image.height), 3, image.rgb.data(), 0);
+    if (done == 0) out.setstate(std::ios::failbit);
+  });
 }
 
 }  // namespace t5gemma2

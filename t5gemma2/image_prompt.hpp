@@ -1,6 +1,8 @@
 // Images and a text, ready for the encoder: each image (and each of its crops) through the vision encoder,
 // the text with the full sequence of image tokens in it. Reference: transformers Gemma3Processor.__call__.
 #pragma once
+#include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,13 +39,25 @@ inline ImageFeatures encode_images(const Vision& vision, const std::vector<Image
   return features;
 }
 
-/// The encoder's ids for a text with one placeholder for each image; `prompt` empty and images given: the
-/// images alone. Throws Error unless placeholders and images match, and where encode_prompt does.
+/// The crops of each image, known before the vision encoder runs.
+inline std::vector<std::size_t> count_crops(const std::vector<Image>& images, bool pan_and_scan_too) {
+  std::vector<std::size_t> crops;
+  for (const Image& image : images) crops.push_back(pan_and_scan_too ? pan_and_scan(image).size() : 0);
+  return crops;
+}
+
+/// The encoder's ids for a text with one placeholder for each image, image i with crops[i] crops; `prompt`
+/// empty and images given: the images alone. Throws Error unless placeholders and images match, when the text
+/// itself holds image tokens, and where encode_prompt does.
 inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
-                                          std::string_view prompt, const ImageFeatures& images) {
-  const bool alone = prompt.empty() && !images.crops.empty();
-  return encode_prompt(tokenizer, config,
-                       add_crops(alone ? prompt_of_images(images.crops.size()) : prompt, images.crops));
+                                          std::string_view prompt, std::span<const std::size_t> crops) {
+  const bool alone = prompt.empty() && !crops.empty();
+  std::vector<TokenId> ids =
+      encode_prompt(tokenizer, config, add_crops(alone ? prompt_of_images(crops.size()) : prompt, crops));
+  const std::size_t pictures = std::accumulate(crops.begin(), crops.end(), crops.size());
+  if (pictures > 0)
+    check_places(ids, config.image_token_index, static_cast<Index>(pictures) * config.mm_tokens_per_image);
+  return ids;
 }
 
 }  // namespace t5gemma2

@@ -6,6 +6,7 @@
 // They take the places of the image tokens in the encoder's input as they are, without the embedding's
 // sqrt(d). Reference: transformers T5Gemma2MultiModalProjector, T5Gemma2Encoder.forward.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <span>
@@ -61,19 +62,24 @@ inline Matrix image_tokens(const MultiModalProjector& w, const Matrix& patches, 
                               w.mm_input_projection_weight));
 }
 
+/// Throws Error unless ids hold the image token `tokens` times.
+inline void check_places(std::span<const TokenId> ids, std::optional<Index> image_token, Index tokens) {
+  const auto places = std::count_if(ids.begin(), ids.end(), [&](TokenId id) { return id == image_token; });
+  if (places != tokens)
+    fail("prompt", "image tokens", std::to_string(tokens) + " for the images given", std::to_string(places));
+}
+
 /// Puts the images' tokens into x [n, d] at the places where ids [n] hold the image token, in order.
 /// Throws Error unless there are as many places as tokens.
 inline Matrix place_images(Matrix x, std::span<const TokenId> ids, std::optional<Index> image_token,
                            std::span<const Matrix> images) {
   check_shape(x, static_cast<Index>(ids.size()), -1, "place_images x");
-  Index tokens = 0, places = 0;
+  Index tokens = 0;
   for (const Matrix& image : images) {
     check_shape(image, -1, x.cols(), "place_images images");
     tokens += image.rows();
   }
-  for (const TokenId id : ids) places += id == image_token;
-  if (places != tokens)
-    fail("prompt", "image tokens", std::to_string(tokens) + " for the images given", std::to_string(places));
+  check_places(ids, image_token, tokens);
   Index place = -1;
   for (const Matrix& image : images)
     for (Index row = 0; row < image.rows(); ++row) {

@@ -22,7 +22,7 @@ namespace t5gemma2 {
 /// Throws Error "FILE: expected EXPECTED, found FOUND".
 [[noreturn]] inline void fail_file(const std::string& file, const std::string& expected,
                                    const std::string& found) {
-  throw Error(file + ": expected " + expected + ", found " + found);
+  throw Error((file.empty() ? "\"\"" : file) + ": expected " + expected + ", found " + found);
 }
 
 /// The bytes of a file, mapped read-only: read from disk when touched, shared with the page cache. The file

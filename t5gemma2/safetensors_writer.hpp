@@ -1,22 +1,18 @@
 // Writing safetensors files that every reader of the format takes, aligned for memory-mapping.
 #pragma once
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "error.hpp"
 #include "safetensors_header.hpp"
+#include "whole_file.hpp"
 
 namespace t5gemma2 {
 
@@ -53,21 +49,6 @@ inline std::string header_for(std::span<const NamedTensor* const> tensors,
   return length + json;
 }
 
-/// Writes header and data to a new file; says what went wrong, if anything.
-inline std::error_code write_all(const std::filesystem::path& path, std::string_view header,
-                                 std::span<const NamedTensor* const> tensors) {
-  errno = 0;
-  std::ofstream out(path, std::ios::binary);
-  out.write(header.data(), static_cast<std::streamsize>(header.size()));
-  for (const NamedTensor* tensor : tensors) {
-    const std::string_view data = as_text(tensor->bytes);
-    out.write(data.data(), static_cast<std::streamsize>(data.size()));
-  }
-  out.close();
-  if (out) return {};
-  return {errno != 0 ? errno : EIO, std::generic_category()};
-}
-
 }  // namespace safetensors_detail
 
 /// Writes `tensors` to `path`, which is either complete afterwards or as before. The data lies in order of
@@ -81,19 +62,10 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   });
   const std::string header = safetensors_detail::header_for(ordered, metadata);
 
-  std::error_code trouble, ignored;
-  const auto kind = std::filesystem::status(path, ignored).type();
-  if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
-    const std::filesystem::path target = std::filesystem::weakly_canonical(path, ignored);  // behind a link
-    const std::filesystem::path part = target.string() + ".part" + std::to_string(::getpid());
-    trouble = safetensors_detail::write_all(part, header, ordered);
-    if (!trouble) std::filesystem::rename(part, target, trouble);
-    if (trouble) std::filesystem::remove(part, ignored);
-  } else {
-    trouble = safetensors_detail::write_all(path, header, ordered);  // a pipe or a device stays one
-  }
-  if (!trouble) return;
-  throw Error(path.string() + ": cannot be written: " + trouble.message());
+  write_whole(path, [&](std::ostream& out) {
+    out << header;
+    for (const NamedTensor* tensor : ordered) out << as_text(tensor->bytes);
+  });
 }
 
 }  // namespace t5gemma2

@@ -41,3 +41,4 @@
 #include "version.hpp"
 #include "vision.hpp"   // images to features
 #include "weights.hpp"  // names -> structs
+#include "whole_file.hpp"

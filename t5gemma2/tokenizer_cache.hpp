@@ -1,4 +1,5 @@
-// Converting the 33 MB of tokenizer.json takes a second, so the result is kept as a SentencePiece model:
+// Converting the 33 MB of tokenizer.json takes a second or two, so the result is kept as a SentencePiece
+// model:
 //
 //   $XDG_CACHE_HOME/t5gemma2/tokenizer-1-<hash of tokenizer.json>.model     (~/.cache when XDG_CACHE_HOME is
 //   not set)

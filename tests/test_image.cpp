@@ -201,7 +201,18 @@ TEST_CASE("image: a written PNG file reads the same") {
   CHECK(read.width == 37);
   CHECK(read.rgb == image.rgb);
   contains(error_of([&] { write_png(scratch.path() / "none" / "x.png", image); }),
-           "expected a file that can be written, found No such file or directory");
+           "x.png: cannot be written: No such file or directory");
+}
+
+TEST_CASE("image: a number in a PNM header that is too long is not read as two") {
+  const ScratchFolder scratch;
+  const std::string pixels(300, '\0');
+  for (const std::string header :
+       {"P6 00000000100000000010 255\n", "P6 99999999999999999999 10 255\n", "P6 10x10 255\n"}) {
+    CAPTURE(header);
+    contains(error_of([&] { load_image(scratch.write("x.ppm", header + pixels)); }),
+             "a number in its header is too long or does not end");
+  }
 }
 
 TEST_CASE("image: missing, empty, a folder") {

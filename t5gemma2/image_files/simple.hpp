@@ -98,6 +98,8 @@ inline PnmHeader pnm_header(Bytes file, const std::string& where) {
     for (; at < text.size() && text[at] >= '0' && text[at] <= '9' && at < start + 10; ++at)
       value = 10 * value + (text[at] - '0');
     if (at == start) fail_damaged(where, Format::pnm, "a number is missing in its header");
+    if (at < text.size() && !std::isspace(static_cast<unsigned char>(text[at])))
+      fail_damaged(where, Format::pnm, "a number in its header is too long or does not end");
     return value;
   };
   PnmHeader header;

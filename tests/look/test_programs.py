@@ -1,0 +1,115 @@
+"""What a person or a script meets in t5gemma2-generate and its neighbours: images that change, waiting, unreadable input.
+
+Needs weights_tool with its [test] extra and the built programs: T5GEMMA2_PROGRAMS is their folder (build/bin).
+Run: pytest tests/look/test_programs.py
+"""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from page import PROGRAMS, make_image, make_model, program
+
+SEEDS = (0, 4)  # of pictures to which the model below says different things
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("programs") / "model")
+
+
+def one_line_error(done, code: int, message: str) -> None:
+    assert done.returncode == code and done.stderr.count("\n") == 1 and message in done.stderr, done.stderr
+
+
+def noise(file, seed: int) -> str:
+    """A picture of random colours, as PPM."""
+    file.write_bytes(b"P6 40 30 255\n" + np.random.default_rng(seed).bytes(40 * 30 * 3))
+    return str(file)
+
+
+def answers(model, requests: list[dict]) -> list[dict]:
+    lines = "".join(json.dumps(request) + "\n" for request in requests)
+    done = subprocess.run([PROGRAMS / "t5gemma2-generate", "-m", model, "-q", "--jsonl", "-n", "9"], input=lines,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_images_in_several_requests(model, tmp_path):
+    one, other = (noise(tmp_path / f"{seed}.ppm", seed) for seed in SEEDS)
+    requests = [{"prompt": "<start_of_image> The", "images": images} for images in ([one], [other], [one])]
+    requests.append({"prompt": "<start_of_image><start_of_image>", "images": [one, other]})
+    together = answers(model, requests)
+    assert together == [answers(model, [request])[0] for request in requests]
+    assert together[0] == together[2] != together[1]
+
+
+def test_an_image_that_changes_is_seen_anew(model, tmp_path):
+    picture = tmp_path / "frame.ppm"
+    request = {"prompt": "<start_of_image> The", "images": [str(picture)]}
+    with subprocess.Popen([PROGRAMS / "t5gemma2-generate", "-m", model, "-q", "--jsonl", "-n", "9"], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        found = []
+        for seed in SEEDS:
+            noise(picture, seed)
+            running.stdin.write(json.dumps(request) + "\n")
+            running.stdin.flush()
+            found.append(json.loads(running.stdout.readline()))
+        running.stdin.close()
+    assert found[0] != found[1] == answers(model, [request])[0]
+
+
+@pytest.mark.parametrize("arguments", [("-f",), ("--jsonl", "-f")])
+@pytest.mark.parametrize("has_writer", [False, True])
+def test_interrupt_while_waiting_for_a_pipe(model, tmp_path, arguments, has_writer):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR) if has_writer else None
+    with subprocess.Popen([PROGRAMS / "t5gemma2-generate", "-m", model, *arguments, pipe], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as running:
+        time.sleep(1.5)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=20) == 130
+    if writer is not None:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("name,arguments", [("generate", ("-f", "-")), ("generate", ("--jsonl",)), ("tokenize", ())])
+def test_unreadable_stdin_is_no_empty_prompt(model, tmp_path, name, arguments):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    done = subprocess.run([PROGRAMS / f"t5gemma2-{name}", "-m", model, *arguments], stdin=folder, capture_output=True,
+                          text=True)
+    os.close(folder)
+    one_line_error(done, 1, "standard input: cannot be read")
+
+
+def test_messages_are_one_plain_line():
+    one_line_error(program("preprocess", "new\nline\x1b[31m.ppm", "--image-size", 8, "-o", "x.png"), 1,
+                   r"new\x0aline\x1b[31m.ppm: expected an image")
+    one_line_error(program("preprocess", "", "--image-size", 8, "-o", "x.png"), 1, '"": expected an image')
+    one_line_error(program("preprocess", "x", "--image-size", "8.5", "-o", "x.png"), 2, "expected a whole number")
+
+
+@pytest.mark.parametrize("name", ["generate", "trace", "look"])
+@pytest.mark.parametrize("prompt,message", [
+    ("no place", "<start_of_image>: expected one for each of 1 images, found 0"),
+    ("<start_of_image> <unused5>", "image tokens: expected 16 for the images given, found 17"),
+])
+def test_prompts_that_do_not_fit_the_images(model, tmp_path, name, prompt, message):
+    image = make_image(tmp_path / "a.ppm", 30, 20)
+    model_flag = () if name == "trace" else ("-m",)
+    out = ("-o", tmp_path / "out") if name != "generate" else ()
+    one_line_error(program(name, *model_flag, model, "--image", image, "-p", prompt, *out), 1, message)
+
+
+def test_a_full_disk_leaves_the_old_page(model, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("as before")
+    done = subprocess.run(["bash", "-c", 'ulimit -f 4; trap "" XFSZ; exec "$@"', "bash", PROGRAMS / "t5gemma2-look", "-m",
+                           model, "-p", "The dog", "-n", "2", "-o", page], capture_output=True, text=True)
+    one_line_error(done, 1, "page.html: cannot be written: File too large")
+    assert page.read_text() == "as before" and [file.name for file in tmp_path.iterdir()] == ["page.html"]
