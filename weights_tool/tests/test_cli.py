@@ -79,7 +79,8 @@ def test_adapt_of_another_model(tmp_path, capsys):
     (["history"], "items: task: expected one of caption, question, dates"),
     (["numbers", "--kind", "roman"], "items: --kind: expected one of to words; to digits, found roman"),
     (["dates", "--length", "100"], "items: --length: expected the task retrieval, found dates"),
-    (["retrieval", "--length", "79"], "items: --length: expected 80 tokens or more, found 79"),
+    (["retrieval", "--length", "69"], "expected 0 (no filler), or 70 tokens or more for all kinds of retrieval, found 69"),
+    (["retrieval", "--kind", "one hop", "--length", "49"], "or 50 tokens or more for one hop, found 49"),
 ])
 def test_items_that_do_not_exist(arguments, line, capsys):
     assert line in error_line(["items", *arguments], capsys)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from t5gemma2_weights_tool.errors import UserError
-from t5gemma2_weights_tool.pocket.recipe import RECIPES, STAGES, read_recipe
+from t5gemma2_weights_tool.pocket.recipe import RECIPES, STAGES, read_recipe, with_defaults
 
 SMOKE = json.loads((RECIPES / "smoke.json").read_text("utf-8"))
 
@@ -19,7 +19,8 @@ def test_recipes_of_the_tool(name):
 
 def test_what_decides_a_stage():
     recipe = read_recipe("smoke")
-    later = replace(recipe, stages=[*recipe.stages[:3], replace(recipe.stages[3], steps=7)], checkpoint_every=3)
+    later = replace(recipe, stages=[*recipe.stages[:3], replace(recipe.stages[3], steps=7), *recipe.stages[4:]],
+                    checkpoint_every=3)
     assert later.up_to("vision") == recipe.up_to("vision") and later.up_to("tasks") != recipe.up_to("tasks")
     assert replace(recipe, seed=9).up_to("language") != recipe.up_to("language")
 
@@ -43,7 +44,13 @@ def changed(path: list, value) -> dict:
     (["clip"], -1, "clip: expected a value of type float, found -1"),
     (["sead"], 7, "sead: expected only name, seed, sizes, "),
     (["sizes", "image_tokens"], 1.5, "sizes.image_tokens: expected a value of type int, found 1.5"),
-    (["stages", 1, "name"], "ul1", "stages: expected language, ul2, vision, tasks, found language, ul1, vision, tasks"),
+    (["stages", 1, "name"], "ul1",
+     "stages: expected language, ul2, vision, tasks, keys, mixed, found language, ul1, vision, tasks, keys, mixed"),
+    (["stages", 0, "schedule"], 9, "stage language: schedule: expected 0, or its 10 steps at least, found 9"),
+    (["stages", 4, "families", 1, "lengths"], [49, 64], "keys: hops: lengths: expected 0 (no filler), or 50 tokens or more for "),
+    (["stages", 4, "families", 1, "lengths"], [0, 64], "keys: hops: lengths: expected 0 as the longest, too, found 64"),
+    (["stages", 4, "families", 1, "lengths"], [64], "hops: lengths: expected none, or shortest and longest, found [64]"),
+    (["stages", 3, "families", 0, "lengths"], [64, 64], "tasks: text: lengths: expected none for dates, found [64, 64]"),
     (["stages", 0, "steps"], 0, "stage language: expected a step and a family at least"),
     (["stages", 0, "families"], [], "stage language: expected a step and a family at least"),
     (["stages", 0, "families"], [7], "stages[0].families[0].: expected an object, found 7"),
@@ -59,6 +66,17 @@ def test_wrong_recipe(tmp_path, path, value, message):
     with pytest.raises(UserError) as error:
         read_recipe(str(file))
     assert str(error.value).startswith(f"{file}: ") and message in str(error.value)
+
+
+def test_fields_that_an_older_recipe_lacks():
+    recipe = read_recipe("smoke")
+    older = json.loads(json.dumps(recipe.up_to("vision")))
+    for stage in older["stages"]:
+        del stage["schedule"]
+        for part in stage["families"]:
+            del part["start"]
+    assert older != recipe.up_to("vision") == with_defaults(older)
+    assert with_defaults(recipe.up_to("keys")) == recipe.up_to("keys")
 
 
 def test_no_recipe():

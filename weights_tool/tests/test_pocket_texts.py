@@ -113,7 +113,7 @@ def test_translation():
 @pytest.mark.parametrize("kind, needles, hops", [("single", 1, 0), ("multi-key", 6, 0), ("one hop", 4, 1), ("two hops", 6, 2)])
 def test_retrieval(kind, needles, hops):
     positions = []
-    for length in (80, 240, 1920):
+    for length in (0, retrieval.SHORTEST[kind], 80, 240, 1920):
         for item in drawn("retrieval", kind, 40, length):
             told = dict(re.findall(r"the code of (\w+) is (\d{4})\.", item.prompt))
             links = dict(re.findall(r"the code of (\w+) is the code of (\w+)\.", item.prompt))
@@ -124,15 +124,29 @@ def test_retrieval(kind, needles, hops):
             while key in links:
                 key, found = links[key], found + 1
             assert found == hops and item.answer == told[key]
+            if length == 0:
+                assert re.fullmatch(r"(the code of \w+ is [\w ]+\. )+what is the code of \w+\?", item.prompt)
+                continue
             assert length - 20 < retrieval.token_count(item.prompt) <= length
-            positions.append(item.prompt.index(item.answer) / len(item.prompt))
+            if length > 100:
+                positions.append(item.prompt.index(item.answer) / len(item.prompt))
     assert min(positions) < 0.15 and max(positions) > 0.6
 
 
 def test_retrieval_without_a_length():
     lengths = [retrieval.token_count(item.prompt) for item in drawn("retrieval")]
     assert min(lengths) < 90 and 220 < max(lengths) <= 240
-    assert {len(re.findall(r"is \d", item.prompt)) for item in drawn("retrieval", "multi-key")} == {2, 3, 4, 5, 6}
+    for length, most in ((None, 6), (0, 6), (240, 6), (63, 5), (62, 4), (30, 2)):
+        counts = {len(re.findall(r"is \d", item.prompt)) for item in drawn("retrieval", "multi-key", length=length)}
+        assert counts == set(range(2, most + 1)), length
+
+
+@pytest.mark.parametrize("kind, shortest", retrieval.SHORTEST.items())
+def test_retrieval_that_does_not_fit(kind, shortest):
+    assert retrieval.fits(kind, 0) and retrieval.fits(kind, shortest) and not retrieval.fits(kind, shortest - 1)
+    assert not retrieval.fits(None, 69)
+    with pytest.raises(ValueError, match="tokens, found 10"):
+        drawn("retrieval", kind, 1, 10)
 
 
 def filled(item: Item) -> str:

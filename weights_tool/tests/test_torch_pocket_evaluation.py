@@ -13,6 +13,7 @@ from test_torch_pocket_training import train  # noqa: E402
 from t5gemma2_weights_tool.cli import main  # noqa: E402
 from t5gemma2_weights_tool.pocket import evaluation  # noqa: E402
 from t5gemma2_weights_tool.pocket.answers import stripped  # noqa: E402
+from t5gemma2_weights_tool.pocket.items import TASKS  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import BOS, EOS  # noqa: E402
 
 COUNT = 3
@@ -47,7 +48,7 @@ def test_transformers_alone(training, tmp_path, capsys):
     assert {group["length"] for group in result["groups"]} == {None, 240, 480}
     for group in result["groups"]:
         assert group["items"] == COUNT and group["right"] == group["transformers_right"] and not group["different"]
-    assert len(capsys.readouterr().out.splitlines()) == 1 + len(result["groups"])
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(result["groups"]) + 3
 
 
 def test_an_engine_that_is_always_right(training, tmp_path):
@@ -74,8 +75,8 @@ def test_pictures_reach_the_engine(training, tmp_path):
 
 
 @pytest.mark.parametrize("body, message", [
-    ("sys.exit('no such model')", f"0 answers of {COUNT * 2}: no such model"),
-    ("print(json.dumps({'ids': [2, 9]}))", f"1 answers of {COUNT * 2}"),
+    ("sys.exit('no such model')", f"0 answers of {COUNT}: no such model"),
+    ("print(json.dumps({'ids': [2, 9]}))", f"1 answers of {COUNT}"),
 ])
 def test_an_engine_that_fails(training, tmp_path, capsys, body, message):
     arguments = ["evaluate", training / "model", "--engine", stub(tmp_path, body), "-n", COUNT, "--tasks", "numbers"]
@@ -85,11 +86,52 @@ def test_an_engine_that_fails(training, tmp_path, capsys, body, message):
 
 @pytest.mark.parametrize("more, message", [
     (["--tasks", "poems"], "evaluate: task: expected one of caption, question, "),
-    (["--engine", "/no/such/program", "--tasks", "numbers"], "/no/such/program: cannot run: No such file"),
+    (["--engine", "/no/such/program", "--tasks", "numbers"], "/no/such/program: cannot read: No such file"),
 ])
 def test_bad_input(training, capsys, more, message):
     assert main(["evaluate", str(training / "model"), "-n", "1", *more]) == 1
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_answers(training, tmp_path):
+    for _ in range(2):
+        assert main(["answers", str(training / "model"), "-o", str(tmp_path / "items"), "-n", "2"]) == 0
+        made = {file.name: file.read_bytes() for file in (tmp_path / "items").iterdir()}
+    lines = [json.loads(line) for line in made.pop("items.jsonl").splitlines()]
+    assert [line["task"] for line in lines] == [task for task in TASKS for _ in range(2)]
+    assert sorted(made) == sorted(image for line in lines for image in line["images"])
+    for line in lines:
+        assert len(line["images"]) == line["prompt"].count("<start_of_image>") and isinstance(line["ids"], list)
+
+
+def test_an_evaluation_that_is_stopped_goes_on(training, tmp_path, monkeypatch, capsys):
+    """After whole groups; not with what another model, program or other options made."""
+    def measured_at_most(count: int):
+        inner, done = evaluation.Evaluation.measured, []
+
+        def measured(self, group):
+            if len(done) == count:
+                raise KeyboardInterrupt
+            done.append(group)
+            return inner(self, group)
+        patch.setattr(evaluation.Evaluation, "measured", measured)
+        return done
+    more = ("--tasks", "dates,numbers")
+    whole = run(training, None, tmp_path, *more)
+    (tmp_path / "evaluation.json").unlink()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        measured_at_most(3)
+        run(training, None, tmp_path, *more)
+    assert [file.name for file in tmp_path.iterdir()] == ["evaluation.json.part"]
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        assert measured_at_most(4) == [] and run(training, None, tmp_path, *more) == whole
+    assert "going on after 3 of 7 groups" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["evaluation.json"]
+    for left, others in (({**whole, "seed": 1}, ()), ({**whole, "model": "0"}, ()), (whole, ("--tasks", "numbers"))):
+        (tmp_path / "evaluation.json.part").write_text(json.dumps(left))
+        assert len(run(training, None, tmp_path, *(others or more))["groups"]) == (2 if others else 7)
+        assert "starting anew" in capsys.readouterr().err
 
 
 def test_stripped():
@@ -103,9 +145,11 @@ def test_report(training, tmp_path, capsys):
     for _ in range(2):
         assert main([str(argument) for argument in arguments]) == 0
         made = {file.name: file.read_bytes() for file in (tmp_path / "docs").iterdir()}
-    assert set(made) == {"loss.svg", "accuracy.svg", "length.svg"} and max(map(len, made.values())) < 100_000
+    assert set(made) == {"README.md", "loss.svg", "accuracy.svg", "length.svg"} and max(map(len, made.values())) < 100_000
     main([str(argument) for argument in arguments])
     assert made == {file.name: file.read_bytes() for file in (tmp_path / "docs").iterdir()}
+    page = made["README.md"].decode()
+    assert "| retrieval | 240 tokens | 960 tokens |" in page and "| two hops | 0.0 % | 0.0 % |" in page and "{" not in page
     card = (tmp_path / "README.md").read_text()
     assert "| dates | 5 march 2024 |  | 3 | 0.0 % |" in card and "| retrieval | single | 960 | 3 | 0.0 % |" in card
     assert "(seed 1)" in card and re.search(r"\| tasks \| 10 \| \d+ \| 0 \|", card) and "{" not in card
@@ -115,6 +159,9 @@ def test_report_of_something_else(training, tmp_path, capsys):
     (tmp_path / "e.json").write_text('{"groups": []}')
     assert main(["report", str(training), str(tmp_path / "e.json")]) == 1
     assert "e.json: groups: expected what weights_tool evaluate writes" in capsys.readouterr().err
+    run(training, None, tmp_path, "--tasks", "dates")
+    assert main(["report", str(training), str(tmp_path / "evaluation.json")]) == 1
+    assert "evaluation.json: groups: expected retrieval, too, found other tasks alone" in capsys.readouterr().err
     (tmp_path / "e.json").write_text('{"groups": [{"right": 1}]}')
     assert main(["report", str(tmp_path), str(tmp_path / "e.json")]) == 1
     assert "language/loss.jsonl: losses: expected a line for each step, found none" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Greedy answers of a model to items: by the C++ engine, and by transformers in float32 with eager attention."""
 import json
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -16,6 +17,11 @@ from .samples import BOS, EOS, Maker
 
 NEW_TOKENS = 48     # no right answer is longer
 TOGETHER = 8192     # encoder tokens of a batch in transformers
+
+
+def interval() -> float:
+    """Seconds between two redrawings of a progress bar: few where they become lines of a log."""
+    return 0.1 if sys.stderr.isatty() else 30
 
 
 class Engine:
@@ -38,7 +44,7 @@ class Engine:
         try:
             with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   text=True, encoding="utf-8") as process:
-                for line in tqdm(process.stdout, total=count, desc="engine", unit="item"):
+                for line in tqdm(process.stdout, total=count, desc="engine", unit="item", mininterval=interval()):
                     answers.append(stripped(json.loads(line)["ids"]))
                 trouble = process.stderr.read().strip()
         except OSError as error:
@@ -74,7 +80,7 @@ class Transformers:
         for number, sample in enumerate(samples):
             alike[len(sample.encoder), len(sample.pictures)].append(number)
         answers: list[list[int]] = [[]] * len(items)
-        with tqdm(total=len(items), desc="transformers", unit="item") as bar:
+        with tqdm(total=len(items), desc="transformers", unit="item", mininterval=interval()) as bar:
             for (length, _), numbers in sorted(alike.items()):
                 size = max(1, TOGETHER // length)
                 for start in range(0, len(numbers), size):

@@ -29,7 +29,7 @@ class Batches:
     def __getitem__(self, step: int) -> Batch:
         place = f"{self.seed} {self.stage.name} {step}"
         rng = Random(place)
-        progress = step / self.stage.steps
+        progress = step / self.stage.planned
         families = [family for family in self.stage.families if family.start <= progress]
         family = rng.choices(families, [family.weight for family in families])[0]
         length = batch_length(family, rng, progress)
@@ -50,7 +50,8 @@ def batch_length(family: Family, rng: Random, progress: float) -> int | None:
 
 
 def batch_size(family: Family, length: int | None) -> int:
-    return family.size if length is None else max(1, round(family.size * family.lengths[0] / length))
+    """Fewer of longer samples; what has no length, or none but its own (0), is `size` samples."""
+    return max(1, round(family.size * family.lengths[0] / length)) if length else family.size
 
 
 def padded(rows: list[list[int]], value: int, multiple: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from ..errors import UserError, expected, say
 from .files import write_file
+from .recipe import with_defaults
 
 KEPT = 2
 ENDING = ".pt"
@@ -46,7 +47,7 @@ class Checkpoints:
             raise UserError(f"{file}: cannot read: {error.strerror}") from None
         except Exception as error:  # the library raises whatever the bytes lead it to
             raise UserError(f"{file}: truncated or damaged: {str(error).splitlines()[0][:80]}") from None
-        check_same(file, "recipe", self.made_by, made_by)
+        check_same(file, "recipe", self.made_by, with_defaults(made_by))
         return state
 
     def newest(self) -> int:

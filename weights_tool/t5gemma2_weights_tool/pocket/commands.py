@@ -31,7 +31,8 @@ def add_items(commands) -> None:
     parser.add_argument("task", metavar="TASK", help="caption, dates, retrieval, ...; an unknown one lists them all")
     parser.add_argument("-n", type=positive, default=10, metavar="N", help="how many (default 10)")
     parser.add_argument("--kind", help="only items of this kind")
-    parser.add_argument("--length", type=positive, metavar="TOKENS", help="of the prompt, at most (retrieval)")
+    parser.add_argument("--length", type=count, metavar="TOKENS",
+                        help="of the prompt, at most (retrieval); 0: needles and question alone")
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument("--held-out", action="store_true", help="from the tenth that is not trained on")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="draw the pictures there")
@@ -90,15 +91,33 @@ def add_evaluate(commands) -> None:
     parser.add_argument("--lengths", type=whole_numbers, default=(1, 2, 4, 8), metavar="1,2,4,8",
                         help="of retrieval, times the length trained on")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="the same for programs")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json",
+                        help="the same for programs, written group by group: the same command goes on after a stop")
     parser.set_defaults(run=run_evaluate)
 
 
 def run_evaluate(args) -> None:
     need("torch", "transformers", "tqdm", "PIL")
-    from .evaluation import write_evaluation
-    write_evaluation(args.model, args.output, engine=args.engine, count=args.n, tasks=args.tasks.split(","),
-                     times=args.lengths, seed=args.seed)
+    from .evaluation import Evaluation
+    from .results import table
+    evaluation = Evaluation(args.model, engine=args.engine, count=args.n, tasks=args.tasks.split(","),
+                            times=args.lengths, seed=args.seed)
+    print(table(evaluation.run(args.output)))
+
+
+def add_answers(commands) -> None:
+    parser = commands.add_parser("answers", help="held-out items with transformers' answers, for the test of behaviour")
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="items.jsonl and pictures")
+    parser.add_argument("-n", type=positive, default=24, metavar="N", help="items of each task (default 24)")
+    parser.add_argument("--seed", type=count, default=0)
+    parser.set_defaults(run=run_answers)
+
+
+def run_answers(args) -> None:
+    need("torch", "transformers", "tqdm", "PIL")
+    from .behaviour import write_answers
+    write_answers(args.model, args.output, count=args.n, seed=args.seed)
 
 
 def add_report(commands) -> None:
@@ -116,4 +135,4 @@ def run_report(args) -> None:
     report(args.training, args.evaluation, output=args.output, model=args.model)
 
 
-ADD = (add_tokenizer, add_items, add_train, add_export, add_evaluate, add_report)
+ADD = (add_tokenizer, add_items, add_train, add_export, add_evaluate, add_answers, add_report)

@@ -1,17 +1,18 @@
 """`weights_tool evaluate`: held-out items through the engine and through transformers, exact match, token by token."""
 import json
+from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
 from tokenizers import Tokenizer
 
+from ..config import read_json
 from ..errors import UserError, expected, say
 from ..model import load_config, load_model
 from . import items, retrieval
 from .answers import Engine, Transformers
 from .files import write_file
 from .items import Item
-from .results import table
 from .samples import Maker
 
 TIMES = (1, 2, 4, 8)  # the longest length trained on
@@ -48,22 +49,60 @@ def load(folder: Path) -> Transformers:
     return Transformers(model, maker)
 
 
-def evaluate(folder: Path, *, engine: Path | None, count: int, tasks: list[str], times: tuple[int, ...] = TIMES,
-             seed: int = 0) -> dict:
-    """{"groups": one entry for each kind of item (and length), ...}; without an engine transformers alone."""
-    reference = load(folder)
-    chosen = groups(tasks, times)
-    drawn = {group: draw_group(group, count, seed) for group in chosen}
-    everything = [item for group in chosen for item in drawn[group]]
-    theirs = reference.answer(everything)
-    ours = Engine(engine, folder).answer(everything) if engine else theirs
-    result, start = [], 0
-    for group in chosen:
-        part = slice(start, start + count)
-        result.append({"task": group[0], "kind": group[1], "length": group[2],
-                       **compared(reference, drawn[group], ours[part], theirs[part])})
-        start += count
-    return {"items": count, "seed": seed, "through": "engine" if engine else "transformers", "groups": result}
+class Evaluation:
+    """Groups, one after the other: a result that is not whole yet lies beside the file it will be, and is gone on with."""
+
+    def __init__(self, folder: Path, *, engine: Path | None, count: int, tasks: list[str],
+                 times: tuple[int, ...] = TIMES, seed: int = 0):
+        self.chosen = groups(tasks, times)
+        self.reference, self.engine = load(folder), Engine(engine, folder) if engine else None
+        self.head = {"items": count, "seed": seed, "through": "engine" if engine else "transformers",
+                     "model": digest(folder / "model.safetensors"), "program": digest(engine) if engine else None}
+
+    def run(self, output: Path | None) -> dict:
+        """{"groups": one entry for each kind of item (and length), ...}; without an engine transformers alone."""
+        part = output and output.with_name(output.name + ".part")
+        result = self.begun(part)
+        for number, group in enumerate(self.chosen):
+            if number < len(result["groups"]):
+                continue
+            say(f"{number + 1} of {len(self.chosen)}: {', '.join(str(name) for name in group if name)}")
+            result["groups"].append(self.measured(group))
+            if part:
+                write_file(part, as_json(result))
+        if output:
+            write_file(output, as_json(result))
+            part.unlink(missing_ok=True)
+            say(f"{output}: {len(result['groups'])} groups of {self.head['items']} items")
+        return result
+
+    def begun(self, part: Path | None) -> dict:
+        """What an earlier run left of the very same evaluation: its first groups."""
+        if part and part.exists():
+            result = read_json(part)
+            names = [(group["task"], group["kind"], group["length"]) for group in result["groups"]]
+            if names == self.chosen[:len(names)] and result == {**self.head, "groups": result["groups"]}:
+                say(f"{part}: going on after {len(names)} of {len(self.chosen)} groups")
+                return result
+            say(f"note: {part}: made by another model, program, or with other options; starting anew")
+        return {**self.head, "groups": []}
+
+    def measured(self, group: tuple) -> dict:
+        drawn = draw_group(group, self.head["items"], self.head["seed"])
+        theirs = self.reference.answer(drawn)
+        ours = self.engine.answer(drawn) if self.engine else theirs
+        return {"task": group[0], "kind": group[1], "length": group[2], **compared(self.reference, drawn, ours, theirs)}
+
+
+def digest(file: Path) -> str:
+    try:
+        return blake2b(file.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise UserError(f"{file}: cannot read: {error.strerror}") from None
+
+
+def as_json(result: dict) -> bytes:
+    return (json.dumps(result, indent=1) + "\n").encode()
 
 
 def compared(reference: Transformers, drawn: list[Item], ours: list[list[int]], theirs: list[list[int]]) -> dict:
@@ -82,11 +121,3 @@ def compared(reference: Transformers, drawn: list[Item], ours: list[list[int]], 
     return {"items": len(drawn), "right": sum(right),
             "transformers_right": sum(text(ids) == item.answer for item, ids in zip(drawn, theirs)),
             "wrong": wrong[:SHOWN], "different": different}
-
-
-def write_evaluation(folder: Path, output: Path | None, **options) -> None:
-    result = evaluate(folder, **options)
-    print(table(result))
-    if output:
-        write_file(output, (json.dumps(result, indent=1) + "\n").encode())
-        say(f"{output}: {len(result['groups'])} groups of {result['items']} items")

@@ -33,6 +33,8 @@ def export(run, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     write_json(folder / "generation_config.json", {**generation_config(config), "max_new_tokens": NEW_TOKENS})
     write_processor(folder, run.recipe.sizes)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # as the repository keeps it
     size = sum(file.stat().st_size for file in folder.iterdir())
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(f"{folder}: {stage}, step {step}: {parameters:,} parameters, {size / 1e6:.2f} MB")

@@ -68,7 +68,7 @@ def described(rng: Random) -> str:
 
 def solved(task: str):
     """An item's prompt with its answer behind it; of a text with gaps the whole text."""
-    length = retrieval.SHORTEST if task == "retrieval" else None
+    length = retrieval.USUAL if task == "retrieval" else None
 
     def line(rng: Random) -> str:
         item = draw(task, rng, held_out=False, length=length)

@@ -15,8 +15,8 @@ def check(task: str, kind: str | None, length: int | None) -> None:
         raise expected("items", "--kind", f"one of {'; '.join(items.KINDS[task])}", kind)
     if length is not None and task != "retrieval":
         raise UserError(f"items: --length: expected the task retrieval, found {task}")
-    if length is not None and length < retrieval.SHORTEST:
-        raise expected("items", "--length", f"{retrieval.SHORTEST} tokens or more", length)
+    if length is not None and not retrieval.fits(kind, length):
+        raise expected("items", "--length", retrieval.lengths_of(kind), length)
 
 
 def save_pictures(item: Item, number: int, folder: Path) -> list[str]:

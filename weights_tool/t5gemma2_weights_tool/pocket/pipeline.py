@@ -5,6 +5,8 @@
     ul2        the encoder-decoder learns to fill in what the five denoisers hide
     vision     the vision tower learns to tell what lies where, by a head that is thrown away
     tasks      all tasks mixed, with pictures
+    keys       retrieval: needles without filler first, from which it is learned within minutes
+    mixed      all tasks again, retrieval in longer and longer filler among them
 
 The output folder has a folder for each stage (checkpoints, loss.jsonl) and, when all is done, model/.
 """
@@ -31,13 +33,17 @@ from .team import Team, run
 from .training import Stop, Training
 
 MODEL, ADAPTED, TOKENIZER, RECIPE = "model", "adapted", "tokenizer", "recipe.json"
+WITH_PICTURES = STAGES[STAGES.index("vision"):]  # the encoder-decoder sees from here on
 
 
 def scaled(recipe: Recipe, scale: float) -> Recipe:
     """The same stages with another number of steps."""
     if scale == 1:
         return recipe
-    stages = [replace(stage, steps=max(1, round(stage.steps * scale))) for stage in recipe.stages]
+    def some(steps: int) -> int:
+        return max(1, round(steps * scale))
+    stages = [replace(stage, steps=some(stage.steps), schedule=stage.schedule and some(stage.schedule))
+              for stage in recipe.stages]
     return replace(recipe, stages=stages)
 
 
@@ -89,11 +95,11 @@ class Run:
 
     def state(self) -> tuple[str, int, dict]:
         """The newest state of the encoder-decoder with pictures: stage, step, weights."""
-        for name in ("tasks", "vision"):
+        for name in reversed(WITH_PICTURES):
             step = self.checkpoints(name).newest()
             if step:
                 return name, step, self.checkpoints(name).load(step)["model"]
-        raise UserError(f"{self.folder}: expected a checkpoint of the stages vision or tasks, found none")
+        raise UserError(f"{self.folder}: expected a checkpoint of the stages {', '.join(WITH_PICTURES)}, found none")
 
 
 def work(team: Team, recipe: Recipe, folder: Path, until: str) -> None:
@@ -138,7 +144,16 @@ def write_tokenizer(folder: Path) -> None:
         raise expected(file, "pieces", "those this version makes (or another output folder)", "others")
 
 
+def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor does; also where it cannot be found out."""
+    words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else {"avx512_bf16"}
+    return bool(words & {"avx512_bf16", "amx_bf16"})
+
+
 def train(recipe: Recipe, folder: Path, *, until: str = STAGES[-1], workers: int = 1) -> None:
     with prepare(recipe, folder):
         say(f"{folder}: recipe {recipe.name}, seed {recipe.seed}, {workers} worker{'s' if workers > 1 else ''}")
+        if recipe.bfloat16 and not computes_bfloat16():
+            say("note: bfloat16: this processor has no instructions for it (avx512_bf16, amx_bf16) and takes many times "
+                "as long as with false in the recipe")
         run(workers, work, recipe, folder, until)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ..config import read_json
 from ..errors import expected
-from . import items
+from . import items, retrieval
 
 RECIPES = Path(__file__).parent / "recipes"
-STAGES = ("language", "ul2", "vision", "tasks")
+STAGES = ("language", "ul2", "vision", "tasks", "keys", "mixed")
 SOURCES = ("packed", "denoise", "scenes", "items")
 KIND = ": "  # between a task and its kind
 
@@ -49,6 +49,11 @@ class Stage:
     families: list
     warmup: int = 100
     vision_rate: float = 1.0  # of the learning rate
+    schedule: int = 0  # steps that cosine, growth and start are made for where the stage stops sooner; 0: `steps`
+
+    @property
+    def planned(self) -> int:
+        return self.schedule or self.steps
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,17 @@ class Recipe:
         for without in ("name", "checkpoint_every", "compile"):
             del everything[without]
         return everything
+
+
+def with_defaults(made_by: dict) -> dict:
+    """What `up_to` said in a version that lacked some fields: they were what their defaults are now."""
+    def filled(kind, value: dict) -> dict:
+        return {entry.name: entry.default_factory() if entry.default is MISSING else entry.default
+                for entry in fields(kind) if entry.name not in value
+                and not entry.default is entry.default_factory is MISSING} | value
+    stages = [filled(Stage, {**stage, "families": [filled(Family, family) for family in stage["families"]]})
+              for stage in made_by["stages"]]
+    return {**made_by, "stages": stages}
 
 
 def read_recipe(name_or_file: str) -> Recipe:
@@ -124,6 +140,8 @@ def check_stages(recipe: Recipe, file) -> None:
     for stage in recipe.stages:
         if not stage.families or stage.steps < 1:
             raise expected(file, f"stage {stage.name}", "a step and a family at least", f"{stage.steps} steps")
+        if stage.planned < stage.steps:
+            raise expected(file, f"stage {stage.name}: schedule", f"0, or its {stage.steps} steps at least", stage.schedule)
         for family in stage.families:
             check_family(family, file, f"stage {stage.name}: {family.name}")
 
@@ -135,9 +153,24 @@ def check_family(family: Family, file, where: str) -> None:
         raise expected(file, f"{where}: size", "a sample at least", family.size)
     if family.source == "items" and not family.tasks:
         raise expected(file, f"{where}: tasks", "a task at least", "none")
+    if len(family.lengths) not in (0, 2):
+        raise expected(file, f"{where}: lengths", "none, or shortest and longest", family.lengths)
     for name in family.tasks:
         task, _, kind = name.partition(KIND)
         if task not in items.TASKS:
             raise expected(file, f"{where}: tasks", f"one of {', '.join(items.TASKS)}", task)
         if kind and kind not in items.KINDS[task]:
             raise expected(file, f"{where}: tasks: {task}", f"one of {'; '.join(items.KINDS[task])}", kind)
+        if family.lengths:
+            check_lengths(family, task, kind or None, file, f"{where}: lengths")
+
+
+def check_lengths(family: Family, task: str, kind: str | None, file, where: str) -> None:
+    """Items have a length in retrieval alone, and there all needles of the kind fit into the shortest."""
+    if task != "retrieval":
+        raise expected(file, where, f"none for {task}", family.lengths)
+    shortest, longest = family.lengths
+    if shortest == 0 < longest:
+        raise expected(file, where, "0 as the longest, too", longest)
+    if not retrieval.fits(kind, shortest):
+        raise expected(file, where, retrieval.lengths_of(kind), shortest)

@@ -8,7 +8,7 @@ from .files import read_losses, write_file
 from .recipe import STAGES
 from .results import by_length, by_task, percent, read_evaluation
 
-CARD = Path(__file__).parent / "card.md"
+CARD, PAGE = (Path(__file__).parent / name for name in ("card.md", "report.md"))
 
 
 def read_stages(training: Path) -> dict[str, list[dict]]:
@@ -19,13 +19,25 @@ def read_stages(training: Path) -> dict[str, list[dict]]:
     return stages
 
 
-def write_plots(result: dict, stages: dict[str, list[dict]], folder: Path) -> None:
+def write_page(result: dict, stages: dict[str, list[dict]], folder: Path) -> None:
+    """The plots, and README.md that shows them."""
     folder.mkdir(parents=True, exist_ok=True)
     plots.loss_curves(stages, folder / "loss.svg")
     plots.accuracy_bars(*zip(*by_task(result)), folder / "accuracy.svg")
-    if by_length(result):
-        plots.accuracy_by_length(by_length(result), folder / "length.svg")
-    say(f"{folder}: loss.svg, accuracy.svg, length.svg")
+    plots.accuracy_by_length(by_length(result), folder / "length.svg")
+    page = PAGE.read_text(encoding="utf-8").format(
+        steps=f"{sum(map(len, stages.values())):,}", items=result["items"], agreement=agreement(result),
+        lengths=length_table(by_length(result)))
+    write_file(folder / "README.md", page.encode())
+    say(f"{folder}: README.md, loss.svg, accuracy.svg, length.svg")
+
+
+def length_table(kinds: dict[str, list[tuple[int, float]]]) -> str:
+    """A row for each kind of retrieval, a column for each length."""
+    lengths = [length for length, _ in next(iter(kinds.values()))]
+    rows = ["| retrieval | " + " | ".join(f"{length} tokens" for length in lengths) + " |", "|---" * (len(lengths) + 1) + "|"]
+    rows += [f"| {kind} | " + " | ".join(f"{right:.1f} %" for _, right in points) + " |" for kind, points in kinds.items()]
+    return "\n".join(rows)
 
 
 def accuracy_table(result: dict) -> str:
@@ -64,7 +76,9 @@ def write_card(result: dict, stages: dict[str, list[dict]], recipe: dict, model:
 
 def report(training: Path, evaluation: Path, *, output: Path | None, model: Path | None) -> None:
     result, stages = read_evaluation(evaluation), read_stages(training)
+    if not by_length(result):
+        raise expected(evaluation, "groups", "retrieval, too", "other tasks alone")
     if output:
-        write_plots(result, stages, output)
+        write_page(result, stages, output)
     if model:
         write_card(result, stages, read_json(training / "recipe.json"), model)

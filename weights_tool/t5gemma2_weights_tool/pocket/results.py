@@ -28,14 +28,29 @@ def table(result: dict) -> str:
                      f"{percent(group):>7.1f}%  {same} of {group['items']}")
         lines += [f"    token {one['token']}: engine {one['engine']!r}, transformers {one['transformers']!r}, "
                   f"margin {one['margin']:.3g}" for one in group["different"]]
+    lines += [f"{task:<12} {'all, as long as trained':<29} {items:>6} {100 * right / items:>7.1f}%"
+              for task, (items, right) in totals(result).items()]
     return "\n".join(lines)
+
+
+def totals(result: dict) -> dict[str, tuple[int, int]]:
+    """Items and right answers of each task, of retrieval those of the shortest length."""
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for group in of_shortest(result):
+        found[group["task"]][0] += group["items"]
+        found[group["task"]][1] += group["right"]
+    return {task: tuple(counts) for task, counts in found.items()}
+
+
+def of_shortest(result: dict) -> list[dict]:
+    """The groups that have no length, or the shortest."""
+    shortest = min((group["length"] for group in result["groups"] if group["length"]), default=None)
+    return [group for group in result["groups"] if group["length"] in (None, shortest)]
 
 
 def by_task(result: dict) -> list[tuple[str, float]]:
     """("task: kind", %) of all that has no length, or the shortest."""
-    shortest = min((group["length"] for group in result["groups"] if group["length"]), default=None)
-    return [(f"{group['task']}: {group['kind']}", percent(group)) for group in result["groups"]
-            if group["length"] in (None, shortest)]
+    return [(f"{group['task']}: {group['kind']}", percent(group)) for group in of_shortest(result)]
 
 
 def by_length(result: dict) -> dict[str, list[tuple[int, float]]]:

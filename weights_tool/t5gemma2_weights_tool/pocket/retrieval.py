@@ -5,7 +5,8 @@
     one hop     the code of cedar is the code of amber.                       what is the code of cedar?
     two hops    and one more: the code of pearl is the code of cedar.         what is the code of pearl?
 
-Distractors of the last two are chains of the same kind. Lengths are in tokens of the pocket model, <bos> included.
+Distractors of the last two are chains of the same kind. Lengths are in tokens of the pocket model, <bos> included; at
+length 0 there is no filler: needles and question alone.
 """
 import re
 from random import Random
@@ -14,9 +15,11 @@ from .grammar import english, random_sentence
 
 KEYS = ("amber", "basil", "cedar", "coral", "delta", "ember", "fern", "grove", "hazel", "iris", "jade", "karma",
         "lotus", "maple", "nova", "onyx", "opal", "pearl", "quartz", "river", "sable", "topaz", "umber", "willow")
-SHORTEST, TRAINED = 80, 240  # all needles fit into the shortest; without a given length: anything between
+USUAL, TRAINED = 80, 240  # without a given length: anything between
+SHORTEST = {"single": 20, "multi-key": 30, "one hop": 50, "two hops": 70}  # into which the needles fit, of keys two
 TOKEN = re.compile(r"<\w+>|\n{1,4}| ?[a-z]+|.")
 MAX_KEYS = 6
+NEEDLE, QUESTION = 11, 8  # tokens of a key's needle, and of the question with <bos>
 CHAINS = 2  # of the variables, one of them asked about
 
 
@@ -29,11 +32,27 @@ def random_codes(rng: Random, count: int) -> list[str]:
     return [str(code) for code in rng.sample(range(1000, 10000), count)]
 
 
+def fits(kind: str | None, length: int) -> bool:
+    """Whether items of this kind, or of any, can be that short."""
+    return length == 0 or length >= shortest(kind)
+
+
+def lengths_of(kind: str | None) -> str:
+    """For messages."""
+    return f"0 (no filler), or {shortest(kind)} tokens or more for {kind or 'all kinds of retrieval'}"
+
+
+def shortest(kind: str | None) -> int:
+    return max(SHORTEST.values()) if kind is None else SHORTEST[kind]
+
+
 def in_filler(rng: Random, needles: list[str], question: str, length: int) -> str:
     """The needles in their order among sentences, as many as fit in, and the question."""
+    if length == 0:
+        return " ".join([*needles, question])
     free = length - token_count(" ".join([*needles, question]))
     if free < 0:
-        raise ValueError(f"expected a length from {SHORTEST}, found {length}")
+        raise ValueError(f"expected 0 or at least {length - free} tokens, found {length}")
     filler: list[str] = []
     while True:
         sentence = f"{english(random_sentence(rng))}."
@@ -48,14 +67,16 @@ def in_filler(rng: Random, needles: list[str], question: str, length: int) -> st
 
 
 def some_length(rng: Random, length: int | None) -> int:
-    return rng.randint(SHORTEST, TRAINED) if length is None else length
+    return rng.randint(USUAL, TRAINED) if length is None else length
 
 
 def keyed(most: int):
-    """One needle for each of two to `most` keys, or for a single one."""
+    """One needle for each of two to `most` keys, or for a single one; no more keys than fit in."""
     def generate(rng: Random, length: int | None = None):
         length = some_length(rng, length)
-        count = rng.randint(min(2, most), most)
+        fewest = min(2, most)
+        fitting = max(fewest, (length - QUESTION) // NEEDLE) if length else most
+        count = rng.randint(fewest, min(most, fitting))
         pairs = list(zip(rng.sample(KEYS, count), random_codes(rng, count)))
         key, code = rng.choice(pairs)
         needles = [f"the code of {name} is {value}." for name, value in pairs]

@@ -48,7 +48,7 @@ class Interrupted(Told):
 def rate(recipe: Recipe, stage: Stage, step: int) -> float:
     """Rises for `warmup` steps, then half a cosine down to `last_rate` of its peak."""
     rising = min(1.0, (step + 1) / stage.warmup)
-    falling = 0.5 * (1 + math.cos(math.pi * step / stage.steps))
+    falling = 0.5 * (1 + math.cos(math.pi * step / stage.planned))
     return stage.learning_rate * rising * (recipe.last_rate + (1 - recipe.last_rate) * falling)
 
 
