@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli.hpp"
+#include "model_flag.hpp"
 #include "t5gemma2/t5gemma2.hpp"
 
 namespace cli {
@@ -12,7 +12,8 @@ namespace cli {
 using namespace t5gemma2;
 
 struct Flags {
-  std::string model, prompt, file, decoder_prompt;
+  ModelName model;
+  std::string prompt, file, decoder_prompt;
   bool has_prompt = false, has_decoder_prompt = false;
   std::optional<Index> tokens, top_k;
   std::optional<float> temperature, top_p, min_p, repeat_penalty;
@@ -33,7 +34,7 @@ inline CLI::Validator utf8_text() {
 }
 
 inline void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("-m,--model", f.model, "folder, or hub id in the local Hugging Face cache")->required();
+  add_model(app, "-m,--model", f.model);
   app.add_option("-p,--prompt", f.prompt, "text for the encoder; \"\" is <bos> alone");
   app.add_option("-f,--file", f.file, "read the prompt from a file, its last newline too; - is stdin");
   app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
@@ -61,7 +62,7 @@ inline void add_flags(CLI::App& app, Flags& f) {
   app.add_flag("--ignore-eos", f.ignore_eos, "go on after the end-of-sequence token");
   app.add_flag("--special", f.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
-  app.add_flag("-q,--quiet", f.quiet, "no progress, notes and timings");
+  add_quiet(app, f.quiet);
   app.footer(
       "Greedy unless --temp, --top-k, --top-p or --min-p is above 0; generation_config.json gives the other\n"
       "defaults. Without -p and -f, --decoder-prompt runs the decoder alone.");

@@ -1,6 +1,6 @@
 // t5gemma2-inspect: a checkpoint as a table, with what its tied embedding and its merged attention save
 // (paper §2, Table 1).
-#include "cli.hpp"
+#include "model_flag.hpp"
 #include "t5gemma2/t5gemma2.hpp"
 
 namespace {
@@ -94,14 +94,16 @@ void print_memory(const Model& model, Index context) {
 
 int main(int argc, char** argv) {
   CLI::App app("Shows a checkpoint's sizes, parameters and memory.", "t5gemma2-inspect");
-  std::string model_name;
+  cli::ModelName model_name;
   Index context = 4096;
-  app.add_option("MODEL", model_name, "folder or hub id")->required();
+  bool quiet = false;
+  cli::add_model(app, "MODEL", model_name);
+  cli::add_quiet(app, quiet);
   app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
       ->check(cli::integer_in(1, 100000000))
       ->capture_default_str();
   return cli::run(app, argc, argv, [&] {
-    const Model model = load_model(find_model(model_name));
+    const Model model = load_model(cli::model_folder(model_name, quiet));
     const ParameterCount parameters = count_parameters(model);
     print_sizes(model.config);
     print_parameters(parameters);

@@ -1,23 +1,25 @@
 // t5gemma2-look: where the decoder looked while it wrote, as one HTML page that needs nothing else.
-#include "cli.hpp"
 #include "look_html.hpp"  // made from look.html by CMake
 #include "look_page.hpp"
+#include "model_flag.hpp"
 
 namespace {
 
 using namespace t5gemma2;
 
 struct Flags {
-  std::string model, prompt, decoder_prompt, out;
+  cli::ModelName model;
+  std::string prompt, decoder_prompt, out;
   std::vector<std::string> images;
   bool encodes = false;  // there is something for the encoder
   Index tokens = 48;
   double megabytes = 16;
+  bool quiet = false;
   int threads = 1;
 };
 
 void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("-m,--model", f.model, "folder, or hub id in the local Hugging Face cache")->required();
+  cli::add_model(app, "-m,--model", f.model);
   app.add_option("-p,--prompt", f.prompt, "text for the encoder, <start_of_image> where an image goes");
   app.add_option("--image", f.images, "picture for the encoder; repeatable")->allow_extra_args(false);
   app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
@@ -30,6 +32,7 @@ void add_flags(CLI::App& app, Flags& f) {
       ->capture_default_str();
   app.add_option("-o,--output", f.out, "the HTML file to write")->required();
   cli::add_threads(app, f.threads);
+  cli::add_quiet(app, f.quiet);
 }
 
 /// A request and its answer.
@@ -52,12 +55,12 @@ Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& 
   check_memory(model.config, std::ssize(run.ids), run.given + f.tokens);
   ImageFeatures features;
   if (vision) {
-    const cli::ProgressBar bar("looking", true);
+    const cli::ProgressBar bar("looking", !f.quiet);
     features =
         encode_images(*vision, run.images, false, [&](Index done, Index all) { bar.update(done, all); });
   }
   {
-    const cli::ProgressBar bar("encoding", true);
+    const cli::ProgressBar bar("encoding", !f.quiet);
     run.H = encode(model, run.ids, features.tokens, [&](Index done, Index all) { bar.update(done, all); });
   }
   GenerateOptions options;
@@ -65,7 +68,7 @@ Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& 
   options.eos = load_generation_config(folder).eos_token_id;
   if (options.eos.empty())
     options.eos.assign(model.config.eos_token_id.begin(), model.config.eos_token_id.end());
-  const cli::ProgressBar bar("writing", true);
+  const cli::ProgressBar bar("writing", !f.quiet);
   generate_ids(model.decoder, run.H, run.decoder_ids, options, [&](TokenId) {
     bar.update(static_cast<long>(std::ssize(run.decoder_ids) - run.given), static_cast<long>(f.tokens));
     return true;
@@ -97,8 +100,9 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
     pictures.push_back(look::picture(run.images[i], model.config.vision->image_size));
     pictures.back()["name"] = std::filesystem::path(f.images[i]).filename().string();
   }
-  const bool is_folder = std::filesystem::is_directory(f.model);  // else a hub id
-  const std::string name = is_folder ? std::filesystem::canonical(f.model).filename().string() : f.model;
+  const std::string given = f.model.value_or("pocket");
+  const bool is_folder = std::filesystem::is_directory(given);  // else a hub id
+  const std::string name = is_folder ? std::filesystem::canonical(given).filename().string() : given;
   return look::fill_in(look::html, {{"model", name},
                                     {"layers", look::layers_json(config)},
                                     {"heads", config.num_attention_heads},
@@ -114,12 +118,12 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
 int look_program(Flags& f) {
   cli::check_writable(f.out);
   omp_set_num_threads(f.threads);
-  const auto folder = find_model(f.model);
+  const auto folder = cli::model_folder(f.model, f.quiet);
   const Model model = load_model(folder);
   const Tokenizer tokenizer = Tokenizer::load(folder);
   const std::string page = page_of(f, model, tokenizer, run_model(f, folder, model, tokenizer));
   write_whole(f.out, [&](std::ostream& out) { out << page; });
-  std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';
+  if (!f.quiet) std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';
   return cli::ok;
 }
 

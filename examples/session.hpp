@@ -52,7 +52,7 @@ class Session {
     const double start = seconds();
     const ProgressBar bar("loading", !flags.quiet);
     bar.update(0, 2);
-    const auto folder = find_model(flags.model);
+    const auto folder = model_folder(flags.model, flags.quiet);
     model_ = load_model(folder);
     bar.update(1, 2);
     tokenizer_.emplace(Tokenizer::load(folder));

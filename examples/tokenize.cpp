@@ -11,8 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli.hpp"
-#include "t5gemma2/hub.hpp"
+#include "model_flag.hpp"
 #include "t5gemma2/json_fields.hpp"
 #include "t5gemma2/tokenizer.hpp"
 
@@ -21,8 +20,8 @@ namespace {
 using t5gemma2::TokenId;
 
 struct Options {
-  std::string model;
-  bool decode = false, jsonl = false, special = false;
+  cli::ModelName model;
+  bool decode = false, jsonl = false, special = false, quiet = false;
 };
 
 /// Numbers between white space.
@@ -86,17 +85,17 @@ int main(int argc, char** argv) {
                "t5gemma2-tokenize");
   app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");
   Options options;
-  app.add_option("-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model")
-      ->required();
+  cli::add_model(app, "-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model");
   CLI::Option* decode =
       app.add_flag("--decode", options.decode, "token ids, separated by white space, to text");
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
   app.add_flag("--jsonl", options.jsonl,
                "a JSON string a line to a JSON array of ids a line (--decode: back)");
+  cli::add_quiet(app, options.quiet);
   return cli::run(app, argc, argv, [&] {
-    const bool is_file = std::filesystem::is_regular_file(options.model);
-    const auto tokenizer = t5gemma2::Tokenizer::load(is_file ? std::filesystem::path(options.model)
-                                                             : t5gemma2::find_model(options.model));
+    const bool is_file = options.model && std::filesystem::is_regular_file(*options.model);
+    const auto tokenizer = t5gemma2::Tokenizer::load(
+        is_file ? std::filesystem::path(*options.model) : cli::model_folder(options.model, options.quiet));
     options.jsonl ? convert_lines(tokenizer, options) : convert_all(tokenizer, options);
     return cli::ok;
   });

@@ -2,7 +2,7 @@
 // t5gemma2-compare reads.
 #include <deque>
 
-#include "cli.hpp"
+#include "model_flag.hpp"
 #include "t5gemma2/t5gemma2.hpp"
 
 namespace {
@@ -36,7 +36,7 @@ class Recording {
 
 /// Runs the vision encoder; records the pixels, too.
 ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Recording& recording,
-                      const Trace& trace) {
+                      const Trace& trace, bool quiet) {
   const VisionConfig& c = vision.vision_tower.config;
   std::vector<float> pixels;
   for (const Image& image : images) {
@@ -45,7 +45,7 @@ ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Re
   }
   recording.add("inputs.pixel_values", {std::ssize(images), c.num_channels, c.image_size, c.image_size},
                 pixels.data());
-  const cli::ProgressBar bar("looking", true);
+  const cli::ProgressBar bar("looking", !quiet);
   return encode_images(
       vision, images, false, [&](Index done, Index all) { bar.update(done, all); }, &trace);
 }
@@ -54,23 +54,26 @@ ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Re
 
 int main(int argc, char** argv) {
   CLI::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
-  std::string model_name, prompt, decoder_prompt, out;
+  cli::ModelName model_name;
+  std::string prompt, decoder_prompt, out;
   std::vector<std::string> image_files;
+  bool quiet = false;
   int threads = 1;
-  app.add_option("MODEL", model_name, "folder or hub id")->required();
+  cli::add_model(app, "MODEL", model_name);
   app.add_option("-p,--prompt", prompt, "text for the encoder; without it the decoder runs alone");
   app.add_option("--image", image_files, "picture for the <start_of_image> in the prompt; repeatable")
       ->allow_extra_args(false);
   app.add_option("--decoder-prompt", decoder_prompt, "text of the decoder");
   app.add_option("-o,--output", out, "the file to write")->required();
   cli::add_threads(app, threads);
+  cli::add_quiet(app, quiet);
   return cli::run(app, argc, argv, [&] {
     const bool encodes = app.count("--prompt") > 0 || !image_files.empty();
     if (!encodes && app.count("--decoder-prompt") == 0)
       throw cli::UsageError("-p, --image or --decoder-prompt is required");
     cli::check_writable(out);
     omp_set_num_threads(threads);
-    const auto folder = find_model(model_name);
+    const auto folder = cli::model_folder(model_name, quiet);
     const Model model = load_model(folder);
     const Tokenizer tokenizer = Tokenizer::load(folder);
     Recording recording;
@@ -87,11 +90,12 @@ int main(int argc, char** argv) {
     check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
     recording.add_ids("inputs.input_ids", ids);
     recording.add_ids("inputs.decoder_input_ids", decoder_ids);
-    const ImageFeatures features = vision ? look_at(*vision, images, recording, trace) : ImageFeatures();
+    const ImageFeatures features =
+        vision ? look_at(*vision, images, recording, trace, quiet) : ImageFeatures();
     const Matrix H = encode(model, ids, features.tokens, {}, &trace);
     forward(model, decoder_ids, H, &trace);
     write_safetensors(out, recording.tensors(), {{"format", "pt"}});
-    std::cerr << recording.tensors().size() << " tensors written to " << out << '\n';
+    if (!quiet) std::cerr << recording.tensors().size() << " tensors written to " << out << '\n';
     return cli::ok;
   });
 }

@@ -1,5 +1,7 @@
-// Where a model is: a folder, or a hub id looked up in the local Hugging Face cache. Nothing is downloaded.
+// Where a model is: a folder, a hub id looked up in the local Hugging Face cache, or "pocket", the small
+// model that comes with the programs. Nothing is downloaded.
 //
+//   PREFIX/bin/PROGRAM, PREFIX/share/t5gemma2/pocket                       in the build folder, too
 //   CACHE/models--google--t5gemma-2-270m-270m/refs/main                    holds the name of a commit
 //   CACHE/models--google--t5gemma-2-270m-270m/snapshots/<commit>/...       the model's folder
 //
@@ -11,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "error.hpp"
 #include "json_fields.hpp"
@@ -39,7 +42,30 @@ inline bool is_hub_id(std::string_view text) {
   return slash != text.npos && is_hub_name(text.substr(0, slash)) && is_hub_name(text.substr(slash + 1));
 }
 
+/// Where the pocket model may lie: beside the folder of this program, then where the CMake package says.
+inline std::vector<std::filesystem::path> pocket_places() {
+  std::error_code none;
+  std::vector<std::filesystem::path> places{
+      std::filesystem::read_symlink("/proc/self/exe", none).parent_path().parent_path() / "share" /
+      "t5gemma2" / "pocket"};
+#ifdef T5GEMMA2_SHARE
+  places.push_back(std::filesystem::path(T5GEMMA2_SHARE) / "pocket");
+#endif
+  return places;
+}
+
 }  // namespace hub_detail
+
+/// The folder of the pocket model. Throws Error naming where it looked.
+inline std::filesystem::path pocket_model() {
+  std::string looked;
+  for (const std::filesystem::path& place : hub_detail::pocket_places()) {
+    std::error_code ignored;
+    if (std::filesystem::exists(place / "config.json", ignored)) return place;
+    looked += (looked.empty() ? "" : " or ") + readable(place.string());
+  }
+  throw Error("pocket: expected the small model that comes with the programs, found none in " + looked);
+}
 
 /// The Hugging Face cache: $HF_HUB_CACHE, else $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
 /// $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub.
@@ -53,10 +79,12 @@ inline std::filesystem::path hub_cache() {
   return path_in("HOME") / ".cache" / "huggingface" / "hub";
 }
 
-/// The folder of `model`: the folder itself, or the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
-/// the cache. Throws Error saying where it looked and how to get the model.
+/// The folder of `model`: the folder itself, the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
+/// the cache, or for "pocket", unless a model lies in ./pocket, the one that comes with the programs. Throws
+/// Error saying where it looked and how to get the model.
 inline std::filesystem::path find_model(const std::string& model) {
   std::error_code ignored;  // what cannot be looked at is not there
+  if (model == "pocket" && !std::filesystem::exists("pocket/config.json", ignored)) return pocket_model();
   if (std::filesystem::is_directory(model, ignored)) return model;
   if (std::filesystem::exists(model, ignored))
     throw Error(readable(model) + ": expected a model folder, found a file");

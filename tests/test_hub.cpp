@@ -67,6 +67,14 @@ TEST_CASE("hub: a folder is itself, an id is its main snapshot") {
   CHECK(find_model("google/t5gemma-2-270m-270m") == config.parent_path());
 }
 
+TEST_CASE("hub: pocket lies beside the programs") {
+  const std::filesystem::path folder = find_model("pocket");
+  CHECK(folder == pocket_model());
+  CHECK(folder.parent_path().parent_path().filename() == "share");
+  CHECK(std::filesystem::exists(folder / "model.safetensors"));
+  CHECK(std::filesystem::exists(folder / "README.md"));
+}
+
 TEST_CASE("hub: what is not there") {
   const CleanEnvironment clean;
   const ScratchFolder folder;

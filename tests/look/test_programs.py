@@ -5,6 +5,7 @@ Run: pytest tests/look/test_programs.py
 """
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -85,6 +86,49 @@ def test_unreadable_stdin_is_no_empty_prompt(model, tmp_path, name, arguments):
                           text=True)
     os.close(folder)
     one_line_error(done, 1, "standard input: cannot be read")
+
+
+WITHOUT_A_MODEL = {
+    "generate": ("-p", "date: the 5th of march 2024"),
+    "look": ("-p", "in words: 12", "-o", "page.html"),
+    "trace": ("-p", "sort: ox cat", "-o", "trace.safetensors"),
+    "inspect": (),
+    "tokenize": (),
+}
+
+
+@pytest.mark.parametrize("name, arguments", WITHOUT_A_MODEL.items())
+def test_without_a_model_it_is_pocket(tmp_path, name, arguments):
+    """Said on stderr, silent with -q; -m pocket is the same model, from any folder."""
+    (tmp_path / "pocket").mkdir()  # of something else
+    named = ("pocket",) if name in ("inspect", "trace") else ("-m", "pocket")
+    done, quiet, asked = (
+        subprocess.run([PROGRAMS / f"t5gemma2-{name}", *more, *arguments], input="sort: ox cat", cwd=tmp_path,
+                       capture_output=True, text=True) for more in ((), ("-q",), ("-q", *named)))
+    assert done.returncode == quiet.returncode == asked.returncode == 0 and quiet.stderr == asked.stderr == ""
+    assert done.stderr.startswith("note: no model was named, so this is pocket, a small T5Gemma 2 that knows ")
+    assert done.stdout == quiet.stdout == asked.stdout
+    if name == "generate":
+        assert done.stdout == "2024-03-05"
+    if name == "look":
+        assert '"pocket"' in (tmp_path / "page.html").read_text()
+
+
+def test_a_model_folder_called_pocket(model, tmp_path):
+    """A folder with a model in it is what it is, whatever it is called."""
+    shutil.copytree(model, tmp_path / "pocket")
+    done = subprocess.run([PROGRAMS / "t5gemma2-inspect", "pocket"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == program("inspect", model).stdout != program("inspect", "-q").stdout
+
+
+def test_pocket_is_not_there(tmp_path):
+    (tmp_path / "bin").mkdir()
+    alone = shutil.copy(PROGRAMS / "t5gemma2-generate", tmp_path / "bin")
+    for more in ((), ("-m", "pocket")):
+        done = subprocess.run([alone, "-p", "x", *more], capture_output=True, text=True)
+        one_line_error(done, 1, "pocket: expected the small model that comes with the programs, found none in "
+                                f"{tmp_path}/share/t5gemma2/pocket")
+    one_line_error(program("generate", "-m", "", "-p", "x"), 1, '"": expected a model folder or a hub id')
 
 
 def test_messages_are_one_plain_line():

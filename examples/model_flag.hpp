@@ -1,0 +1,38 @@
+// -m, --model (or MODEL) and -q, --quiet. Without a model it is pocket, which comes with the programs.
+#pragma once
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <string>
+
+#include "cli.hpp"
+#include "t5gemma2/hub.hpp"
+
+namespace cli {
+
+using ModelName = std::optional<std::string>;
+
+/// `flags` is -m,--model or MODEL.
+inline void add_model(CLI::App& app, const std::string& flags, ModelName& model,
+                      const std::string& what = "folder, or hub id in the local Hugging Face cache") {
+  app.add_option(flags, model, what + "; without one: pocket");
+}
+
+inline void add_quiet(CLI::App& app, bool& quiet) {
+  app.add_flag("-q,--quiet", quiet, "no progress, notes and timings");
+}
+
+/// The folder of the model that was named, or else of pocket, and then a note says so. Throws Error where
+/// there is none.
+inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
+  if (model) return t5gemma2::find_model(*model);
+  const std::filesystem::path folder = t5gemma2::pocket_model();
+  if (!quiet)
+    std::cerr
+        << "note: no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers in "
+           "words, sorting,\n      counting, a made-up language, gaps and codes hidden in a text, and "
+           "pictures of coloured shapes\n";
+  return folder;
+}
+
+}  // namespace cli
