@@ -1,28 +1,51 @@
 #!/usr/bin/env bash
-# Installs what is missing (Debian, Ubuntu), builds, and runs: text from Google's checkpoint where it has been downloaded,
-# else the comparison of every tensor with transformers on a small checkpoint that lies in the repository.
+# Installs what is missing (Debian, Ubuntu), builds the programs, and runs pocket, the small model that lies in the
+# repository: texts, a picture, a long text with codes hidden in it, and a page that shows where the model looked.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+unset CDPATH
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-model=${1:-google/t5gemma-2-270m-270m}
-prompt='Translate the text from English to French.
+step=""
+trap '(($? == 0)) || echo "quickstart.sh: FAILED: $step (the reason stands above)" >&2' EXIT
 
-English: The sea is calm tonight.
-French:'
-
+step="installing packages"
 tests/install_packages.sh build-essential cmake pkgconf libeigen3-dev nlohmann-json3-dev libsentencepiece-dev \
   libxxhash-dev libstb-dev libcli11-dev
+step="configuring"
 cmake -S . -B build -DBUILD_TESTING=OFF >/dev/null
-cmake --build build --parallel "$(nproc)" --target t5gemma2-generate t5gemma2-compare t5gemma2-inspect
+step="building"
+cmake --build build --parallel "$(nproc)"
 
-if trouble=$(build/bin/t5gemma2-inspect "$model" 2>&1 >/dev/null); then
-  printf '\n%s\n' "$prompt"
-  build/bin/t5gemma2-generate -m "$model" -p "$prompt" -n 32 --stop $'\n\n'
-else
-  echo "
-$trouble
+generate=build/bin/t5gemma2-generate
+look=build/bin/t5gemma2-look
+picture=examples/inputs/shapes.png
+text=examples/inputs/long.txt
+page=build/look.html
 
-Meanwhile, every tensor of a small random checkpoint against transformers' own:
-"
-  build/bin/t5gemma2-compare tests/data/basic tests/data/basic/reference.safetensors
-fi
+show() {  # what goes in, then the flags that make it so
+  step="running $generate"
+  printf '\n  in   %s\n' "$1"
+  printf '  out  %s\n' "$("$generate" --quiet "${@:2}")"
+}
+ask() { show "$1" -p "$1"; }
+see() { show "[$picture] $1" --image "$picture" -p "<start_of_image>$1"; }
+
+echo "
+pocket, a small T5Gemma 2 (examples/pocket/README.md), run by $generate:"
+ask 'date: the 5th of march 2024'
+ask 'sort: viper otter frog hen mole'
+ask 'in lumi: a blue duck helps an old fish at the river'
+show 'tuesday wednesday<unused31> saturday' --special -p 'tuesday wednesday<unused31> saturday'
+see 'describe'
+see 'what colour is the square?'
+show "[$text, $(wc -w <"$text") words] ...$(grep -o '[^.]*$' "$text")" -f "$text"
+
+step="running $look"
+"$look" --quiet --image "$picture" -p '<start_of_image>describe' -o "$page"
+
+echo "
+Where it looked, word by word, while it described the picture: open $page
+Next:
+  your own picture     $generate --image PICTURE -p '<start_of_image>describe'  (it knows coloured shapes only)
+  Google's weights     README.md, \"Google's weights\"; then $generate -m google/t5gemma-2-270m-270m -p ...
+  the tests            tests/run.sh"
