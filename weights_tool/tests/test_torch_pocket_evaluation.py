@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 from test_torch_pocket_training import train  # noqa: E402
 
 from t5gemma2_weights_tool.cli import main  # noqa: E402
-from t5gemma2_weights_tool.pocket import evaluation  # noqa: E402
+from t5gemma2_weights_tool.pocket import behaviour, evaluation  # noqa: E402
 from t5gemma2_weights_tool.pocket.answers import stripped  # noqa: E402
 from t5gemma2_weights_tool.pocket.items import TASKS  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import BOS, EOS  # noqa: E402
@@ -93,7 +93,11 @@ def test_bad_input(training, capsys, more, message):
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_answers(training, tmp_path):
+def test_answers(training, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(behaviour, "smallest_margin", lambda *_: 0.01)
+    assert main(["answers", str(training / "model"), "-o", str(tmp_path / "items"), "-n", "2"]) == 1
+    assert "answers: caption: expected 2 items whose every token is 0.01 ahead, found 0 of 10" in capsys.readouterr().err
+    monkeypatch.setattr(behaviour, "smallest_margin", lambda *_: 1)
     for _ in range(2):
         assert main(["answers", str(training / "model"), "-o", str(tmp_path / "items"), "-n", "2"]) == 0
         made = {file.name: file.read_bytes() for file in (tmp_path / "items").iterdir()}

@@ -16,7 +16,7 @@ from .items import Item
 from .samples import BOS, EOS, Maker
 
 NEW_TOKENS = 48     # no right answer is longer
-TOGETHER = 8192     # encoder tokens of a batch in transformers
+SCORES = 2**20      # of one head, of all prompts of a batch in transformers: beyond the caches it is twenty times slower
 
 
 def interval() -> float:
@@ -82,7 +82,7 @@ class Transformers:
         answers: list[list[int]] = [[]] * len(items)
         with tqdm(total=len(items), desc="transformers", unit="item", mininterval=interval()) as bar:
             for (length, _), numbers in sorted(alike.items()):
-                size = max(1, TOGETHER // length)
+                size = max(1, SCORES // length**2)
                 for start in range(0, len(numbers), size):
                     chosen = numbers[start:start + size]
                     for number, ids in zip(chosen, self.generate([samples[i] for i in chosen])):

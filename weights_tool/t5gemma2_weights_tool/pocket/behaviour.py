@@ -1,22 +1,51 @@
-"""`weights_tool answers`: held-out items of every task with the answers of transformers, for the test of behaviour."""
+"""`weights_tool answers`: held-out items of every task with the answers of transformers, for the test of behaviour.
+
+An item stands there only when transformers' choice of every token was clear: another order of sums must not decide it.
+"""
 import json
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
-from ..errors import UserError, say
+import torch
+
+from ..errors import UserError, expected, say
 from . import items, retrieval
+from .answers import Transformers, exact
 from .evaluation import load
 from .files import write_file
 from .items import Item
 from .listing import save_pictures
+from .samples import BOS, EOS
+
+MARGIN = 0.01  # between the logits of the best token and the next
+TRIES = 5      # items drawn for one that is kept, at most
 
 
-def draw_items(task: str, count: int, seed: int) -> list[Item]:
-    """All kinds in turn; retrieval at the longest length trained on."""
+def chosen(reference: Transformers, task: str, count: int, seed: int) -> list[tuple[Item, list[int]]]:
+    """Items and answers, all kinds in turn; retrieval at the longest length trained on."""
     rng = Random(f"{seed} {task} behaviour")
     length = retrieval.TRAINED if task == "retrieval" else None
-    kinds = items.KINDS[task]
-    return [items.draw(task, rng, True, kinds[number % len(kinds)], length) for number in range(count)]
+    found: list[tuple[Item, list[int]]] = []
+    for kind in islice(cycle(items.KINDS[task]), TRIES * count):
+        item = items.draw(task, rng, True, kind, length)
+        ids, = reference.answer([item])
+        if smallest_margin(reference, item, ids) > MARGIN:
+            found.append((item, ids))
+        if len(found) == count:
+            return found
+    raise expected("answers", task, f"{count} items whose every token is {MARGIN} ahead", f"{len(found)} of {TRIES * count}")
+
+
+@torch.no_grad()
+def smallest_margin(reference: Transformers, item: Item, ids: list[int]) -> float:
+    """Of all tokens of an answer, its eos too."""
+    decoder = torch.tensor([[BOS, *ids]])
+    inputs = exact([reference.maker.sample_of(item)])
+    best = reference.model(**inputs, decoder_input_ids=decoder, use_cache=False).logits[0].topk(2)
+    if best.indices[:, 0].tolist() != [*ids, EOS]:
+        return 0.0  # not ended, or chosen otherwise without the cache
+    return (best.values[:, 0] - best.values[:, 1]).min().item()
 
 
 def line(item: Item, number: int, ids: list[int], folder: Path) -> str:
@@ -31,11 +60,10 @@ def line(item: Item, number: int, ids: list[int], folder: Path) -> str:
 def write_answers(model: Path, folder: Path, *, count: int, seed: int) -> None:
     """folder/items.jsonl and its pictures: `count` items of each task."""
     reference = load(model)
-    drawn = {task: draw_items(task, count, seed) for task in items.TASKS}
-    everything = [item for task in items.TASKS for item in drawn[task]]
-    answers = iter(reference.answer(everything))
-    lines = [line(item, number, next(answers), folder) for task in items.TASKS
-             for number, item in enumerate(drawn[task])]
+    lines = []
+    for task in items.TASKS:
+        lines += [line(item, number, ids, folder)
+                  for number, (item, ids) in enumerate(chosen(reference, task, count, seed))]
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "items.jsonl", ("\n".join(lines) + "\n").encode())
     say(f"{folder}: {len(lines)} items")

@@ -109,7 +109,7 @@ def add_answers(commands) -> None:
     parser = commands.add_parser("answers", help="held-out items with transformers' answers, for the test of behaviour")
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="items.jsonl and pictures")
-    parser.add_argument("-n", type=positive, default=24, metavar="N", help="items of each task (default 24)")
+    parser.add_argument("-n", type=positive, default=12, metavar="N", help="items of each task (default 12)")
     parser.add_argument("--seed", type=count, default=0)
     parser.set_defaults(run=run_answers)
 
