@@ -1,8 +1,12 @@
 // The pocket model at its tasks: held-out items of every task must get the very tokens that transformers made
-// of them (tests/data/pocket, written by weights_tool answers). What each part computes is tested elsewhere;
-// a kernel, a mask or a tokenizer that goes wrong in any of them shows here, too.
+// of them, and be as sure of each (tests/data/pocket, written by weights_tool answers). What each part
+// computes is tested elsewhere; a kernel, a mask or a tokenizer that goes wrong in any of them shows here,
+// too.
 #include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <functional>
+#include <limits>
 #include <map>
 
 #include "fixture.hpp"
@@ -15,7 +19,8 @@ namespace {
 struct Item {
   std::string task, prompt, answer;
   std::vector<std::filesystem::path> images;
-  std::vector<TokenId> ids;  // transformers' answer
+  std::vector<TokenId> ids;    // transformers' answer
+  std::vector<float> margins;  // at each id and at eos: its logit less the next best
 };
 
 std::map<std::string, std::vector<Item>> read_items() {
@@ -24,22 +29,36 @@ std::map<std::string, std::vector<Item>> read_items() {
   std::map<std::string, std::vector<Item>> tasks;
   for (std::string line; std::getline(file, line);) {
     const auto json = nlohmann::json::parse(line);
-    Item item{json.at("task"), json.at("prompt"), json.at("answer"), {}, json.at("ids")};
+    Item item{json.at("task"), json.at("prompt"), json.at("answer"), {}, json.at("ids"), json.at("margins")};
     for (const std::string name : json.at("images")) item.images.push_back(data_folder("pocket") / name);
     tasks[item.task].push_back(item);
   }
   return tasks;
 }
 
+/// In each row, the largest less the next.
+std::vector<float> margins_of(const Matrix& logits) {
+  std::vector<float> margins;
+  for (const auto& row : logits.rowwise()) {
+    std::vector<float> sorted(row.begin(), row.end());
+    std::partial_sort(sorted.begin(), sorted.begin() + 2, sorted.end(), std::greater<>());
+    margins.push_back(sorted[0] - sorted[1]);
+  }
+  return margins;
+}
+
 /// The whole engine, from files to text.
 class Pocket {
  public:
-  std::vector<TokenId> answer(const Item& item) const {
+  Matrix read(const Item& item) const {
     std::vector<Image> images;
     for (const auto& file : item.images) images.push_back(load_image(file));
     const ImageFeatures features = encode_images(vision_, images);
-    const Matrix H = encode(model_, encode_prompt(tokenizer_, model_.config, item.prompt, features.crops),
-                            features.tokens);
+    return encode(model_, encode_prompt(tokenizer_, model_.config, item.prompt, features.crops),
+                  features.tokens);
+  }
+
+  std::vector<TokenId> answer(const Matrix& H) const {
     GenerateOptions options;
     options.max_new_tokens = 48;
     options.eos.assign(model_.config.eos_token_id.begin(), model_.config.eos_token_id.end());
@@ -47,6 +66,12 @@ class Pocket {
     generate_ids(model_.decoder, H, ids, options, [](TokenId) { return true; });
     const auto end = std::find_first_of(ids.begin(), ids.end(), options.eos.begin(), options.eos.end());
     return {ids.begin() + 1, end};
+  }
+
+  /// Without the cache.
+  std::vector<float> margins(const Matrix& H, std::vector<TokenId> answer) const {
+    answer.insert(answer.begin(), tokenizer_.bos_id());
+    return margins_of(forward(model_, answer, H));
   }
 
   std::string text(const std::vector<TokenId>& ids) const { return tokenizer_.decode(ids, true); }
@@ -57,6 +82,16 @@ class Pocket {
   Tokenizer tokenizer_ = Tokenizer::load(folder_);
   Vision vision_ = load_vision(model_.config, *model_.checkpoint);
 };
+
+/// The largest difference; infinite when there are not as many, or one is no number.
+float difference(const std::vector<float>& found, const std::vector<float>& expected) {
+  float largest = found.size() == expected.size() ? 0 : std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < found.size() && i < expected.size(); ++i) {
+    const float one = std::abs(found[i] - expected[i]);
+    largest = one <= largest ? largest : std::isnan(one) ? std::numeric_limits<float>::infinity() : one;
+  }
+  return largest;
+}
 
 /// Answers the first `count` items of every task; returns how many are right, not only as in transformers.
 Index answer_items(std::size_t count) {
@@ -69,8 +104,10 @@ Index answer_items(std::size_t count) {
     REQUIRE(items.size() >= count);
     for (std::size_t i = 0; i < count; ++i) {
       CAPTURE(items[i].prompt);
-      const std::vector<TokenId> found = pocket.answer(items[i]);
+      const Matrix H = pocket.read(items[i]);
+      const std::vector<TokenId> found = pocket.answer(H);
       CHECK(found == items[i].ids);
+      CHECK(difference(pocket.margins(H, items[i].ids), items[i].margins) <= 1e-3f);
       right += pocket.text(found) == items[i].answer;
     }
   }

@@ -94,10 +94,10 @@ def test_bad_input(training, capsys, more, message):
 
 
 def test_answers(training, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(behaviour, "smallest_margin", lambda *_: 0.01)
+    monkeypatch.setattr(behaviour, "margins_of", lambda *_: [1, 0.01])
     assert main(["answers", str(training / "model"), "-o", str(tmp_path / "items"), "-n", "2"]) == 1
     assert "answers: caption: expected 2 items whose every token is 0.01 ahead, found 0 of 10" in capsys.readouterr().err
-    monkeypatch.setattr(behaviour, "smallest_margin", lambda *_: 1)
+    monkeypatch.setattr(behaviour, "margins_of", lambda *_: [1, 2])
     for _ in range(2):
         assert main(["answers", str(training / "model"), "-o", str(tmp_path / "items"), "-n", "2"]) == 0
         made = {file.name: file.read_bytes() for file in (tmp_path / "items").iterdir()}
@@ -105,7 +105,7 @@ def test_answers(training, tmp_path, monkeypatch, capsys):
     assert [line["task"] for line in lines] == [task for task in TASKS for _ in range(2)]
     assert sorted(made) == sorted(image for line in lines for image in line["images"])
     for line in lines:
-        assert len(line["images"]) == line["prompt"].count("<start_of_image>") and isinstance(line["ids"], list)
+        assert len(line["images"]) == line["prompt"].count("<start_of_image>") and line["margins"] == [1, 2]
 
 
 def test_an_evaluation_that_is_stopped_goes_on(training, tmp_path, monkeypatch, capsys):

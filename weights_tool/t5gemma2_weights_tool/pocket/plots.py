@@ -1,4 +1,5 @@
 """Plots of a training run and its evaluation, as small SVG files that come out the same each time."""
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +14,9 @@ from matplotlib import pyplot  # noqa: E402
 from ..errors import UserError  # noqa: E402
 
 POINTS = 150  # of a curve: means over as many stretches of the stage
-COLOURS = ("#2962d6", "#d63031", "#2e9e4f", "#863eac", "#f08c20")
+COLOURS = ("#2962d6", "#d63031", "#2e9e4f", "#863eac", "#f08c20", "#17a2b8")
+LINES = tuple({"color": colour, "linestyle": style, "linewidth": 1} for style in ("-", "--", ":") for colour in COLOURS)
+COLUMNS = 3  # of panels
 
 
 def save(figure, file: Path) -> None:
@@ -36,15 +39,16 @@ def curve(losses: list[dict], steps: int) -> tuple[list[float], list[float]]:
 
 def loss_curves(stages: dict[str, list[dict]], file: Path) -> None:
     """One panel a stage, one curve for each family of batches."""
-    figure, panels = pyplot.subplots(1, len(stages), figsize=(3 * len(stages), 2.8), squeeze=False)
-    for panel, (stage, losses) in zip(panels[0], stages.items()):
+    rows = -(-len(stages) // COLUMNS)
+    figure, panels = pyplot.subplots(rows, COLUMNS, figsize=(4 * COLUMNS, 3.2 * rows), squeeze=False)
+    for panel, (stage, losses) in zip(panels.flat, stages.items()):
         steps = losses[-1]["step"] + 1
-        for colour, family in zip(COLOURS, sorted({line["family"] for line in losses})):
-            panel.plot(*curve([line for line in losses if line["family"] == family], steps), label=family,
-                       color=colour, linewidth=1)
-        panel.set(title=stage, xlabel="step", yscale="log")
-        panel.legend(frameon=False)
-    panels[0][0].set_ylabel("loss")
+        for line, family in zip(cycle(LINES), sorted({line["family"] for line in losses})):
+            panel.plot(*curve([one for one in losses if one["family"] == family], steps), label=family, **line)
+        panel.set(title=stage, xlabel="step", ylabel="loss", yscale="log")
+        panel.legend(frameon=False, fontsize=7)
+    for panel in panels.flat[len(stages):]:
+        panel.remove()
     save(figure, file)
 
 
@@ -62,8 +66,8 @@ def accuracy_bars(names: list[str], percents: list[float], file: Path) -> None:
 def accuracy_by_length(kinds: dict[str, list[tuple[int, float]]], file: Path) -> None:
     """A curve for each kind of retrieval; the first length is the longest that was trained."""
     figure, panel = pyplot.subplots(figsize=(5, 3))
-    for colour, (kind, points) in zip(COLOURS, kinds.items()):
-        panel.plot(*zip(*points), marker="o", markersize=4, label=kind, color=colour, linewidth=1)
+    for line, (kind, points) in zip(cycle(LINES), kinds.items()):
+        panel.plot(*zip(*points), marker="o", markersize=4, label=kind, **line)
     lengths = sorted({length for points in kinds.values() for length, _ in points})
     panel.set(xscale="log", xlabel="tokens of the input (the first length is the longest trained on)",
               ylabel="exactly right, %", ylim=(-3, 103))

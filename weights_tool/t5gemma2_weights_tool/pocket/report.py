@@ -2,11 +2,11 @@
 from pathlib import Path
 
 from ..config import read_json
-from ..errors import expected, say
+from ..errors import UserError, expected, say
 from . import plots
 from .files import read_losses, write_file
 from .recipe import STAGES
-from .results import by_length, by_task, percent, read_evaluation
+from .results import below_aim, by_length, by_task, percent, read_evaluation
 
 CARD, PAGE = (Path(__file__).parent / name for name in ("card.md", "report.md"))
 
@@ -27,7 +27,7 @@ def write_page(result: dict, stages: dict[str, list[dict]], folder: Path) -> Non
     plots.accuracy_by_length(by_length(result), folder / "length.svg")
     page = PAGE.read_text(encoding="utf-8").format(
         steps=f"{sum(map(len, stages.values())):,}", items=result["items"], agreement=agreement(result),
-        lengths=length_table(by_length(result)))
+        missed=missed(result), accuracy=accuracy_table(result), lengths=length_table(by_length(result)))
     write_file(folder / "README.md", page.encode())
     say(f"{folder}: README.md, loss.svg, accuracy.svg, length.svg")
 
@@ -47,15 +47,21 @@ def accuracy_table(result: dict) -> str:
     return "\n".join(rows)
 
 
+def missed(result: dict) -> str:
+    """A sentence on what the model does not do as well as it was meant to."""
+    parts = [f"{name} {right:.1f} % ({aim} %)" for name, right, aim in below_aim(result)]
+    return f"Below what was aimed at (in brackets): {', '.join(parts)}." if parts else "Nothing is below what was aimed at."
+
+
 def agreement(result: dict) -> str:
     """Whether engine and transformers made the same tokens, and how near the others were."""
     different = [one for group in result["groups"] for one in group["different"]]
     count = sum(group["items"] for group in result["groups"])
     if not different:
-        return f"transformers makes the same tokens on all {count:,} items."
+        return f"The tokens are those of transformers on all {count:,} items."
     widest = max(one["margin"] for one in different)
-    return (f"transformers makes the same tokens on {count - len(different):,} of {count:,} items; where they part, "
-            f"transformers' logits of the two tokens differ by {widest:.2g} at most.")
+    return (f"The tokens are those of transformers on {count - len(different):,} of {count:,} items; where they part, "
+            f"its logits of the two tokens differ by {widest:.2g} at most.")
 
 
 def write_card(result: dict, stages: dict[str, list[dict]], recipe: dict, model: Path) -> None:
@@ -69,7 +75,7 @@ def write_card(result: dict, stages: dict[str, list[dict]], recipe: dict, model:
         window=text["sliding_window"], image_size=recipe["sizes"]["vision"]["image_size"],
         image_tokens=recipe["sizes"]["image_tokens"], stages="\n".join(rows),
         minutes=f"{sum(seconds.values()) / 60:.0f}", accuracy=accuracy_table(result), agreement=agreement(result),
-        through="the C++ engine" if result["through"] == "engine" else "transformers", items=result["items"])
+        missed=missed(result), through="the C++ engine" if result["through"] == "engine" else "transformers", items=result["items"])
     write_file(model / "README.md", card.encode())
     say(f"{model / 'README.md'}: written")
 
@@ -78,6 +84,8 @@ def report(training: Path, evaluation: Path, *, output: Path | None, model: Path
     result, stages = read_evaluation(evaluation), read_stages(training)
     if not by_length(result):
         raise expected(evaluation, "groups", "retrieval, too", "other tasks alone")
+    if output and model and output.resolve() == model.resolve():
+        raise UserError(f"report: -o and --model: expected two folders, found {output} twice")
     if output:
         write_page(result, stages, output)
     if model:
