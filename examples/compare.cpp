@@ -1,9 +1,16 @@
 // t5gemma2-compare: the engine against another implementation's activations, tensor by tensor in forward
 // order.
-#include <cinttypes>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
 
 #include "cli.hpp"
-#include "t5gemma2/t5gemma2.hpp"
+#include "t5gemma2/compare.hpp"
+#include "t5gemma2/hub.hpp"
 
 namespace {
 

@@ -1,10 +1,14 @@
 // t5gemma2-generate: a prompt in, text out as it is made. The text goes to stdout, everything else to stderr.
+#include <omp.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "session.hpp"
 

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "model_flag.hpp"
-#include "t5gemma2/t5gemma2.hpp"
+#include "t5gemma2/generate.hpp"
+#include "t5gemma2/generation_config.hpp"
+#include "t5gemma2/utf8.hpp"
 
 namespace cli {
 

@@ -1,7 +1,12 @@
 // t5gemma2-inspect: a checkpoint as a table, with what its tied embedding and its merged attention save
 // (paper §2, Table 1).
+#include <cstdio>
+#include <string>
+
 #include "model_flag.hpp"
-#include "t5gemma2/t5gemma2.hpp"
+#include "t5gemma2/memory.hpp"
+#include "t5gemma2/model.hpp"
+#include "t5gemma2/parameters.hpp"
 
 namespace {
 

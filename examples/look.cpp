@@ -1,7 +1,19 @@
 // t5gemma2-look: where the decoder looked while it wrote, as one HTML page that needs nothing else.
+#include <omp.h>
+
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "look_html.hpp"  // made from look.html by CMake
 #include "look_page.hpp"
 #include "model_flag.hpp"
+#include "t5gemma2/generate.hpp"
+#include "t5gemma2/generation_config.hpp"
+#include "t5gemma2/image_prompt.hpp"
+#include "t5gemma2/memory.hpp"
 
 namespace {
 

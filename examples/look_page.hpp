@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "look_weights.hpp"
+#include "t5gemma2/resize.hpp"
 
 namespace look {
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "look_words.hpp"
+#include "t5gemma2/trace.hpp"
 
 namespace look {
 

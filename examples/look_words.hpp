@@ -1,10 +1,14 @@
 // Tokens as a person reads them: the prompt's tokens with each image as one piece, and the decoder's words.
 #pragma once
+#include <algorithm>
+#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "t5gemma2/t5gemma2.hpp"
+#include "t5gemma2/config.hpp"
+#include "t5gemma2/tokenizer.hpp"
 
 namespace look {
 

@@ -1,7 +1,10 @@
 // t5gemma2-preprocess: an image as the model sees it, before the scaling to -1 .. 1.
+#include <string>
+
 #include "cli.hpp"
+#include "t5gemma2/config_json.hpp"
+#include "t5gemma2/hub.hpp"
 #include "t5gemma2/image.hpp"
-#include "t5gemma2/t5gemma2.hpp"
 
 namespace {
 

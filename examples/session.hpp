@@ -1,13 +1,19 @@
 // A loaded model that answers requests one after the other, and tells a person how it goes on stderr.
 #pragma once
+#include <unistd.h>
+
 #include <csignal>
 #include <exception>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "generate_flags.hpp"
 #include "image_memory.hpp"
+#include "t5gemma2/hub.hpp"
+#include "t5gemma2/image_prompt.hpp"
+#include "t5gemma2/memory.hpp"
 
 namespace cli {
 

@@ -1,9 +1,20 @@
 // t5gemma2-trace: every intermediate tensor of one pass, under the reference's names, in the format that
 // t5gemma2-compare reads.
+#include <omp.h>
+
+#include <cstdint>
 #include <deque>
+#include <iostream>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "model_flag.hpp"
-#include "t5gemma2/t5gemma2.hpp"
+#include "t5gemma2/image_prompt.hpp"
+#include "t5gemma2/memory.hpp"
+#include "t5gemma2/model.hpp"
+#include "t5gemma2/safetensors_writer.hpp"
 
 namespace {
 
