@@ -1,27 +1,23 @@
-// What all programs share: exit codes, errors in one line, checked numbers, progress on a terminal.
+// What all programs share: flags, exit codes, errors in one line, checked numbers, progress on a terminal.
+//
+// CLI11 reads the flags, in cli.cpp alone: it takes a compiler as long as a third of the engine, once for
+// each file that sees it.
 #pragma once
-#include <omp.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-#include <cerrno>
-#include <charconv>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <filesystem>
-#include <iostream>
-#include <new>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
-#include "t5gemma2/error.hpp"
-#include "t5gemma2/mapped_file.hpp"
-#include "t5gemma2/utf8.hpp"
-#include "t5gemma2/version.hpp"
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace cli {
 
@@ -32,124 +28,72 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Before a long run: throws Error where `file` is a folder or neither it nor its folder can be written to.
-inline void check_writable(const std::string& file) {
-  const std::filesystem::path path(file), folder = path.parent_path().empty() ? "." : path.parent_path();
-  const auto& to_write = std::filesystem::exists(path) ? path : folder;
-  int trouble = std::filesystem::is_directory(path) ? EISDIR : 0;
-  if (trouble == 0 && access(to_write.c_str(), W_OK) != 0) trouble = errno;
-  if (trouble != 0) t5gemma2::fail_file(file, "a file that can be written", std::strerror(trouble));
-}
-
-/// After reading: throws Error when stdin ended because it cannot be read.
-inline void check_stdin() {
-  if (std::ferror(stdin) != 0) throw t5gemma2::Error("standard input: cannot be read");
-}
-
-/// A message as one line that a terminal shows as it is: control characters, and bytes that are not UTF-8, as
-/// \xNN.
-inline std::string one_line(const std::string& text) {
-  const bool utf8 = t5gemma2::valid_utf8(text) == text.size();
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    char escaped[5];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-    line += byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8) ? std::string(escaped) : std::string(1, c);
-  }
-  return line;
-}
-
-/// GNU's OpenMP lets waiting threads spin for milliseconds; on a busy machine they keep the core from the
-/// thread that they wait for, and decoding falls tenfold. It reads this before main, so the program starts
-/// itself once more.
-inline void restart_with_short_waits(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
-  setenv("GOMP_SPINCOUNT", "1000", 1);
-  std::error_code none;  // without /proc, or a file that was deleted, all goes on as it is
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
-  if (!none) execv(program.c_str(), argv);
-}
-
-/// Parses the arguments and runs the body, which returns the exit code; every error is one line on stderr.
-template <class Body>
-int run(CLI::App& app, int argc, char** argv, const Body& body) {
-  restart_with_short_waits(argv);
-  app.set_version_flag("--version", std::string(t5gemma2::version));
-  app.get_formatter()->column_width(34);
-  const auto complain = [&](const std::string& what, int code) {
-    std::cerr << app.get_name() << ": error: " << one_line(what) << '\n';
-    return code;
-  };
-  const auto flushed = [&](int code) {
-    std::cout.flush();
-    const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-    return written ? code : complain("standard output: cannot be written to", failed);
-  };
-  try {
-    app.parse(argc, argv);
-    return flushed(body());
-  } catch (const CLI::Success& help) {
-    return flushed(app.exit(help));
-  } catch (const CLI::ParseError& error) {
-    return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
-  } catch (const UsageError& error) {
-    return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
-  } catch (const std::bad_alloc&) {
-    return complain("not enough memory", failed);
-  } catch (const std::exception& error) {
-    return complain(error.what(), failed);
-  }
-}
+/// What is wrong with the text of an option; empty when nothing is.
+using Check = std::function<std::string(const std::string&)>;
 
 /// Accepts finite numbers within [low, high] only.
-inline CLI::Validator number_in(double low, double high) {
-  const auto text = [](double x) { return CLI::detail::to_string(x); };
-  const std::string range = text(low) + " to " + text(high);
-  return CLI::Validator(
-      [=](std::string& given) {
-        double value = 0;
-        const bool is_number = CLI::detail::lexical_cast(given, value);
-        return is_number && value >= low && value <= high
-                   ? std::string()
-                   : "expected a number from " + range + ", found " + given;
-      },
-      "");
-}
+Check number_in(double low, double high);
 
 /// Accepts whole numbers within [low, high], written with digits alone.
-inline CLI::Validator integer_in(std::uint64_t low, std::uint64_t high) {
-  const std::string range = std::to_string(low) + " to " + std::to_string(high);
-  return CLI::Validator(
-      [=](std::string& given) {
-        std::uint64_t value = 0;
-        const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
-        const bool is_integer = error == std::errc() && end == given.data() + given.size();
-        return is_integer && value >= low && value <= high
-                   ? std::string()
-                   : "expected a whole number from " + range + ", found " + given;
-      },
-      "");
+Check integer_in(std::uint64_t low, std::uint64_t high);
+
+/// A CLI::Option.
+class Option {
+ public:
+  explicit Option(CLI::Option* option) : option_(option) {}
+  Option* required();
+  Option* check(const Check& check);
+  Option* capture_default_str();
+  Option* allow_extra_args(bool allowed);
+  Option* needs(const Option* other);
+  Option* excludes(const Option* other);
+
+ private:
+  CLI::Option* option_;
+};
+
+/// A CLI::App.
+class App {
+ public:
+  App(const std::string& description, const std::string& name);
+  ~App();
+  App(const App&) = delete;
+
+  /// T: a number or a text, one that may be missing, or a list of texts.
+  template <class T>
+  Option* add_option(const std::string& names, T& value, const std::string& description);
+  Option* add_flag(const std::string& names, bool& value, const std::string& description);
+  void footer(const std::string& text);
+  std::size_t count(const std::string& name) const;
+
+  /// Parses the arguments and runs the body, which returns the exit code; every error is one line on stderr.
+  int run(int argc, char** argv, const std::function<int()>& body);
+
+ private:
+  int complain(const std::string& what, int code) const;
+  int flushed(int code) const;
+
+  std::unique_ptr<CLI::App> app_;
+  std::deque<Option> options_;
+};
+
+inline int run(App& app, int argc, char** argv, const std::function<int()>& body) {
+  return app.run(argc, argv, body);
 }
 
 /// -t, --threads
-inline void add_threads(CLI::App& app, int& threads) {
-  threads = omp_get_max_threads();
-  app.add_option("-t,--threads", threads, "number of threads")
-      ->check(integer_in(1, 1024))
-      ->capture_default_str();
-}
+void add_threads(App& app, int& threads);
 
-inline double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+/// Before a long run: throws Error where `file` is a folder or neither it nor its folder can be written to.
+void check_writable(const std::string& file);
+
+/// After reading: throws Error when stdin ended because it cannot be read.
+void check_stdin();
+
+double seconds();
 
 /// The largest resident memory so far, in bytes; mapped weights that were read count.
-inline double peak_memory() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024;
-}
+double peak_memory();
 
 /// "encoding  [=======>      ]  9/18", redrawn in place, only on a terminal.
 class ProgressBar {

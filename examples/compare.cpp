@@ -104,7 +104,7 @@ int compare_program(const std::string& model_name, const std::string& file_name,
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Holds every tensor of a reference file against the engine's.", "t5gemma2-compare");
+  cli::App app("Holds every tensor of a reference file against the engine's.", "t5gemma2-compare");
   std::string model, file;
   float tolerance = 1e-4f;
   int threads = 1;

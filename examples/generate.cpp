@@ -106,7 +106,7 @@ void answer_lines(Session& session, const Flags& f) {
   }
 }
 
-int generate_program(const CLI::App& app, Flags& f) {
+int generate_program(const cli::App& app, Flags& f) {
   f.has_prompt = app.count("--prompt") > 0;
   f.has_decoder_prompt = app.count("--decoder-prompt") > 0;
   if (f.has_prompt && !f.file.empty()) throw cli::UsageError("-p and -f: one of them, not both");
@@ -128,7 +128,7 @@ int generate_program(const CLI::App& app, Flags& f) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes the text that follows a prompt.", "t5gemma2-generate");
+  cli::App app("Writes the text that follows a prompt.", "t5gemma2-generate");
   Flags flags;
   cli::add_flags(app, flags);
   return cli::run(app, argc, argv, [&] { return generate_program(app, flags); });

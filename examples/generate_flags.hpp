@@ -26,16 +26,14 @@ struct Flags {
 };
 
 /// Accepts UTF-8 only.
-inline CLI::Validator utf8_text() {
-  return CLI::Validator(
-      [](std::string& given) {
-        return valid_utf8(given) == given.size() ? std::string()
-                                                 : std::string("expected UTF-8, found other bytes");
-      },
-      "");
+inline Check utf8_text() {
+  return [](const std::string& given) {
+    return valid_utf8(given) == given.size() ? std::string()
+                                             : std::string("expected UTF-8, found other bytes");
+  };
 }
 
-inline void add_flags(CLI::App& app, Flags& f) {
+inline void add_flags(App& app, Flags& f) {
   add_model(app, "-m,--model", f.model);
   app.add_option("-p,--prompt", f.prompt, "text for the encoder; \"\" is <bos> alone");
   app.add_option("-f,--file", f.file, "read the prompt from a file, its last newline too; - is stdin");

@@ -17,7 +17,8 @@ void row(const char* name, const std::string& encoder, const std::string& decode
 }
 
 std::string text(double number) {
-  std::string digits = CLI::detail::to_string(number);
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%g", number);
   return digits;
 }
 
@@ -98,7 +99,7 @@ void print_memory(const Model& model, Index context) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Shows a checkpoint's sizes, parameters and memory.", "t5gemma2-inspect");
+  cli::App app("Shows a checkpoint's sizes, parameters and memory.", "t5gemma2-inspect");
   cli::ModelName model_name;
   Index context = 4096;
   bool quiet = false;

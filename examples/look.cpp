@@ -30,7 +30,7 @@ struct Flags {
   int threads = 1;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
+void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, "-m,--model", f.model);
   app.add_option("-p,--prompt", f.prompt, "text for the encoder, <start_of_image> where an image goes");
   app.add_option("--image", f.images, "picture for the encoder; repeatable")->allow_extra_args(false);
@@ -142,7 +142,7 @@ int look_program(Flags& f) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Shows where the decoder looked for each word it wrote, as an HTML page.", "t5gemma2-look");
+  cli::App app("Shows where the decoder looked for each word it wrote, as an HTML page.", "t5gemma2-look");
   Flags flags;
   add_flags(app, flags);
   return cli::run(app, argc, argv, [&] {

@@ -13,12 +13,12 @@ namespace cli {
 using ModelName = std::optional<std::string>;
 
 /// `flags` is -m,--model or MODEL.
-inline void add_model(CLI::App& app, const std::string& flags, ModelName& model,
+inline void add_model(App& app, const std::string& flags, ModelName& model,
                       const std::string& what = "folder, or hub id in the local Hugging Face cache") {
   app.add_option(flags, model, what + "; without one: pocket");
 }
 
-inline void add_quiet(CLI::App& app, bool& quiet) {
+inline void add_quiet(App& app, bool& quiet) {
   app.add_flag("-q,--quiet", quiet, "no progress, notes and timings");
 }
 

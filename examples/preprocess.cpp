@@ -22,7 +22,7 @@ Index image_size_of(const std::string& model_name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes an image as the model sees it: upright, on white, square.", "t5gemma2-preprocess");
+  cli::App app("Writes an image as the model sees it: upright, on white, square.", "t5gemma2-preprocess");
   std::string image, model_name, out;
   Index size = 0;
   app.add_option("IMAGE", image, "JPEG, PNG, BMP, GIF, PNM or TGA")->required();

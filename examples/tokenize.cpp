@@ -81,12 +81,12 @@ void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Text on stdin to token ids on stdout, <bos> first, as the model gets them.",
+  cli::App app("Text on stdin to token ids on stdout, <bos> first, as the model gets them.",
                "t5gemma2-tokenize");
   app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");
   Options options;
   cli::add_model(app, "-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model");
-  CLI::Option* decode =
+  cli::Option* decode =
       app.add_flag("--decode", options.decode, "token ids, separated by white space, to text");
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
   app.add_flag("--jsonl", options.jsonl,

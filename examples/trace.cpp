@@ -64,7 +64,7 @@ ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Re
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
+  cli::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
   cli::ModelName model_name;
   std::string prompt, decoder_prompt, out;
   std::vector<std::string> image_files;

@@ -1,0 +1,195 @@
+#include "cli.hpp"
+
+#include <omp.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "t5gemma2/error.hpp"
+#include "t5gemma2/mapped_file.hpp"
+#include "t5gemma2/utf8.hpp"
+#include "t5gemma2/version.hpp"
+
+namespace cli {
+
+namespace {
+
+/// A message as one line that a terminal shows as it is: control characters, and bytes that are not UTF-8, as
+/// \xNN.
+std::string one_line(const std::string& text) {
+  const bool utf8 = t5gemma2::valid_utf8(text) == text.size();
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[5];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    line += byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8) ? std::string(escaped) : std::string(1, c);
+  }
+  return line;
+}
+
+/// GNU's OpenMP lets waiting threads spin for milliseconds; on a busy machine they keep the core from the
+/// thread that they wait for, and decoding falls tenfold. It reads this before main, so the program starts
+/// itself once more.
+void restart_with_short_waits(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
+  setenv("GOMP_SPINCOUNT", "1000", 1);
+  std::error_code none;  // without /proc, or a file that was deleted, all goes on as it is
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
+  if (!none) execv(program.c_str(), argv);
+}
+
+}  // namespace
+
+Option* Option::required() {
+  option_->required();
+  return this;
+}
+
+Option* Option::check(const Check& check) {
+  option_->check(CLI::Validator(check, ""));
+  return this;
+}
+
+Option* Option::capture_default_str() {
+  option_->capture_default_str();
+  return this;
+}
+
+Option* Option::allow_extra_args(bool allowed) {
+  option_->allow_extra_args(allowed);
+  return this;
+}
+
+Option* Option::needs(const Option* other) {
+  option_->needs(other->option_);
+  return this;
+}
+
+Option* Option::excludes(const Option* other) {
+  option_->excludes(other->option_);
+  return this;
+}
+
+App::App(const std::string& description, const std::string& name)
+    : app_(std::make_unique<CLI::App>(description, name)) {}
+App::~App() = default;
+
+template <class T>
+Option* App::add_option(const std::string& names, T& value, const std::string& description) {
+  return &options_.emplace_back(app_->add_option(names, value, description));
+}
+template Option* App::add_option(const std::string&, int&, const std::string&);
+template Option* App::add_option(const std::string&, std::int64_t&, const std::string&);
+template Option* App::add_option(const std::string&, std::uint64_t&, const std::string&);
+template Option* App::add_option(const std::string&, float&, const std::string&);
+template Option* App::add_option(const std::string&, double&, const std::string&);
+template Option* App::add_option(const std::string&, std::string&, const std::string&);
+template Option* App::add_option(const std::string&, std::optional<std::int64_t>&, const std::string&);
+template Option* App::add_option(const std::string&, std::optional<float>&, const std::string&);
+template Option* App::add_option(const std::string&, std::optional<std::string>&, const std::string&);
+template Option* App::add_option(const std::string&, std::vector<std::string>&, const std::string&);
+
+Option* App::add_flag(const std::string& names, bool& value, const std::string& description) {
+  return &options_.emplace_back(app_->add_flag(names, value, description));
+}
+
+void App::footer(const std::string& text) { app_->footer(text); }
+std::size_t App::count(const std::string& name) const { return app_->count(name); }
+
+int App::complain(const std::string& what, int code) const {
+  std::cerr << app_->get_name() << ": error: " << one_line(what) << '\n';
+  return code;
+}
+
+int App::flushed(int code) const {
+  std::cout.flush();
+  const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  return written ? code : complain("standard output: cannot be written to", failed);
+}
+
+int App::run(int argc, char** argv, const std::function<int()>& body) {
+  restart_with_short_waits(argv);
+  app_->set_version_flag("--version", std::string(t5gemma2::version));
+  app_->get_formatter()->column_width(34);
+  try {
+    app_->parse(argc, argv);
+    return flushed(body());
+  } catch (const CLI::Success& help) {
+    return flushed(app_->exit(help));
+  } catch (const CLI::ParseError& error) {
+    return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
+  } catch (const UsageError& error) {
+    return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
+  } catch (const std::bad_alloc&) {
+    return complain("not enough memory", failed);
+  } catch (const std::exception& error) {
+    return complain(error.what(), failed);
+  }
+}
+
+Check number_in(double low, double high) {
+  const auto text = [](double x) { return CLI::detail::to_string(x); };
+  const std::string range = text(low) + " to " + text(high);
+  return [=](const std::string& given) {
+    double value = 0;
+    const bool is_number = CLI::detail::lexical_cast(given, value);
+    return is_number && value >= low && value <= high
+               ? std::string()
+               : "expected a number from " + range + ", found " + given;
+  };
+}
+
+Check integer_in(std::uint64_t low, std::uint64_t high) {
+  const std::string range = std::to_string(low) + " to " + std::to_string(high);
+  return [=](const std::string& given) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+    const bool is_integer = error == std::errc() && end == given.data() + given.size();
+    return is_integer && value >= low && value <= high
+               ? std::string()
+               : "expected a whole number from " + range + ", found " + given;
+  };
+}
+
+void add_threads(App& app, int& threads) {
+  threads = omp_get_max_threads();
+  app.add_option("-t,--threads", threads, "number of threads")
+      ->check(integer_in(1, 1024))
+      ->capture_default_str();
+}
+
+void check_writable(const std::string& file) {
+  const std::filesystem::path path(file), folder = path.parent_path().empty() ? "." : path.parent_path();
+  const auto& to_write = std::filesystem::exists(path) ? path : folder;
+  int trouble = std::filesystem::is_directory(path) ? EISDIR : 0;
+  if (trouble == 0 && access(to_write.c_str(), W_OK) != 0) trouble = errno;
+  if (trouble != 0) t5gemma2::fail_file(file, "a file that can be written", std::strerror(trouble));
+}
+
+void check_stdin() {
+  if (std::ferror(stdin) != 0) throw t5gemma2::Error("standard input: cannot be read");
+}
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace cli
