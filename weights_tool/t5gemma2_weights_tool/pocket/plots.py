@@ -13,10 +13,10 @@ from matplotlib import pyplot  # noqa: E402
 
 from ..errors import UserError  # noqa: E402
 
-POINTS = 150  # of a curve: means over as many stretches of the stage
+POINTS = 100  # of a curve: means over as many stretches of the stage
 COLOURS = ("#2962d6", "#d63031", "#2e9e4f", "#863eac", "#f08c20", "#17a2b8")
 LINES = tuple({"color": colour, "linestyle": style, "linewidth": 1} for style in ("-", "--", ":") for colour in COLOURS)
-COLUMNS = 3  # of panels
+COLUMNS = 2  # of panels
 
 
 def save(figure, file: Path) -> None:
@@ -40,13 +40,13 @@ def curve(losses: list[dict], steps: int) -> tuple[list[float], list[float]]:
 def loss_curves(stages: dict[str, list[dict]], file: Path) -> None:
     """One panel a stage, one curve for each family of batches."""
     rows = -(-len(stages) // COLUMNS)
-    figure, panels = pyplot.subplots(rows, COLUMNS, figsize=(4 * COLUMNS, 3.2 * rows), squeeze=False)
+    figure, panels = pyplot.subplots(rows, COLUMNS, figsize=(5.2 * COLUMNS, 2.8 * rows), squeeze=False)
     for panel, (stage, losses) in zip(panels.flat, stages.items()):
         steps = losses[-1]["step"] + 1
         for line, family in zip(cycle(LINES), sorted({line["family"] for line in losses})):
             panel.plot(*curve([one for one in losses if one["family"] == family], steps), label=family, **line)
         panel.set(title=stage, xlabel="step", ylabel="loss", yscale="log")
-        panel.legend(frameon=False, fontsize=7)
+        panel.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     for panel in panels.flat[len(stages):]:
         panel.remove()
     save(figure, file)
