@@ -1,4 +1,4 @@
-"""Greedy answers of a model to items: by the C++ engine, and by transformers in float32 with eager attention."""
+"""Greedy answers of a model to items: by the C++ engine, and by transformers in float32."""
 import json
 import subprocess
 import sys
