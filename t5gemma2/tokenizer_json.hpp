@@ -209,7 +209,8 @@ inline void mark_bytes(std::vector<Piece>& pieces, const PieceIds& ids, const st
 /// Marks the added tokens; those that the vocabulary lacks get the ids behind it.
 inline void add_tokens(std::vector<Piece>& pieces, PieceIds& ids, const std::vector<JsonField>& tokens) {
   for (const JsonField& token : tokens) {
-    const std::string& text = token["content"].text();
+    const JsonField content = token["content"];
+    const std::string& text = content.text();
     if (text.empty()) token["content"].refuse("a text that is not empty");
     for (const char* rule : {"single_word", "lstrip", "rstrip", "normalized"}) {
       if (token[rule].boolean()) token[rule].refuse("false");
