@@ -211,7 +211,7 @@ inline void add_tokens(std::vector<Piece>& pieces, PieceIds& ids, const std::vec
   for (const JsonField& token : tokens) {
     const JsonField content = token["content"];
     const std::string& text = content.text();
-    if (text.empty()) token["content"].refuse("a text that is not empty");
+    if (text.empty()) content.refuse("a text that is not empty");
     for (const char* rule : {"single_word", "lstrip", "rstrip", "normalized"}) {
       if (token[rule].boolean()) token[rule].refuse("false");
     }
@@ -227,7 +227,7 @@ inline void add_tokens(std::vector<Piece>& pieces, PieceIds& ids, const std::vec
       ids.emplace(pieces.back().text, static_cast<TokenId>(id));
     }
     Piece& piece = pieces[static_cast<std::size_t>(id)];
-    if (piece.added) token["content"].refuse("a text that is not added twice");
+    if (piece.added) content.refuse("a text that is not added twice");
     piece.added = true;
     piece.special = token["special"].boolean();
   }
