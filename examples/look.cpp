@@ -89,6 +89,13 @@ Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& 
 }
 
 /// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
+/// As the page calls it: a folder by its name, a hub id as it is.
+std::string model_name(const Flags& f) {
+  if (!f.model) return "pocket";
+  const bool is_folder = std::filesystem::is_directory(*f.model);
+  return is_folder ? std::filesystem::canonical(*f.model).filename().string() : *f.model;
+}
+
 std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokenizer, const Run& run) {
   const TextConfig& config = model.config.decoder;
   const std::vector<look::Piece> prompt =
@@ -100,7 +107,7 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
   const Index all = std::ssize(words) - first;
   const Index shown =
       std::min(all, look::most_words(config, std::ssize(run.ids) + std::ssize(words), f.megabytes));
-  if (shown < all)
+  if (shown < all && !f.quiet)
     std::cerr << "note: the page holds what belongs to the first " << shown << " of " << all << " words\n";
 
   look::Weights weights(config, prompt, words, first, shown);
@@ -112,10 +119,7 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
     pictures.push_back(look::picture(run.images[i], model.config.vision->image_size));
     pictures.back()["name"] = std::filesystem::path(f.images[i]).filename().string();
   }
-  const std::string given = f.model.value_or("pocket");
-  const bool is_folder = std::filesystem::is_directory(given);  // else a hub id
-  const std::string name = is_folder ? std::filesystem::canonical(given).filename().string() : given;
-  return look::fill_in(look::html, {{"model", name},
+  return look::fill_in(look::html, {{"model", model_name(f)},
                                     {"layers", look::layers_json(config)},
                                     {"heads", config.num_attention_heads},
                                     {"images", pictures},

@@ -15,7 +15,7 @@ using ModelName = std::optional<std::string>;
 /// `flags` is -m,--model or MODEL.
 inline void add_model(App& app, const std::string& flags, ModelName& model,
                       const std::string& what = "folder, or hub id in the local Hugging Face cache") {
-  app.add_option(flags, model, what + "; without one: pocket");
+  app.add_option(flags, model, what + "; default: pocket, which comes with the programs");
 }
 
 inline void add_quiet(App& app, bool& quiet) {
@@ -26,7 +26,7 @@ inline void add_quiet(App& app, bool& quiet) {
 /// there is none.
 inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   if (model) return t5gemma2::find_model(*model);
-  const std::filesystem::path folder = t5gemma2::pocket_model();
+  std::filesystem::path folder = t5gemma2::pocket_model();
   if (!quiet)
     std::cerr
         << "note: no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers in "

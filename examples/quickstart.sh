@@ -23,9 +23,11 @@ text=examples/inputs/long.txt
 page=build/look.html
 
 show() {  # what goes in, then the flags that make it so
+  local answer
   step="running $generate"
   printf '\n  in   %s\n' "$1"
-  printf '  out  %s\n' "$("$generate" --quiet "${@:2}")"
+  answer=$("$generate" --quiet "${@:2}")
+  printf '  out  %s\n' "$answer"
 }
 ask() { show "$1" -p "$1"; }
 see() { show "[$picture] $1" --image "$picture" -p "<start_of_image>$1"; }

@@ -45,9 +45,9 @@ inline bool is_hub_id(std::string_view text) {
 /// Where the pocket model may lie: beside the folder of this program, then where the CMake package says.
 inline std::vector<std::filesystem::path> pocket_places() {
   std::error_code none;
-  std::vector<std::filesystem::path> places{
-      std::filesystem::read_symlink("/proc/self/exe", none).parent_path().parent_path() / "share" /
-      "t5gemma2" / "pocket"};
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
+  std::vector<std::filesystem::path> places;
+  if (!none) places.push_back(program.parent_path().parent_path() / "share" / "t5gemma2" / "pocket");
 #ifdef T5GEMMA2_SHARE
   places.push_back(std::filesystem::path(T5GEMMA2_SHARE) / "pocket");
 #endif

@@ -16,7 +16,8 @@ README = ROOT / "README.md"
 GOOGLE = "<!-- needs Google's weights -->"
 BLOCK = re.compile(rf"^(?P<google>{re.escape(GOOGLE)}\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 PROGRAM = re.compile(r"(?:build/bin/)?(t5gemma2-\w+)(.*)")
-FLAG = re.compile(r"(?<=\s)--?[a-z][\w-]*")
+FENCE = re.compile(r"^\s*(```|~~~)", re.M)
+FLAG = re.compile(r"(?<=\s)--?[A-Za-z][\w-]*")
 
 
 def commands(block: str) -> list[tuple[str, list[str]]]:
@@ -47,16 +48,21 @@ def run(command: str, expected: list[str], home: str) -> None:
                  f"standard error\n{done.stderr[-4000:]}")
 
 
-def check_flags(command: str) -> None:
+def check_flags(line: str) -> None:
     """Every flag of a program of ours is one that it has."""
-    program = PROGRAM.search(command)
-    if program is None:
-        return
-    shown = subprocess.run([ROOT / "build/bin" / program[1], "--help"], capture_output=True, text=True, check=True).stdout
-    known = set(re.findall(r"--?[a-z][\w-]*", shown))
-    for flag in FLAG.findall(re.sub(r"\"[^\"]*\"|'[^']*'", "", program[2])):
-        if flag not in known:
-            sys.exit(f"README.md: {command}\n{program[1]} --help has no {flag}")
+    unquoted = re.sub(r"\"[^\"]*\"|'[^']*'", "", line.replace("\\\n", " "))
+    for command in re.split(r"\||&&|;", unquoted):
+        program = PROGRAM.search(command)
+        if program is None:
+            continue
+        file = ROOT / "build/bin" / program[1]
+        if not file.exists():
+            sys.exit(f"README.md: {line}\nno such program: {program[1]}")
+        shown = subprocess.run([file, "--help"], capture_output=True, text=True, check=True).stdout
+        known = set(re.findall(r"--?[A-Za-z][\w-]*", shown))
+        for flag in FLAG.findall(program[2]):
+            if flag not in known:
+                sys.exit(f"README.md: {line}\n{program[1]} --help has no {flag}")
 
 
 def check_library(blocks: dict[str, str]) -> None:
@@ -73,6 +79,9 @@ def check_library(blocks: dict[str, str]) -> None:
 def main() -> None:
     text = README.read_text()
     blocks = list(BLOCK.finditer(text))
+    kinds = {block["kind"] for block in blocks}
+    if len(FENCE.findall(text)) != 2 * len(blocks) or kinds != {"console", "cpp", "cmake"}:
+        sys.exit(f"README.md: expected blocks of console, cpp and cmake, found {', '.join(sorted(kinds))} or other fences")
     with tempfile.TemporaryDirectory() as home:
         for block in blocks:
             if block["kind"] == "console":

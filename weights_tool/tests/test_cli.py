@@ -79,8 +79,9 @@ def test_adapt_of_another_model(tmp_path, capsys):
     (["history"], "items: task: expected one of caption, question, dates"),
     (["numbers", "--kind", "roman"], "items: --kind: expected one of to words; to digits, found roman"),
     (["dates", "--length", "100"], "items: --length: expected the task retrieval, found dates"),
-    (["retrieval", "--length", "69"], "expected 0 (no filler), or 70 tokens or more for all kinds of retrieval, found 69"),
-    (["retrieval", "--kind", "one hop", "--length", "49"], "or 50 tokens or more for one hop, found 49"),
+    (["retrieval", "--length", "69"], "expected 0 (no filler), or 70 to 1000000 tokens for all kinds of retrieval, found 69"),
+    (["retrieval", "--length", "9" * 20], "or 70 to 1000000 tokens for all kinds of retrieval, found 9999"),
+    (["retrieval", "--kind", "one hop", "--length", "49"], "or 50 to 1000000 tokens for one hop, found 49"),
 ])
 def test_items_that_do_not_exist(arguments, line, capsys):
     assert line in error_line(["items", *arguments], capsys)

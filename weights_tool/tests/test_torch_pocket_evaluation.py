@@ -11,9 +11,9 @@ pytest.importorskip("transformers")
 from test_torch_pocket_training import train  # noqa: E402
 
 from t5gemma2_weights_tool.cli import main  # noqa: E402
-from t5gemma2_weights_tool.pocket import behaviour, evaluation  # noqa: E402
+from t5gemma2_weights_tool.pocket import behaviour, evaluation, report  # noqa: E402
 from t5gemma2_weights_tool.pocket.answers import stripped  # noqa: E402
-from t5gemma2_weights_tool.pocket.items import TASKS  # noqa: E402
+from t5gemma2_weights_tool.pocket.items import KINDS, TASKS  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import BOS, EOS  # noqa: E402
 
 COUNT = 3
@@ -159,13 +159,29 @@ def test_report(training, tmp_path, capsys):
     assert "(seed 1)" in card and re.search(r"\| tasks \| 10 \| \d+ \| 0 \|", card) and "{" not in card
 
 
+def test_report_of_what_is_there():
+    """What the model misses is named, at the length trained on; hops are explained only where one is missed."""
+    def group(task, kind, length, right):
+        return {"task": task, "kind": kind, "length": length, "items": 100, "right": right, "different": []}
+    good = [group("dates", "5.3.2024", None, 99), group("retrieval", "one hop", 480, 10)]
+    assert report.missed({"groups": good}) == "Nothing is below what was aimed at."
+    said = report.missed({"groups": [*good, group("sorting", "words", None, 94), group("retrieval", "one hop", 240, 46)]})
+    assert said.startswith("Below what was aimed at (in brackets): sorting: words 94.0 % (95 %), retrieval: one hop 46.0 % (90 %).")
+    assert said.endswith("half of the time.") and report.examples().count("\n") == 1 + sum(map(len, KINDS.values()))
+
+
 def test_report_of_something_else(training, tmp_path, capsys):
     (tmp_path / "e.json").write_text('{"groups": []}')
     assert main(["report", str(training), str(tmp_path / "e.json")]) == 1
     assert "e.json: groups: expected what weights_tool evaluate writes" in capsys.readouterr().err
     run(training, None, tmp_path, "--tasks", "dates")
     assert main(["report", str(training), str(tmp_path / "evaluation.json")]) == 1
-    assert "evaluation.json: groups: expected retrieval, too, found other tasks alone" in capsys.readouterr().err
-    (tmp_path / "e.json").write_text('{"groups": [{"right": 1}]}')
+    assert "evaluation.json: groups: expected retrieval from 240 tokens, too, found none" in capsys.readouterr().err
+    group = {"task": "retrieval", "kind": "single", "length": 240, "items": 1, "right": 1}
+    (tmp_path / "e.json").write_text(json.dumps({"items": 1, "through": "engine", "groups": [group]}))
+    assert main(["report", str(tmp_path), str(tmp_path / "e.json")]) == 1
+    assert "e.json: groups: expected what weights_tool evaluate writes" in capsys.readouterr().err
+    (tmp_path / "e.json").write_text(
+        json.dumps({"items": 1, "through": "engine", "groups": [{**group, "different": []}]}))
     assert main(["report", str(tmp_path), str(tmp_path / "e.json")]) == 1
     assert "language/loss.jsonl: losses: expected a line for each step, found none" in capsys.readouterr().err

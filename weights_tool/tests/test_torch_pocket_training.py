@@ -221,6 +221,21 @@ def test_what_the_pocket_model_was_trained_on(stage, step, family, samples, hash
     assert (batch.family, batch.samples, found.hexdigest()) == (family, samples, hashed)
 
 
+def test_the_model_that_is_shipped():
+    """Recipe, tokenizer and sizes are those that made it, and the library loads it without a warning."""
+    recipe = read_recipe("pocket")
+    made_by = json.dumps(recipe.up_to("mixed"), sort_keys=True)
+    assert blake2b(made_by.encode(), digest_size=8).hexdigest() == "3d15a3e7f5fe3f3f"
+    folder = Path(__file__).parents[2] / "examples/pocket"
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 9_000_000
+    assert json.loads((folder / "tokenizer.json").read_text()) == vocabulary.tokenizer_json()
+    shipped, info = T5Gemma2ForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    sizes = model.t5gemma2_config(recipe.sizes, shipped.config.vocab_size)
+    assert shipped.config.decoder.to_dict().items() >= {name: recipe.sizes.text[name] for name in recipe.sizes.text}.items()
+    assert shipped.config.encoder.text_config.rope_parameters == sizes.encoder.text_config.rope_parameters
+
+
 def test_a_stage_that_stops_sooner_than_planned():
     """Rate, growth and start are those of the longer stage."""
     recipe = read_recipe("pocket")

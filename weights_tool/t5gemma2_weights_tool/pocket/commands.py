@@ -32,7 +32,7 @@ def add_items(commands) -> None:
     parser.add_argument("-n", type=positive, default=10, metavar="N", help="how many (default 10)")
     parser.add_argument("--kind", help="only items of this kind")
     parser.add_argument("--length", type=count, metavar="TOKENS",
-                        help="of the prompt, at most (retrieval); 0: needles and question alone")
+                        help="of the prompt, at most (retrieval): from 20 (single), 30 (multi-key), 50, 70 (hops); 0: no filler")
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument("--held-out", action="store_true", help="from the tenth that is not trained on")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="draw the pictures there")

@@ -64,11 +64,15 @@ class Evaluation:
         """{"groups": one entry for each kind of item (and length), ...}; without an engine transformers alone."""
         part = output and output.with_name(output.name + ".part")
         result = self.begun(part)
+        if part:
+            write_file(part, as_json(result))  # also says at once that it cannot be written
         for number, group in enumerate(self.chosen):
             if number < len(result["groups"]):
                 continue
             say(f"{number + 1} of {len(self.chosen)}: {', '.join(str(name) for name in group if name)}")
             result["groups"].append(self.measured(group))
+            if self.engine and digest(self.engine.program) != self.head["program"]:
+                raise UserError(f"{self.engine.program}: has changed since the evaluation began")
             if part:
                 write_file(part, as_json(result))
         if output:
@@ -81,8 +85,9 @@ class Evaluation:
         """What an earlier run left of the very same evaluation: its first groups."""
         if part and part.exists():
             result = read_json(part)
-            names = [(group["task"], group["kind"], group["length"]) for group in result["groups"]]
-            if names == self.chosen[:len(names)] and result == {**self.head, "groups": result["groups"]}:
+            done = result.get("groups", [])
+            names = [(group.get("task"), group.get("kind"), group.get("length")) for group in done]
+            if names == self.chosen[:len(names)] and result == {**self.head, "groups": done}:
                 say(f"{part}: going on after {len(names)} of {len(self.chosen)} groups")
                 return result
             say(f"note: {part}: made by another model, program, or with other options; starting anew")

@@ -123,8 +123,7 @@ def read_fields(kind, value, file, where: str):
 def read_field(kind, value, file, where: str):
     if kind is Sizes:
         return read_fields(Sizes, value, file, f"{where}.")
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    right = number and value >= 0 if kind is float else type(value) is kind and (kind is not int or value >= 0)
+    right = is_number(value) and value >= 0 if kind is float else type(value) is kind and (kind is not int or value >= 0)
     if not right:
         raise expected(file, where, f"a value of type {kind.__name__}", value)
     parts = {"stages": Stage, "families": Family}.get(where.rpartition(".")[2])
@@ -135,6 +134,8 @@ def read_field(kind, value, file, where: str):
 
 def check_stages(recipe: Recipe, file) -> None:
     names = tuple(stage.name for stage in recipe.stages)
+    if len(recipe.betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in recipe.betas):
+        raise expected(file, "betas", "two numbers from 0, below 1", recipe.betas)
     if names != STAGES:
         raise expected(file, "stages", f"{', '.join(STAGES)}", ", ".join(names))
     for stage in recipe.stages:
@@ -142,6 +143,8 @@ def check_stages(recipe: Recipe, file) -> None:
             raise expected(file, f"stage {stage.name}", "a step and a family at least", f"{stage.steps} steps")
         if stage.planned < stage.steps:
             raise expected(file, f"stage {stage.name}: schedule", f"0, or its {stage.steps} steps at least", stage.schedule)
+        if not any(family.weight > 0 and family.start == 0 for family in stage.families):
+            raise expected(file, f"stage {stage.name}", "a family of some weight that starts at 0", "none")
         for family in stage.families:
             check_family(family, file, f"stage {stage.name}: {family.name}")
 
@@ -153,8 +156,9 @@ def check_family(family: Family, file, where: str) -> None:
         raise expected(file, f"{where}: size", "a sample at least", family.size)
     if family.source == "items" and not family.tasks:
         raise expected(file, f"{where}: tasks", "a task at least", "none")
-    if len(family.lengths) not in (0, 2):
-        raise expected(file, f"{where}: lengths", "none, or shortest and longest", family.lengths)
+    check_numbers(family, file, where)
+    if family.source == "items" and not has_weight(family.tasks.values()):
+        raise expected(file, f"{where}: tasks", "weights from 0, one above 0", family.tasks)
     for name in family.tasks:
         task, _, kind = name.partition(KIND)
         if task not in items.TASKS:
@@ -163,6 +167,26 @@ def check_family(family: Family, file, where: str) -> None:
             raise expected(file, f"{where}: tasks: {task}", f"one of {'; '.join(items.KINDS[task])}", kind)
         if family.lengths:
             check_lengths(family, task, kind or None, file, f"{where}: lengths")
+
+
+def has_weight(weights) -> bool:
+    """Numbers from 0, of which one is above."""
+    known = [is_number(weight) and weight >= 0 for weight in weights]
+    return all(known) and any(weight > 0 for weight in weights)
+
+
+def is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def check_numbers(family: Family, file, where: str) -> None:
+    """Lengths and growth; texts of no length cannot be packed or denoised."""
+    lengths, growth, text = family.lengths, family.growth, family.source in ("packed", "denoise")
+    rising = len(lengths) == 2 and all(type(one) is int for one in lengths) and int(text) <= lengths[0] <= lengths[1]
+    if not rising and (lengths or text):
+        raise expected(file, f"{where}: lengths", f"{'' if text else 'none, or '}shortest and longest", lengths)
+    if len(growth) != 2 or not all(map(is_number, growth)) or not (growth == [0, 0] or 0 <= growth[0] < growth[1] <= 1):
+        raise expected(file, f"{where}: growth", "where in the stage it begins and ends, from 0 to 1", growth)
 
 
 def check_lengths(family: Family, task: str, kind: str | None, file, where: str) -> None:

@@ -4,13 +4,18 @@ from pathlib import Path
 
 from ..config import read_json
 from ..errors import expected
+from . import retrieval
+
+
+PARTS = {"task", "kind", "length", "items", "right", "different"}  # of a group
 
 
 def read_evaluation(file: Path) -> dict:
     """What `evaluate -o` wrote."""
     result = read_json(file)
     groups = result.get("groups")
-    if not isinstance(groups, list) or not groups or not all(isinstance(g, dict) and "right" in g for g in groups):
+    known = isinstance(groups, list) and all(isinstance(group, dict) and PARTS <= group.keys() for group in groups)
+    if not known or not groups or "items" not in result or "through" not in result:
         raise expected(file, "groups", "what weights_tool evaluate writes", groups)
     return result
 
@@ -34,18 +39,17 @@ def table(result: dict) -> str:
 
 
 def totals(result: dict) -> dict[str, tuple[int, int]]:
-    """Items and right answers of each task, of retrieval those of the shortest length."""
+    """Items and right answers of each task, of retrieval those of the length trained on."""
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for group in of_shortest(result):
+    for group in as_trained(result):
         found[group["task"]][0] += group["items"]
         found[group["task"]][1] += group["right"]
     return {task: tuple(counts) for task, counts in found.items()}
 
 
-def of_shortest(result: dict) -> list[dict]:
-    """The groups that have no length, or the shortest."""
-    shortest = min((group["length"] for group in result["groups"] if group["length"]), default=None)
-    return [group for group in result["groups"] if group["length"] in (None, shortest)]
+def as_trained(result: dict) -> list[dict]:
+    """The groups that have no length, or the one trained on."""
+    return [group for group in result["groups"] if group["length"] in (None, retrieval.TRAINED)]
 
 
 AIMS = {("caption", "1 object"): 98, ("caption", "2 objects"): 95, ("caption", "3 objects"): 88, "question": 92,
@@ -53,9 +57,9 @@ AIMS = {("caption", "1 object"): 98, ("caption", "2 objects"): 95, ("caption", "
 
 
 def below_aim(result: dict) -> list[tuple[str, float, int]]:
-    """("task: kind", %, aim) of every group that misses what was aimed at; retrieval at the shortest length."""
+    """("task: kind", %, aim) of every group that misses what was aimed at; retrieval at the length trained on."""
     found = []
-    for group in of_shortest(result):
+    for group in as_trained(result):
         aim = AIMS.get((group["task"], group["kind"]), AIMS.get(group["task"], 0))
         if percent(group) < aim:
             found.append((f"{group['task']}: {group['kind']}", percent(group), aim))
@@ -63,8 +67,8 @@ def below_aim(result: dict) -> list[tuple[str, float, int]]:
 
 
 def by_task(result: dict) -> list[tuple[str, float]]:
-    """("task: kind", %) of all that has no length, or the shortest."""
-    return [(f"{group['task']}: {group['kind']}", percent(group)) for group in of_shortest(result)]
+    """("task: kind", %) of all that has no length, or the one trained on."""
+    return [(f"{group['task']}: {group['kind']}", percent(group)) for group in as_trained(result)]
 
 
 def by_length(result: dict) -> dict[str, list[tuple[int, float]]]:
@@ -72,4 +76,4 @@ def by_length(result: dict) -> dict[str, list[tuple[int, float]]]:
     for group in result["groups"]:
         if group["length"]:
             kinds[group["kind"]].append((group["length"], percent(group)))
-    return dict(kinds)
+    return {kind: sorted(points) for kind, points in kinds.items()}

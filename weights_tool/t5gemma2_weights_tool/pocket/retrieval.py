@@ -18,6 +18,7 @@ KEYS = ("amber", "basil", "cedar", "coral", "delta", "ember", "fern", "grove", "
 USUAL, TRAINED = 80, 240  # without a given length: anything between
 SHORTEST = {"single": 20, "multi-key": 30, "one hop": 50, "two hops": 70}  # into which the needles fit, of keys two
 TOKEN = re.compile(r"<\w+>|\n{1,4}| ?[a-z]+|.")
+LONGEST = 1_000_000  # tokens
 MAX_KEYS = 6
 NEEDLE, QUESTION = 11, 8  # tokens of a key's needle, and of the question with <bos>
 CHAINS = 2  # of the variables, one of them asked about
@@ -34,12 +35,12 @@ def random_codes(rng: Random, count: int) -> list[str]:
 
 def fits(kind: str | None, length: int) -> bool:
     """Whether items of this kind, or of any, can be that short."""
-    return length == 0 or length >= shortest(kind)
+    return length == 0 or shortest(kind) <= length <= LONGEST
 
 
 def lengths_of(kind: str | None) -> str:
     """For messages."""
-    return f"0 (no filler), or {shortest(kind)} tokens or more for {kind or 'all kinds of retrieval'}"
+    return f"0 (no filler), or {shortest(kind)} to {LONGEST} tokens for {kind or 'all kinds of retrieval'}"
 
 
 def shortest(kind: str | None) -> int:
