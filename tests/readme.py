@@ -44,7 +44,7 @@ def run(command: str, expected: list[str], home: str) -> None:
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode or not matches(expected, done.stdout):
         said = "\n".join(expected)
-        sys.exit(f"README.md: {command}\nstatus {done.returncode}; expected\n{said}\nfound\n{done.stdout[-4000:]}\n"
+        sys.exit(f"README.md: {command}\nstatus {done.returncode}; expected\n{said}\nfound\n{done.stdout[-12000:]}\n"
                  f"standard error\n{done.stderr[-4000:]}")
 
 
