@@ -93,23 +93,27 @@ float difference(const std::vector<float>& found, const std::vector<float>& expe
   return largest;
 }
 
-/// Answers the first `count` items of every task; returns how many are right, not only as in transformers.
+/// Whether the answer is right, too, not only as in transformers.
+bool check_answer(const Pocket& pocket, const Item& item) {
+  CAPTURE(item.task);
+  CAPTURE(item.prompt);
+  const Matrix H = pocket.read(item);
+  const std::vector<TokenId> found = pocket.answer(H);
+  CHECK(found == item.ids);
+  CHECK(difference(pocket.margins(H, item.ids), item.margins) <= 1e-3f);
+  return pocket.text(found) == item.answer;
+}
+
+/// Answers the first `count` items of every task; returns how many answers are right.
 Index answer_items(std::size_t count) {
   const Pocket pocket;
   const auto tasks = read_items();
   CHECK(tasks.size() == 9);
   Index right = 0;
-  for (const auto& [task, items] : tasks) {
-    CAPTURE(task);
+  for (const auto& entry : tasks) {
+    const std::vector<Item>& items = entry.second;
     REQUIRE(items.size() >= count);
-    for (std::size_t i = 0; i < count; ++i) {
-      CAPTURE(items[i].prompt);
-      const Matrix H = pocket.read(items[i]);
-      const std::vector<TokenId> found = pocket.answer(H);
-      CHECK(found == items[i].ids);
-      CHECK(difference(pocket.margins(H, items[i].ids), items[i].margins) <= 1e-3f);
-      right += pocket.text(found) == items[i].answer;
-    }
+    for (std::size_t i = 0; i < count; ++i) right += check_answer(pocket, items[i]);
   }
   return right;
 }
