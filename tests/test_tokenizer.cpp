@@ -109,8 +109,8 @@ TEST_CASE("tokenizer: ids and texts are those of the tokenizers library") {
     const Ids ids = entry["ids"];
     CAPTURE(entry.dump());
     if (entry.contains("text")) CHECK(small().encode(entry["text"].get<std::string>()) == ids);
-    CHECK(small().decode(ids) == entry["decoded"][0]);
-    CHECK(small().decode(ids, true) == entry["decoded"][1]);
+    CHECK(small().decode(ids) == entry["decoded"][0].get<std::string>());
+    CHECK(small().decode(ids, true) == entry["decoded"][1].get<std::string>());
   }
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("tokenizer: tokenizer.model gives the same ids, and its types say what
     if (std::ranges::count(ids, small().vocab_size()) > 0)
       continue;  // <image_soft_token> is not in this file
     if (entry.contains("text")) CHECK(tokenizer.encode(entry["text"].get<std::string>()) == ids);
-    CHECK(tokenizer.decode(ids, true) == entry["decoded"][1]);
+    CHECK(tokenizer.decode(ids, true) == entry["decoded"][1].get<std::string>());
   }
   CHECK(tokenizer.bos_id() == 2);
   CHECK(tokenizer.vocab_size() == small().vocab_size());
@@ -137,7 +137,8 @@ TEST_CASE("tokenizer: merges in the older spelling") {
   }
   const Tokenizer tokenizer = from(file);
   for (const json& entry : expectations()) {
-    if (entry.contains("text")) CHECK(tokenizer.encode(entry["text"].get<std::string>()) == entry["ids"]);
+    if (entry.contains("text"))
+      CHECK(tokenizer.encode(entry["text"].get<std::string>()) == entry["ids"].get<Ids>());
   }
 }
 
@@ -175,7 +176,7 @@ TEST_CASE("tokenizer: a stream gives what decode gives, and only whole character
       }
       const std::string rest = stream.finish();
       CHECK(valid_utf8(rest) == rest.size());
-      CHECK(text + rest == entry["decoded"][show_special ? 1 : 0]);
+      CHECK(text + rest == entry["decoded"][show_special ? 1 : 0].get<std::string>());
     }
   }
 }
@@ -202,7 +203,7 @@ TEST_CASE("tokenizer: many threads at once") {
       for (const json& entry : expectations()) {
         const Ids ids = entry["ids"];
         if (entry.contains("text") && small().encode(entry["text"].get<std::string>()) != ids) ++wrong;
-        if (small().decode(ids) != entry["decoded"][0]) ++wrong;
+        if (small().decode(ids) != entry["decoded"][0].get<std::string>()) ++wrong;
       }
     });
   }
@@ -290,8 +291,9 @@ TEST_CASE("tokenizer: the conversion of tokenizer.json is kept") {
     }
     CHECK(tokenizer.vocab_size() == small().vocab_size());
     for (const json& entry : expectations()) {
-      if (entry.contains("text")) CHECK(tokenizer.encode(entry["text"].get<std::string>()) == entry["ids"]);
-      CHECK(tokenizer.decode(Ids(entry["ids"])) == entry["decoded"][0]);
+      if (entry.contains("text"))
+        CHECK(tokenizer.encode(entry["text"].get<std::string>()) == entry["ids"].get<Ids>());
+      CHECK(tokenizer.decode(Ids(entry["ids"])) == entry["decoded"][0].get<std::string>());
     }
   }
   SUBCASE("and made again when it is broken") {
