@@ -25,10 +25,11 @@ def write_page(result: dict, stages: dict[str, list[dict]], folder: Path) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     plots.loss_curves(stages, folder / "loss.svg")
     plots.accuracy_bars(*zip(*by_task(result)), folder / "accuracy.svg")
-    plots.accuracy_by_length(by_length(result), folder / "length.svg")
+    lengths = by_length(result)
+    plots.accuracy_by_length(lengths, folder / "length.svg")
     page = PAGE.read_text(encoding="utf-8").format(
         steps=f"{sum(map(len, stages.values())):,}", items=result["items"], agreement=agreement(result),
-        missed=missed(result), accuracy=accuracy_table(result), lengths=length_table(by_length(result)))
+        missed=missed(result), accuracy=accuracy_table(result), lengths=length_table(lengths))
     write_file(folder / "README.md", page.encode())
     say(f"{folder}: README.md, loss.svg, accuracy.svg, length.svg")
 
@@ -89,7 +90,8 @@ def write_card(result: dict, stages: dict[str, list[dict]], recipe: dict, model:
         window=text["sliding_window"], image_size=recipe["sizes"]["vision"]["image_size"],
         image_tokens=recipe["sizes"]["image_tokens"], stages="\n".join(rows),
         minutes=f"{sum(seconds.values()) / 60:.0f}", accuracy=accuracy_table(result), agreement=agreement(result),
-        missed=missed(result), examples=examples(), through="the C++ engine" if result["through"] == "engine" else "transformers", items=result["items"])
+        missed=missed(result), examples=examples(),
+        through="the C++ engine" if result["through"] == "engine" else "transformers")
     write_file(model / "README.md", card.encode())
     say(f"{model / 'README.md'}: written")
 

@@ -6,7 +6,6 @@ from ..config import read_json
 from ..errors import expected
 from . import retrieval
 
-
 PARTS = {"task", "kind", "length", "items", "right", "different"}  # of a group
 
 
@@ -52,6 +51,10 @@ def as_trained(result: dict) -> list[dict]:
     return [group for group in result["groups"] if group["length"] in (None, retrieval.TRAINED)]
 
 
+def name_of(group: dict) -> str:
+    return f"{group['task']}: {group['kind']}"
+
+
 AIMS = {("caption", "1 object"): 98, ("caption", "2 objects"): 95, ("caption", "3 objects"): 88, "question": 92,
         "dates": 99, "numbers": 99, "sorting": 95, "translation": 95, "retrieval": 90, "infilling": 90}  # %
 
@@ -62,13 +65,13 @@ def below_aim(result: dict) -> list[tuple[str, float, int]]:
     for group in as_trained(result):
         aim = AIMS.get((group["task"], group["kind"]), AIMS.get(group["task"], 0))
         if percent(group) < aim:
-            found.append((f"{group['task']}: {group['kind']}", percent(group), aim))
+            found.append((name_of(group), percent(group), aim))
     return found
 
 
 def by_task(result: dict) -> list[tuple[str, float]]:
     """("task: kind", %) of all that has no length, or the one trained on."""
-    return [(f"{group['task']}: {group['kind']}", percent(group)) for group in as_trained(result)]
+    return [(name_of(group), percent(group)) for group in as_trained(result)]
 
 
 def by_length(result: dict) -> dict[str, list[tuple[int, float]]]:
