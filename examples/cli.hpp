@@ -77,10 +77,6 @@ class App {
   std::deque<Option> options_;
 };
 
-inline int run(App& app, int argc, char** argv, const std::function<int()>& body) {
-  return app.run(argc, argv, body);
-}
-
 /// -t, --threads
 void add_threads(App& app, int& threads);
 

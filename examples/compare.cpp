@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
       ->check(cli::number_in(0, 1e6))
       ->capture_default_str();
   cli::add_threads(app, threads);
-  return cli::run(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     omp_set_num_threads(threads);
     return compare_program(model, file, tolerance);
   });

@@ -131,5 +131,5 @@ int main(int argc, char** argv) {
   cli::App app("Writes the text that follows a prompt.", "t5gemma2-generate");
   Flags flags;
   cli::add_flags(app, flags);
-  return cli::run(app, argc, argv, [&] { return generate_program(app, flags); });
+  return app.run(argc, argv, [&] { return generate_program(app, flags); });
 }

@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
   app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
       ->check(cli::integer_in(1, 100000000))
       ->capture_default_str();
-  return cli::run(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     const Model model = load_model(cli::model_folder(model_name, quiet));
     const ParameterCount parameters = count_parameters(model);
     print_sizes(model.config);

@@ -149,7 +149,7 @@ int main(int argc, char** argv) {
   cli::App app("Shows where the decoder looked for each word it wrote, as an HTML page.", "t5gemma2-look");
   Flags flags;
   add_flags(app, flags);
-  return cli::run(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     flags.encodes = app.count("--prompt") > 0 || !flags.images.empty();
     if (!flags.encodes && app.count("--decoder-prompt") == 0)
       throw cli::UsageError("-p, --image or --decoder-prompt is required");

@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
       ->check(cli::integer_in(1, 16384))
       ->excludes(model);
   app.add_option("-o,--output", out, "the PNG file to write")->required();
-  return cli::run(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     if (app.count("--model") + app.count("--image-size") == 0)
       throw cli::UsageError("-m or --image-size is required");
     if (app.count("--model") > 0) size = image_size_of(model_name);

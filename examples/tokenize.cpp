@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   app.add_flag("--jsonl", options.jsonl,
                "a JSON string a line to a JSON array of ids a line (--decode: back)");
   cli::add_quiet(app, options.quiet);
-  return cli::run(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     const bool is_file = options.model && std::filesystem::is_regular_file(*options.model);
     const auto tokenizer = t5gemma2::Tokenizer::load(
         is_file ? std::filesystem::path(*options.model) : cli::model_folder(options.model, options.quiet));

@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
   app.add_option("-o,--output", out, "the file to write")->required();
   cli::add_threads(app, threads);
   cli::add_quiet(app, quiet);
-  return cli::run(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     const bool encodes = app.count("--prompt") > 0 || !image_files.empty();
     if (!encodes && app.count("--decoder-prompt") == 0)
       throw cli::UsageError("-p, --image or --decoder-prompt is required");
