@@ -55,8 +55,10 @@ void answer_one(Session& session, const Flags& f) {
   if (f.has_prompt) request.prompt = f.prompt;
   if (f.has_decoder_prompt) request.decoder_prompt = f.decoder_prompt;
   if (f.echo && request.decoder_prompt) print_now(*request.decoder_prompt);
-  const Generated made = session.answer(request, print_now);
-  if (isatty(STDOUT_FILENO) && !made.text.ends_with('\n')) print_now("\n");
+  const std::vector<Generated> made = session.answer(request, print_now);
+  for (std::size_t i = 1; i < made.size(); ++i)
+    print_now((made[i - 1].text.ends_with('\n') ? "" : "\n") + made[i].text);
+  if ((isatty(STDOUT_FILENO) || made.size() > 1) && !made.back().text.ends_with('\n')) print_now("\n");
 }
 
 Request read_request(const std::string& line, const std::string& where) {
@@ -79,10 +81,16 @@ Request read_request(const std::string& line, const std::string& where) {
   return request;
 }
 
-void print_answer(const Generated& made) {
+nlohmann::ordered_json to_json(const Generated& made) {
   constexpr const char* reasons[] = {"eos", "stop", "length", "interrupted"};
-  const nlohmann::ordered_json line{
-      {"text", made.text}, {"finish_reason", reasons[static_cast<int>(made.reason)]}, {"ids", made.ids}};
+  return {{"text", made.text}, {"finish_reason", reasons[static_cast<int>(made.reason)]}, {"ids", made.ids}};
+}
+
+/// The first text, and all of several as `sequences`.
+void print_answer(const std::vector<Generated>& made) {
+  nlohmann::ordered_json line = to_json(made.at(0));
+  if (made.size() > 1)
+    for (const Generated& one : made) line["sequences"].push_back(to_json(one));
   std::cout << line.dump() << std::endl;
 }
 

@@ -6,7 +6,6 @@
 
 #include "model_flag.hpp"
 #include "t5gemma2/generate.hpp"
-#include "t5gemma2/generation_config.hpp"
 #include "t5gemma2/utf8.hpp"
 
 namespace cli {
@@ -17,8 +16,9 @@ struct Flags {
   ModelName model;
   std::string prompt, file, decoder_prompt;
   bool has_prompt = false, has_decoder_prompt = false;
-  std::optional<Index> tokens, top_k;
-  std::optional<float> temperature, top_p, min_p, repeat_penalty;
+  std::optional<Index> tokens, top_k, num_beams, num_return_sequences;
+  std::optional<double> temperature, top_p, min_p, typical, repeat_penalty, length_penalty;
+  std::optional<std::string> early_stopping;
   std::uint64_t seed = 0;
   std::vector<std::string> stop, images;
   bool pan_and_scan = false, ignore_eos = false, special = false, echo = false, quiet = false, jsonl = false;
@@ -31,6 +31,44 @@ inline Check utf8_text() {
     return valid_utf8(given) == given.size() ? std::string()
                                              : std::string("expected UTF-8, found other bytes");
   };
+}
+
+/// Accepts the texts of generation_config.json's early_stopping.
+inline Check early_stopping_text() {
+  return [](const std::string& given) {
+    const bool known = given == "true" || given == "false" || given == "never";
+    return known ? std::string() : "expected true, false or never, found " + given;
+  };
+}
+
+inline void add_sampling_flags(App& app, Flags& f) {
+  app.add_option("-s,--seed", f.seed, "seed of sampling")
+      ->check(integer_in(0, 1000000000000000000))
+      ->capture_default_str();
+  app.add_option("--temp", f.temperature, "temperature; 0 is greedy")->check(number_in(0, 1e6));
+  app.add_option("--top-k", f.top_k, "sample from the k likeliest; 0 is all")
+      ->check(integer_in(0, 1000000000));
+  app.add_option("--top-p", f.top_p, "... from the likeliest that hold p together")->check(number_in(0, 1));
+  app.add_option("--min-p", f.min_p, "... from those with p times the likeliest's")->check(number_in(0, 1));
+  app.add_option("--typical", f.typical, "... from the most typical that hold p together")
+      ->check(number_in(1e-9, 1));
+  app.add_option("--repeat-penalty", f.repeat_penalty, "divide logits of tokens already made; 1 is off")
+      ->check(number_in(1e-6, 1e6));
+}
+
+inline void add_beam_flags(App& app, Flags& f) {
+  app.add_option("--num-beams", f.num_beams,
+                 "beam search: texts that grow side by side; the best comes at the end")
+      ->check(integer_in(1, 1024));
+  app.add_option("--length-penalty", f.length_penalty,
+                 "score of a text: log p / tokens^L; above 0 favours long ones")
+      ->check(number_in(-1e3, 1e3));
+  app.add_option(
+         "--early-stopping", f.early_stopping,
+         "end at num-beams texts: true; when none is likely to get better: false; can get better: never")
+      ->check(early_stopping_text());
+  app.add_option("--num-return-sequences", f.num_return_sequences, "texts to make, with beams or sampling")
+      ->check(integer_in(1, 1024));
 }
 
 inline void add_flags(App& app, Flags& f) {
@@ -46,16 +84,8 @@ inline void add_flags(App& app, Flags& f) {
   app.add_option("-n,--n-predict", f.tokens, "number of tokens to make (128)")
       ->check(integer_in(0, 1000000000));
   add_threads(app, f.threads);
-  app.add_option("-s,--seed", f.seed, "seed of sampling")
-      ->check(integer_in(0, 1000000000000000000))
-      ->capture_default_str();
-  app.add_option("--temp", f.temperature, "temperature; 0 is greedy")->check(number_in(0, 1e6));
-  app.add_option("--top-k", f.top_k, "sample from the k likeliest; 0 is all")
-      ->check(integer_in(0, 1000000000));
-  app.add_option("--top-p", f.top_p, "... from the likeliest that hold p together")->check(number_in(0, 1));
-  app.add_option("--min-p", f.min_p, "... from those with p times the likeliest's")->check(number_in(0, 1));
-  app.add_option("--repeat-penalty", f.repeat_penalty, "divide logits of tokens already made; 1 is off")
-      ->check(number_in(1e-6, 1e6));
+  add_sampling_flags(app, f);
+  add_beam_flags(app, f);
   app.add_option("--stop", f.stop, "text that ends the output, not printed; repeatable")
       ->allow_extra_args(false)
       ->check(utf8_text());
@@ -64,34 +94,48 @@ inline void add_flags(App& app, Flags& f) {
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
   add_quiet(app, f.quiet);
   app.footer(
-      "Greedy unless --temp, --top-k, --top-p or --min-p is above 0; generation_config.json gives the other\n"
-      "defaults. Without -p and -f, --decoder-prompt runs the decoder alone.");
+      "Greedy unless --temp, --top-k, --top-p, --min-p or --typical asks for sampling: \"do_sample\": true "
+      "in\n"
+      "generation_config.json does not. All else in that file is the default, as in transformers; a flag "
+      "goes\n"
+      "before it, and where neither sets a limit 128 tokens are made. Without -p and -f, --decoder-prompt "
+      "runs\n"
+      "the decoder alone.");
 }
 
-/// Flags over generation_config.json over the reference's defaults.
-inline GenerateOptions options_for(const Flags& f, const Model& model, const GenerationConfig& config) {
+/// Whether a flag asks for draws.
+inline bool asks_to_sample(const Flags& f) {
   const auto above_zero = [](const auto& flag) { return flag.value_or(0) > 0; };
-  GenerateOptions options;
-  const auto either = [](const auto& flag, const auto& file, auto standard) {
-    return flag ? *flag : file.value_or(standard);
+  return above_zero(f.temperature) || above_zero(f.top_k) || above_zero(f.top_p) || above_zero(f.min_p) ||
+         f.typical.value_or(1) < 1;
+}
+
+inline EarlyStopping early_stopping_of(const std::string& text) {
+  if (text == "never") return EarlyStopping::never;
+  return text == "true" ? EarlyStopping::yes : EarlyStopping::no;
+}
+
+/// Flags over generation_config.json.
+inline GenerateOptions options_for(const Flags& f, const GenerationConfig& file) {
+  GenerateOptions options{.config = file, .seed = f.seed, .show_special = f.special};
+  GenerationConfig& c = options.config;
+  const auto set = [](auto& value, const auto& flag) {
+    if (flag) value = *flag;
   };
-  Sampling& s = options.sampling;
-  s.seed = f.seed;
-  s.repetition_penalty = either(f.repeat_penalty, config.repetition_penalty, s.repetition_penalty);
-  s.temperature = either(f.temperature, config.temperature, s.temperature);
-  s.top_k = either(f.top_k, config.top_k, s.top_k);
-  s.top_p = either(f.top_p, config.top_p, s.top_p);
-  s.min_p = either(f.min_p, config.min_p, s.min_p);
-  const bool asked =
-      above_zero(f.temperature) || above_zero(f.top_k) || above_zero(f.top_p) || above_zero(f.min_p);
-  s.greedy = !asked || s.temperature == 0;
-  options.max_new_tokens = either(f.tokens, config.max_new_tokens, options.max_new_tokens);
-  options.stop = f.stop;
-  options.show_special = f.special;
-  if (f.ignore_eos) return options;
-  options.eos = config.eos_token_id;
-  if (options.eos.empty())
-    options.eos.assign(model.config.eos_token_id.begin(), model.config.eos_token_id.end());
+  set(c.max_new_tokens, f.tokens);
+  set(c.temperature, f.temperature);
+  set(c.top_k, f.top_k);
+  set(c.top_p, f.top_p);
+  set(c.min_p, f.min_p);
+  set(c.typical_p, f.typical);
+  set(c.repetition_penalty, f.repeat_penalty);
+  set(c.num_beams, f.num_beams);
+  set(c.num_return_sequences, f.num_return_sequences);
+  set(c.length_penalty, f.length_penalty);
+  if (f.early_stopping) c.early_stopping = early_stopping_of(*f.early_stopping);
+  if (!f.stop.empty()) c.stop_strings = f.stop;
+  if (f.ignore_eos) c.eos_token_id.clear();
+  options.sample = asks_to_sample(f) && c.temperature > 0;
   return options;
 }
 

@@ -11,7 +11,6 @@
 #include "look_page.hpp"
 #include "model_flag.hpp"
 #include "t5gemma2/generate.hpp"
-#include "t5gemma2/generation_config.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
 
@@ -55,14 +54,13 @@ struct Run {
   Matrix H;
 };
 
-Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& model,
-              const Tokenizer& tokenizer) {
+Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
   Run run;
   for (const std::string& file : f.images) run.images.push_back(load_image(file));
   std::optional<Vision> vision;
   if (!run.images.empty()) vision = load_vision(model.config, *model.checkpoint);
   if (f.encodes) run.ids = encode_prompt(tokenizer, model.config, f.prompt, count_crops(run.images, false));
-  run.decoder_ids = tokenizer.encode(f.decoder_prompt);
+  run.decoder_ids = decoder_prompt(model, tokenizer, f.decoder_prompt);
   run.given = std::ssize(run.decoder_ids);
   check_memory(model.config, std::ssize(run.ids), run.given + f.tokens);
   ImageFeatures features;
@@ -75,16 +73,18 @@ Run run_model(const Flags& f, const std::filesystem::path& folder, const Model& 
     const cli::ProgressBar bar("encoding", !f.quiet);
     run.H = encode(model, run.ids, features.tokens, [&](Index done, Index all) { bar.update(done, all); });
   }
-  GenerateOptions options;
-  options.max_new_tokens = f.tokens;
-  options.eos = load_generation_config(folder).eos_token_id;
-  if (options.eos.empty())
-    options.eos.assign(model.config.eos_token_id.begin(), model.config.eos_token_id.end());
+  if (f.tokens == 0) return run;
+  GenerateOptions options{.config = model.generation_config, .encoder_input_ids = run.ids};
+  options.config.max_new_tokens = f.tokens;
+  options.config.num_return_sequences = 1;
   const cli::ProgressBar bar("writing", !f.quiet);
-  generate_ids(model.decoder, run.H, run.decoder_ids, options, [&](TokenId) {
-    bar.update(static_cast<long>(std::ssize(run.decoder_ids) - run.given), static_cast<long>(f.tokens));
+  Index made = 0;
+  const auto on_text = [&](std::string_view) {
+    bar.update(static_cast<long>(++made), static_cast<long>(f.tokens));
     return true;
-  });
+  };
+  const auto on_step = [&](Index done, Index all) { bar.update(done, all); };
+  run.decoder_ids = generate(model, tokenizer, run.H, run.decoder_ids, options, on_text, on_step).ids;
   return run;
 }
 
@@ -137,7 +137,7 @@ int look_program(Flags& f) {
   const auto folder = cli::model_folder(f.model, f.quiet);
   const Model model = load_model(folder);
   const Tokenizer tokenizer = Tokenizer::load(folder);
-  const std::string page = page_of(f, model, tokenizer, run_model(f, folder, model, tokenizer));
+  const std::string page = page_of(f, model, tokenizer, run_model(f, model, tokenizer));
   write_whole(f.out, [&](std::ostream& out) { out << page; });
   if (!f.quiet) std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';
   return cli::ok;

@@ -63,18 +63,17 @@ class Session {
     bar.update(1, 2);
     tokenizer_.emplace(Tokenizer::load(folder));
     bar.update(2, 2);
-    const GenerationConfig config = load_generation_config(folder);
-    options_ = options_for(flags, model_, config);
+    options_ = options_for(flags, model_.generation_config);
+    check(options_, model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text);
-    if (config.do_sample && options_.sampling.greedy)
+    if (options_.config.do_sample && !options_.sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag");
     load_seconds_ = seconds() - start;
   }
 
   /// on_text gets the text as it is made. Throws Interrupted when Ctrl-C comes before the first token.
-  Generated answer(const Request& request, const OnText& on_text) {
-    const std::vector<TokenId> prefix = request.decoder_prompt ? tokenizer_->encode(*request.decoder_prompt)
-                                                               : std::vector{tokenizer_->bos_id()};
+  std::vector<Generated> answer(const Request& request, const OnText& on_text) {
+    const std::vector<TokenId> prefix = decoder_prompt(model_, *tokenizer_, request.decoder_prompt);
     const std::vector<Image> images = load_images(request.images);
     std::vector<TokenId> ids;
     if (request.prompt || !images.empty())
@@ -87,6 +86,7 @@ class Session {
     const Matrix H = encode_with_progress(ids, features);
     encode_seconds_ += seconds() - start;
     input_tokens_ += ids.size();
+    options_.encoder_input_ids = ids;
     return decode_with_progress(H, prefix, on_text);
   }
 
@@ -144,7 +144,7 @@ class Session {
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
     warn("decoder prompt", m, longest);
     // Few texts reach a large -n: count on what the model was made for at most.
-    check_memory(model_.config, n, m + std::min(options_.max_new_tokens, longest));
+    check_memory(model_.config, n, m + std::min(length_limits(options_.config, m).most - m, longest));
   }
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
@@ -153,20 +153,25 @@ class Session {
   }
 
   /// Reads H and the prefix, then writes; the first new token comes with the reading.
-  Generated decode_with_progress(const Matrix& H, const std::vector<TokenId>& prefix, const OnText& on_text) {
+  std::vector<Generated> decode_with_progress(const Matrix& H, const std::vector<TokenId>& prefix,
+                                              const OnText& on_text) {
     const double start = seconds();
     double first = 0;
-    const ProgressBar bar("reading", !flags_.quiet);
+    const bool streams = options_.config.num_beams == 1 && options_.config.num_return_sequences == 1;
+    const ProgressBar bar(streams ? "reading" : "writing", !flags_.quiet);
     const auto cleared = [&](std::string_view text) {
       if (first == 0) first = seconds();
       bar.clear();
       return on_text(text);
     };
-    Generated made = generate(model_, *tokenizer_, H, prefix, options_, cleared, watch(bar));
+    std::vector<Generated> made =
+        generate_several(model_, *tokenizer_, H, prefix, options_, cleared, watch(bar));
     const double end = seconds();
     prefix_tokens_ += prefix.size();
+    if (!streams) first = start;
     read_seconds_ += (first == 0 ? end : first) - start;
-    if (made.ids.size() > prefix.size() + 1) new_tokens_ += made.ids.size() - prefix.size() - 1;
+    for (const Generated& one : made)
+      if (one.ids.size() > prefix.size() + 1) new_tokens_ += one.ids.size() - prefix.size() - 1;
     decode_seconds_ += first == 0 ? 0 : end - first;
     return made;
   }

@@ -229,7 +229,7 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
     const auto unseen = generated.subspan(static_cast<std::size_t>(state.position),
                                           at - static_cast<std::size_t>(state.position));
     const Vector logits = decode(model.decoder, state, unseen);
-    const TokenId reference = generated[at], ours = logits.allFinite() ? Sampler({}).next(logits, {}) : -1;
+    const TokenId reference = generated[at], ours = logits.allFinite() ? most_likely(logits) : -1;
     if (ours == reference) continue;
     result.first_difference = result.tokens;
     result.ours = ours;

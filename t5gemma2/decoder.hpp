@@ -7,6 +7,10 @@
 // stand; `decode` continues a DecoderState by some tokens, as generation needs it. Reference: transformers
 // T5Gemma2Decoder, T5Gemma2ForConditionalGeneration.
 #pragma once
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "embedding.hpp"
 #include "merged_attention.hpp"
 
@@ -43,9 +47,9 @@ inline Matrix logits_of(const Decoder& w, const Matrix& x, const Tap& tap = {}) 
 
 /// What stands between two steps.
 struct DecoderState {
-  std::vector<KeyValue> of_H;  // [layers]; shared by all tokens
-  std::vector<KvCache> past;   // [layers]
-  Index position = 0;          // tokens seen
+  std::shared_ptr<const std::vector<KeyValue>> of_H;  // [layers]; shared by all tokens, and by copies
+  std::vector<KvCache> past;                          // [layers]
+  Index position = 0;                                 // tokens seen
 };
 
 /// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in
@@ -53,11 +57,13 @@ struct DecoderState {
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
   DecoderState state;
+  std::vector<KeyValue> of_H;
   for (const Layer& layer : w.layers) {
     if (progress) progress(std::ssize(state.past), std::ssize(w.layers));
-    state.of_H.push_back(encoder_key_value(layer.self_attn, H));
+    of_H.push_back(encoder_key_value(layer.self_attn, H));
     state.past.emplace_back(layer.self_attn.k_proj.rows, layer.self_attn.window);
   }
+  state.of_H = std::make_shared<const std::vector<KeyValue>>(std::move(of_H));
   return state;
 }
 
@@ -69,11 +75,35 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
     const Layer& layer = w.layers[i];
     x = transformer_layer(layer, std::move(x), {}, [&](const Matrix& X) {
       return merged_attention_step(layer.self_attn, X, state.position, turns.of(layer.type), state.past[i],
-                                   state.of_H[i]);
+                                   (*state.of_H)[i]);
     });
   }
   state.position += x.rows();
   return rms_norm(std::move(x), w.norm, w.config.rms_norm_eps);
+}
+
+/// The next id of each of several texts, equally long so far -> logits [states, vocab] of what follows it.
+/// Advances each state by one token: the same numbers as `decode` state by state, but the weights of feed
+/// forward and head are read once.
+inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
+                              std::span<const TokenId> ids) {
+  Matrix x = embed(w.embed_tokens, ids);
+  check_shape(x, std::ssize(states), -1, "decode_together ids");
+  const Rotations turns = rotations(w.config, states[0].position, 1);
+  for (std::size_t i = 0; i < w.layers.size(); ++i) {
+    const Layer& layer = w.layers[i];
+    x = transformer_layer(layer, std::move(x), {}, [&](const Matrix& X) {
+      Matrix O(X.rows(), X.cols());
+      for (Index row = 0; row < X.rows(); ++row) {
+        DecoderState& state = states[static_cast<std::size_t>(row)];
+        O.row(row) = merged_attention_step(layer.self_attn, X.row(row), state.position, turns.of(layer.type),
+                                           state.past[i], (*state.of_H)[i]);
+      }
+      return O;
+    });
+  }
+  for (DecoderState& state : states) ++state.position;
+  return logits_of(w, rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
 }
 
 /// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m

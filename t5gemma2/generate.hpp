@@ -1,53 +1,48 @@
 // Generation: the decoder's loop, and its text as it comes.
 //
-//   ids = prefix;  repeat: logits = decode(the ids not yet seen); ids += sample(logits)   until eos, a stop
-//   text, or n
+//   ids = decoder prompt;  repeat: logits = decode(the ids not yet seen); ids += choose(process(logits))
+//   until eos, a stop text, or the limit; with several beams beam_search.hpp instead
 //
 // Reference: transformers GenerationMixin.generate.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "beam_search.hpp"
 #include "model.hpp"
-#include "sampling.hpp"
 #include "tokenizer.hpp"
 
 namespace t5gemma2 {
 
-struct GenerateOptions {
-  Sampling sampling;
-  Index max_new_tokens = 128;
-  std::vector<TokenId> eos;       // ends the text; none: goes on to max_new_tokens
-  std::vector<std::string> stop;  // texts that end it, not part of it
-  bool show_special = false;      // special pieces and sentinels in the text
-};
-
 enum class FinishReason { eos, stop, length, interrupted };
 
-inline bool ends_text(const GenerateOptions& options, TokenId id) {
-  return std::find(options.eos.begin(), options.eos.end(), id) != options.eos.end();
+inline bool is_eos(const GenerateOptions& options, TokenId id) {
+  return std::ranges::count(options.config.eos_token_id, id) > 0;
 }
 
 /// Gets each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
 
-/// Continues `ids` (bos included, at least one) by new ids, at most options.max_new_tokens, an eos id last
-/// where one came. Throws Error for an id outside the vocabulary and for logits that are not finite.
-inline FinishReason generate_ids(const Decoder& w, const Matrix& H, std::vector<TokenId>& ids,
-                                 const GenerateOptions& options, const OnToken& on_token,
-                                 const Progress& progress = {}) {
-  if (ids.empty()) throw std::invalid_argument("generate_ids: expected bos and more, found no ids");
+/// Continues `ids` (the decoder prompt, at least one), of which `state` has seen none, by one id after the
+/// other, an eos id last where one came. Throws Error for an id outside the vocabulary, for logits that are
+/// not finite, and where the options do not go together.
+inline FinishReason generate_ids(const Decoder& w, DecoderState state, std::vector<TokenId>& ids,
+                                 const GenerateOptions& options, std::mt19937_64& random,
+                                 const OnToken& on_token, const Progress& progress = {}) {
   check_ids(ids, w.config.vocab_size);
-  DecoderState state = start_decoder(w, H, progress);
-  Sampler sampler(options.sampling);
-  for (Index made = 0; made < options.max_new_tokens; ++made) {
+  const LogitsProcessors process(options, std::ssize(ids), w.config.vocab_size);
+  const Index most = length_limits(options.config, std::ssize(ids)).most;
+  while (std::ssize(ids) < most) {
     const std::span<const TokenId> unseen = std::span(ids).subspan(static_cast<std::size_t>(state.position));
-    const TokenId id = sampler.next(decode(w, state, unseen, progress), ids);
-    ids.push_back(id);
-    if (!on_token(id)) return FinishReason::interrupted;
-    if (ends_text(options, id)) return FinishReason::eos;
+    Vector scores = decode(w, state, unseen, progress);
+    process(scores, ids);
+    ids.push_back(options.sample ? draw_token(scores, options.config, random) : most_likely(scores));
+    if (!on_token(ids.back())) return FinishReason::interrupted;
+    if (is_eos(options, ids.back())) return FinishReason::eos;
   }
   return FinishReason::length;
 }
@@ -90,8 +85,40 @@ class StopFilter {
   bool stopped_ = false;
 };
 
+/// The text that people see of ids as they come: without special pieces and sentinels, and up to the first
+/// stop text.
+class ShownText {
+ public:
+  ShownText(const Tokenizer& tokenizer, const GenerateOptions& options)
+      : tokenizer_(tokenizer),
+        options_(options),
+        stream_(tokenizer, options.show_special),
+        filter_(options.config.stop_strings) {}
+
+  /// The text that is certain now: whole UTF-8 characters, perhaps none.
+  std::string push(TokenId id) {
+    const bool hidden = !options_.show_special && (tokenizer_.is_hidden(id) || is_eos(options_, id));
+    return filter_.push(hidden ? std::string() : stream_.push(id));
+  }
+
+  /// What was held back. To be called at the end.
+  std::string finish() {
+    std::string text = filter_.push(stream_.finish());
+    return text += filter_.finish();
+  }
+
+  /// Whether a stop text is complete.
+  bool stopped() const { return filter_.stopped(); }
+
+ private:
+  const Tokenizer& tokenizer_;
+  const GenerateOptions& options_;
+  TextStream stream_;
+  StopFilter filter_;
+};
+
 struct Generated {
-  std::vector<TokenId> ids;  // prefix and new
+  std::vector<TokenId> ids;  // the decoder prompt's and new ones
   std::string text;          // of the new ids
   FinishReason reason = FinishReason::length;
 };
@@ -99,34 +126,121 @@ struct Generated {
 /// Gets each piece of text, whole UTF-8 characters; returns false to end the generation.
 using OnText = std::function<bool(std::string_view)>;
 
-/// Writes the text that follows `prefix` (ids, bos first), given H; on_text gets it as it is made, called
-/// once per id. Progress is told of what comes before the first new id.
-inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
-                          std::vector<TokenId> prefix, const GenerateOptions& options, const OnText& on_text,
-                          const Progress& progress = {}) {
-  Generated made{.ids = std::move(prefix), .text = {}, .reason = {}};
-  TextStream stream(tokenizer, options.show_special);
-  StopFilter filter(options.stop);
+namespace generate_detail {
+
+/// One text, given out as it is made.
+inline Generated stream_text(const Model& model, const Tokenizer& tokenizer, const DecoderState& start,
+                             std::vector<TokenId> prompt, const GenerateOptions& options,
+                             std::mt19937_64& random, const OnText& on_text, const Progress& progress) {
+  Generated made{.ids = std::move(prompt), .text = {}, .reason = {}};
+  ShownText shown(tokenizer, options);
   const auto emit = [&](const std::string& text) {
     made.text += text;
     return on_text(text);
   };
   const auto on_token = [&](TokenId id) {
-    const bool hidden = !options.show_special && (tokenizer.is_hidden(id) || ends_text(options, id));
-    const bool more = emit(filter.push(hidden ? std::string() : stream.push(id)));
-    return more && !filter.stopped();
+    const bool more = emit(shown.push(id));
+    return more && !shown.stopped();
   };
-  made.reason = generate_ids(model.decoder, H, made.ids, options, on_token, progress);
-  emit(filter.push(stream.finish()) + filter.finish());
-  if (filter.stopped()) made.reason = FinishReason::stop;
+  made.reason = generate_ids(model.decoder, start, made.ids, options, random, on_token, progress);
+  emit(shown.finish());
+  if (shown.stopped()) made.reason = FinishReason::stop;
   return made;
 }
 
-/// The same from bos alone, greedily, to the end of the text.
-inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H) {
-  GenerateOptions options;
-  for (const Index id : model.config.eos_token_id) options.eos.push_back(static_cast<TokenId>(id));
-  return generate(model, tokenizer, H, {tokenizer.bos_id()}, options, [](std::string_view) { return true; });
+/// What is shown of the ids behind the first `prompt` of a finished text.
+inline Generated finished_text(const Tokenizer& tokenizer, std::span<const TokenId> ids, std::size_t prompt,
+                               const GenerateOptions& options) {
+  Generated made{.ids = {ids.begin(), ids.end()}, .text = {}, .reason = FinishReason::length};
+  ShownText shown(tokenizer, options);
+  for (const TokenId id : ids.subspan(prompt)) made.text += shown.push(id);
+  made.text += shown.finish();
+  if (is_eos(options, ids.back())) made.reason = FinishReason::eos;
+  if (shown.stopped()) made.reason = FinishReason::stop;
+  return made;
+}
+
+inline std::vector<Generated> search_texts(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
+                                           const std::vector<TokenId>& prompt, const GenerateOptions& options,
+                                           const Progress& progress) {
+  const auto text_of = [&](std::span<const TokenId> ids) {
+    return finished_text(tokenizer, ids, prompt.size(), options);
+  };
+  const bool stops = !options.config.stop_strings.empty();
+  const auto has_ended = [&](std::span<const TokenId> ids) {
+    return is_eos(options, ids.back()) || (stops && text_of(ids).reason == FinishReason::stop);
+  };
+  std::vector<Generated> texts;
+  for (const Beam& beam : beam_search(model.decoder, H, prompt, options, has_ended, progress))
+    texts.push_back(text_of(beam.ids));
+  return texts;
+}
+
+inline void check_encoder_ids(const GenerateOptions& options, const Matrix& H) {
+  const GenerationConfig& c = options.config;
+  const bool needed = c.encoder_repetition_penalty != 1 || c.encoder_no_repeat_ngram_size > 0;
+  if (needed && std::ssize(options.encoder_input_ids) != H.rows())
+    throw std::invalid_argument(
+        "generate: expected encoder_input_ids, one for each row of H: the encoder_... rules of "
+        "generation_config.json need them");
+}
+
+}  // namespace generate_detail
+
+/// The decoder's first ids: decoder_start_token_id, or else bos_token_id, then the tokens of `text` where
+/// there is one; those begin with bos themselves, which stands there once where the two are the same.
+inline std::vector<TokenId> decoder_prompt(const Model& model, const Tokenizer& tokenizer,
+                                           const std::optional<std::string>& text = {}) {
+  const GenerationConfig& c = model.generation_config;
+  const TokenId start = c.decoder_start_token_id.value_or(c.bos_token_id.value_or(tokenizer.bos_id()));
+  if (!text) return {start};
+  std::vector<TokenId> ids = tokenizer.encode(*text);
+  if (ids[0] != start) ids.insert(ids.begin(), start);
+  return ids;
+}
+
+/// The texts that follow the decoder prompt (one id at least), given H: num_return_sequences of them, best
+/// first or one drawn after the other. on_text gets the first; as it is made, called once per id, where it is
+/// the only one and made without beams. Progress is told of what comes before the first new id, and of the
+/// tokens of several texts. Throws as generate_ids does.
+inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
+                                               const Matrix& H, const std::vector<TokenId>& prompt,
+                                               const GenerateOptions& options, const OnText& on_text,
+                                               const Progress& progress = {}) {
+  using namespace generate_detail;
+  check_encoder_ids(options, H);
+  const GenerationConfig& c = options.config;
+  std::vector<Generated> texts;
+  if (c.num_beams > 1) {
+    texts = search_texts(model, tokenizer, H, prompt, options, progress);
+    on_text(texts.at(0).text);
+    return texts;
+  }
+  std::mt19937_64 random(options.seed);
+  const DecoderState start = start_decoder(model.decoder, H, progress);
+  const OnText quiet = [](std::string_view) { return true; };
+  for (Index i = 0; i < c.num_return_sequences; ++i)
+    texts.push_back(
+        stream_text(model, tokenizer, start, prompt, options, random, i == 0 ? on_text : quiet, progress));
+  return texts;
+}
+
+/// The first of them.
+inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
+                          const std::vector<TokenId>& prompt, const GenerateOptions& options,
+                          const OnText& on_text, const Progress& progress = {}) {
+  return generate_several(model, tokenizer, H, prompt, options, on_text, progress).at(0);
+}
+
+/// The text that the checkpoint's generation_config.json makes, without drawing. encoder_input_ids: what H
+/// was made of; needed where that file's encoder_... rules are set.
+inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
+                          std::vector<TokenId> encoder_input_ids = {}) {
+  GenerateOptions options{.config = model.generation_config,
+                          .encoder_input_ids = std::move(encoder_input_ids)};
+  options.config.num_return_sequences = 1;
+  return generate(model, tokenizer, H, decoder_prompt(model, tokenizer), options,
+                  [](std::string_view) { return true; });
 }
 
 }  // namespace t5gemma2

@@ -112,6 +112,10 @@ class JsonField {
   bool written() const { return value_ != nullptr; }
 
   bool is_array() const { return value_ != nullptr && value_->is_array(); }
+  bool is_text() const { return value_ != nullptr && value_->is_string(); }
+
+  /// Whether the field holds this number, or true or false.
+  bool is(const nlohmann::json& value) const { return value_ != nullptr && *value_ == value; }
 
   /// "decoder.layer_types[3]"; empty for the whole file.
   const std::string& path() const { return path_; }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config_json.hpp"
+#include "generation_config_json.hpp"
 #include "image_tokens.hpp"
 #include "weights.hpp"
 
@@ -24,18 +25,26 @@ struct Model {
   std::shared_ptr<const Checkpoint> checkpoint;  // owns the memory that the weights lie in
   Encoder encoder;
   Decoder decoder;
+  GenerationConfig generation_config;
   std::vector<std::string> notes;  // what a person may want to know: unusual fields, unknown tensors
 };
 
 /// Opens a checkpoint folder in Hugging Face format. Nothing is prepared: pages are read when first used.
 /// Throws Error when a file, a field or a tensor is missing or not as it should be.
 inline Model load_model(const std::filesystem::path& folder) {
-  Model model{.config = load_config(folder), .checkpoint = {}, .encoder = {}, .decoder = {}, .notes = {}};
+  Model model{.config = load_config(folder),
+              .checkpoint = {},
+              .encoder = {},
+              .decoder = {},
+              .generation_config = {},
+              .notes = {}};
   model.checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(folder));
   WeightReader read(*model.checkpoint);
   model.encoder = read_encoder(read, model.config);
   model.decoder = read_decoder(read, model.config, model.encoder.embed_tokens);
+  model.generation_config = load_generation_config(folder, model.config);
   model.notes = model.config.notes;
+  for (const std::string& note : model.generation_config.notes) model.notes.push_back(note);
   for (const std::string& name : read.unknown()) model.notes.push_back("unknown tensor, not used: " + name);
   return model;
 }

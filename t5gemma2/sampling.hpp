@@ -1,133 +1,144 @@
-// Which token comes next, given the logits (the paper leaves this to the user). In the reference's order:
+// Which token comes next, given the scores that logits_processors.hpp leaves (the paper leaves this to the
+// user):
 //
-//   repetition penalty (ids the decoder holds already: logit > 0 is divided by it, else multiplied)
 //   greedy: the first of the largest
-//   or a draw from softmax of: logits / temperature, the top_k largest, the smallest set with probability >=
-//   top_p, those with at least min_p times the largest probability
+//   or a draw from softmax of: scores / temperature, the top_k largest, the smallest set with probability >=
+//   top_p, those with at least min_p times the largest probability, the most typical that hold typical_p
 //
-// Reference: transformers RepetitionPenaltyLogitsProcessor, Temperature-, TopK-, TopP-, MinPLogitsWarper.
+// Reference: transformers Temperature-, TopK-, TopP-, MinP-, TypicalLogitsWarper.
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "embedding.hpp"
 #include "error.hpp"
+#include "generation_config.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {
 
-struct Sampling {
-  bool greedy = true;
-  float repetition_penalty = 1;  // > 0; 1 is off; also applies when greedy
-  float temperature = 1;         // > 0
-  Index top_k = 50;              // 0 is off
-  float top_p = 1;               // 1 is off
-  float min_p = 0;               // 0 is off
-  std::uint64_t seed = 0;
-};
+/// The score of a token that may not come.
+inline constexpr float impossible = -std::numeric_limits<float>::infinity();
 
-/// A token and its logit.
+/// A token and its score.
 struct Candidate {
   TokenId id;
-  float logit;
+  float score;
 };
 
-/// logits [vocab], changed in place for every id that occurs in `ids`, once.
-inline void penalise_repetition(Vector& logits, std::span<const TokenId> ids, float penalty) {
-  if (penalty == 1) return;
-  std::vector<TokenId> seen(ids.begin(), ids.end());
-  std::sort(seen.begin(), seen.end());
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (const TokenId id : seen) logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+/// The first of the largest scores.
+inline TokenId most_likely(const Vector& scores) {
+  Index largest = 0;
+  scores.maxCoeff(&largest);
+  return static_cast<TokenId>(largest);
 }
 
-/// The top_k largest (all where top_k is 0), with ties of the last, largest first; equal logits by id.
-inline std::vector<Candidate> top_candidates(const Vector& logits, Index top_k) {
-  std::vector<Candidate> all(static_cast<std::size_t>(logits.size()));
-  for (std::size_t i = 0; i < all.size(); ++i)
-    all[i] = {static_cast<TokenId>(i), logits[static_cast<Index>(i)]};
+/// The top_k largest that are possible at all (all of these where top_k is 0), with ties of the last, largest
+/// first; equal scores by id.
+inline std::vector<Candidate> top_candidates(const Vector& scores, Index top_k) {
+  std::vector<Candidate> all;
+  for (Index id = 0; id < scores.size(); ++id)
+    if (std::isfinite(scores[id])) all.push_back({static_cast<TokenId>(id), scores[id]});
   const auto before = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+    return a.score != b.score ? a.score > b.score : a.id < b.id;
   };
   if (const auto k = static_cast<std::size_t>(top_k); k > 0 && k < all.size()) {
     std::nth_element(all.begin(), all.begin() + top_k - 1, all.end(), before);
-    const float least = all[k - 1].logit;
-    std::erase_if(all, [&](const Candidate& c) { return c.logit < least; });
+    const float least = all[k - 1].score;
+    std::erase_if(all, [&](const Candidate& c) { return c.score < least; });
   }
   std::sort(all.begin(), all.end(), before);
   return all;
 }
 
-/// softmax over candidates, largest first.
-inline std::vector<double> probabilities(std::span<const Candidate> candidates) {
+/// softmax over candidates (anything with a score), largest first.
+template <class Scored>
+std::vector<double> probabilities(const std::vector<Scored>& candidates) {
   std::vector<double> p;
-  for (const Candidate& c : candidates) p.push_back(std::exp(double{c.logit} - double{candidates[0].logit}));
+  for (const Scored& c : candidates) p.push_back(std::exp(double{c.score} - double{candidates[0].score}));
   const double sum = std::accumulate(p.begin(), p.end(), 0.0);
   for (double& one : p) one /= sum;
   return p;
 }
 
-/// Keeps the largest candidates until they hold top_p of the probability; at least one.
-inline void keep_top_p(std::vector<Candidate>& candidates, float top_p) {
+/// Keeps the largest candidates until they hold top_p of the probability; at least `least`.
+inline void keep_top_p(std::vector<Candidate>& candidates, double top_p, std::size_t least = 1) {
   if (top_p >= 1) return;
   const std::vector<double> p = probabilities(candidates);
   std::size_t kept = 0;
-  for (double held = 0; kept < p.size() && (kept == 0 || held < double{top_p}); ++kept) held += p[kept];
+  for (double held = 0; kept < p.size() && (kept < least || held < top_p); ++kept) held += p[kept];
   candidates.resize(kept);
 }
 
-/// Keeps the candidates with at least min_p of the largest one's probability.
-inline void keep_min_p(std::vector<Candidate>& candidates, float min_p) {
+/// Keeps the candidates with at least min_p of the largest one's probability; at least `least`.
+inline void keep_min_p(std::vector<Candidate>& candidates, double min_p, std::size_t least = 1) {
   if (min_p <= 0) return;
   const std::vector<double> p = probabilities(candidates);
-  std::size_t kept = 1;
-  while (kept < p.size() && p[kept] >= double{min_p} * p[0]) ++kept;
+  std::size_t kept = std::min(least, p.size());
+  while (kept < p.size() && p[kept] >= min_p * p[0]) ++kept;
   candidates.resize(kept);
 }
 
-class Sampler {
- public:
-  explicit Sampler(const Sampling& sampling) : sampling_(sampling), random_(sampling.seed) {}
+/// Keeps the candidates whose surprise, -log p, is nearest to its mean, the entropy, until they hold
+/// typical_p of the probability; at least `least`.
+inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, std::size_t least = 1) {
+  if (typical_p >= 1) return;
+  const std::vector<double> p = probabilities(candidates);
+  double entropy = 0;
+  for (const double one : p) entropy -= one > 0 ? one * std::log(one) : 0;
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto strangeness = [&](std::size_t i) { return std::abs(-std::log(p[i]) - entropy); };
+  std::ranges::stable_sort(order, {}, strangeness);
+  std::size_t kept = 0;
+  for (double held = 0; kept < p.size() && (kept < least || held < typical_p); ++kept) held += p[order[kept]];
+  while (kept < p.size() && strangeness(order[kept]) <= strangeness(order[kept - 1])) ++kept;
+  order.resize(kept);
+  std::ranges::sort(order);
+  std::vector<Candidate> typical;
+  for (const std::size_t i : order) typical.push_back(candidates[i]);
+  candidates = std::move(typical);
+}
 
-  /// logits [vocab] after the decoder's ids so far (bos and prefix included) -> the next id.
-  /// Throws Error when a logit is not finite, or not after division by the temperature.
-  TokenId next(Vector logits, std::span<const TokenId> ids) {
-    check_finite(logits, "logits");
-    penalise_repetition(logits, ids, sampling_.repetition_penalty);
-    Index largest = 0;
-    if (sampling_.greedy) return logits.maxCoeff(&largest), static_cast<TokenId>(largest);
-    logits /= sampling_.temperature;
-    check_finite(logits, "logits / temperature");
-    std::vector<Candidate> candidates = top_candidates(logits, sampling_.top_k);
-    keep_top_p(candidates, sampling_.top_p);
-    keep_min_p(candidates, sampling_.min_p);
-    return draw(candidates);
-  }
+[[noreturn]] inline void fail_without_token() {
+  throw Error(
+      "generation_config.json: expected a token that may come next, found none: its rules forbid all");
+}
 
- private:
-  static void check_finite(const Vector& logits, const char* what) {
-    if (!logits.allFinite())
-      throw Error(std::string(what) + ": expected finite numbers, found NaN or infinity");
-  }
+/// What to draw from, largest first; at least `least` where there are as many. Throws Error when the
+/// temperature is so small that a score overflows, and when no token is possible.
+inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfig& c, Index least = 1) {
+  const auto at_least = static_cast<std::size_t>(least);
+  scores /= static_cast<float>(c.temperature);
+  if (scores.hasNaN() || scores.maxCoeff() == HUGE_VALF)
+    throw Error("logits / temperature: expected finite numbers, found NaN or infinity");
+  std::vector<Candidate> candidates = top_candidates(scores, c.top_k == 0 ? 0 : std::max(c.top_k, least));
+  if (candidates.empty()) fail_without_token();
+  keep_top_p(candidates, c.top_p, at_least);
+  keep_min_p(candidates, c.min_p, at_least);
+  keep_typical(candidates, c.typical_p, at_least);
+  return candidates;
+}
 
-  TokenId draw(std::span<const Candidate> candidates) {
-    // Not std::uniform_real_distribution: its numbers differ between standard libraries, a seed's text must
-    // not.
-    double left = static_cast<double>(random_() >> 11) * 0x1p-53;
-    const std::vector<double> p = probabilities(candidates);
-    for (std::size_t i = 0; i < p.size(); ++i)
-      if ((left -= p[i]) < 0) return candidates[i].id;
-    return candidates.back().id;
-  }
+/// A number i with probability p[i], of which `whole` is the sum.
+inline std::size_t draw(std::span<const double> p, std::mt19937_64& random, double whole = 1) {
+  // Not std::uniform_real_distribution: its numbers differ between standard libraries, a seed's text must
+  // not.
+  double left = static_cast<double>(random() >> 11) * 0x1p-53 * whole;
+  for (std::size_t i = 0; i < p.size(); ++i)
+    if ((left -= p[i]) < 0) return i;
+  return p.size() - 1;
+}
 
-  Sampling sampling_;
-  std::mt19937_64 random_;
-};
+/// A token by its probability.
+inline TokenId draw_token(const Vector& scores, const GenerationConfig& c, std::mt19937_64& random) {
+  const std::vector<Candidate> candidates = candidates_of(scores, c);
+  return candidates[draw(probabilities(candidates), random)].id;
+}
 
 }  // namespace t5gemma2

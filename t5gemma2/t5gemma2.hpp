@@ -4,10 +4,11 @@
 //   const auto folder = t5gemma2::find_model("google/t5gemma-2-270m-270m");
 //   const auto model = t5gemma2::load_model(folder);
 //   const auto tokenizer = t5gemma2::Tokenizer::load(folder);
-//   const auto H = t5gemma2::encode(model, tokenizer.encode("The capital of France is"));
-//   std::cout << t5gemma2::generate(model, tokenizer, H).text;
+//   const auto ids = tokenizer.encode("The capital of France is");
+//   std::cout << t5gemma2::generate(model, tokenizer, t5gemma2::encode(model, ids), ids).text;
 #pragma once
 #include "attention.hpp"          // equation 4
+#include "beam_search.hpp"        // several texts side by side
 #include "compare.hpp"            // against a reference
 #include "config.hpp"             // sizes
 #include "config_json.hpp"        // config.json
@@ -16,7 +17,8 @@
 #include "encoder.hpp"            // the encoder
 #include "feed_forward.hpp"       // GeGLU
 #include "generate.hpp"           // text
-#include "generation_config.hpp"  // its defaults
+#include "generation_config.hpp"  // how the checkpoint wants it
+#include "generation_config_json.hpp"
 #include "hub.hpp"                // where models lie
 #include "image.hpp"              // a picture to pixels
 #include "image_prompt.hpp"       // images and text together
@@ -24,6 +26,7 @@
 #include "kv_cache.hpp"           // what decoding keeps
 #include "layer.hpp"              // a transformer layer
 #include "linear.hpp"             // y = x W^T
+#include "logits_processors.hpp"  // what may come next
 #include "mask.hpp"               // who sees whom
 #include "memory.hpp"             // what a run needs
 #include "merged_attention.hpp"   // equations 1-5

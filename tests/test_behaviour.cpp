@@ -60,12 +60,11 @@ class Pocket {
 
   std::vector<TokenId> answer(const Matrix& H) const {
     GenerateOptions options;
-    options.max_new_tokens = 48;
-    options.eos.assign(model_.config.eos_token_id.begin(), model_.config.eos_token_id.end());
-    std::vector<TokenId> ids{tokenizer_.bos_id()};
-    generate_ids(model_.decoder, H, ids, options, [](TokenId) { return true; });
-    const auto end = std::find_first_of(ids.begin(), ids.end(), options.eos.begin(), options.eos.end());
-    return {ids.begin() + 1, end};
+    options.config = model_.generation_config;
+    options.config.max_new_tokens = 48;
+    const auto go_on = [](std::string_view) { return true; };
+    const Generated made = generate(model_, tokenizer_, H, {tokenizer_.bos_id()}, options, go_on);
+    return {made.ids.begin() + 1, made.ids.end() - (made.reason == FinishReason::eos ? 1 : 0)};
   }
 
   /// Without the cache.

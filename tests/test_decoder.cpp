@@ -151,6 +151,30 @@ TEST_CASE("decoder: a state may be copied and continued in two ways") {
   CHECK(difference(after_nine.transpose(), logits_of(w, decoder(w, ids, H)).bottomRows(1)) <= 1e-5);
 }
 
+TEST_CASE("decoder: states decode together what each decodes alone, and share H's keys") {
+  for (const char* name : {"basic", "long_odd", "unequal", "untied"}) {
+    const Model& model = fixture_model(name);
+    const Decoder& w = model.decoder;
+    const DecoderState start = start_decoder(w, encode(model, reference_ids("inputs.input_ids", name)));
+    std::vector<DecoderState> states(3, start);
+    CHECK(states[0].of_H == states[2].of_H);
+    const Ids prefixes[]{{2, 5, 7}, {2, 9, 11}, {3, 3, 3}};
+    for (std::size_t i = 0; i < 3; ++i) decode(w, states[i], prefixes[i]);
+    std::vector<DecoderState> alone = states;
+    for (int step = 0; step < 12; ++step) {  // the window fills
+      const Ids ids{static_cast<TokenId>(step), static_cast<TokenId>(20 - step), 6};
+      const Matrix together = decode_together(w, states, ids);
+      for (std::size_t i = 0; i < 3; ++i) {
+        CAPTURE(name);
+        CAPTURE(step);
+        const Vector expected = decode(w, alone[i], std::span(ids).subspan(i, 1));
+        CHECK(difference(together.row(static_cast<Index>(i)), expected.transpose()) <= 1e-5);
+        CHECK(states[i].position == alone[i].position);
+      }
+    }
+  }
+}
+
 TEST_CASE("decoder: a token has its own position: the same token twice gives other logits") {
   DecoderState state = start_decoder(fixture_model().decoder, reference_tensor(encoder_path + "norm"));
   const Ids same{5};
@@ -192,9 +216,9 @@ TEST_CASE("decoder: encoder-side keys and values are made once, one pair for eac
   const Decoder& w = fixture_model().decoder;
   const Matrix H = reference_tensor(encoder_path + "norm");
   const DecoderState state = start_decoder(w, H);
-  REQUIRE(state.of_H.size() == 2);
+  REQUIRE(state.of_H->size() == 2);
   for (const Index i : {0, 1})
-    CHECK(difference(state.of_H[static_cast<std::size_t>(i)].K,
+    CHECK(difference((*state.of_H)[static_cast<std::size_t>(i)].K,
                      reference_heads(layer_path(decoder_path, i) + ".self_attn.k_norm[1]")) <= tight);
   CHECK(state.position == 0);
 }

@@ -42,7 +42,8 @@ class Scripted {
     model_.decoder.embed_tokens = {embedding_.weight(), Vector::Zero(size), {}};
     model_.decoder.norm = Vector::Zero(size);
     model_.decoder.lm_head = head_.weight();
-    model_.config.eos_token_id = {1};
+    model_.generation_config.eos_token_id = {1};
+    model_.generation_config.bos_token_id = 2;
   }
 
   const Model& model() const { return model_; }
@@ -76,7 +77,7 @@ const std::vector<std::string> sentence{"The", "▁dog", "▁and", "▁the", "�
 
 GenerateOptions until_eos() {
   GenerateOptions options;
-  options.eos = {1};
+  options.config.eos_token_id = {1};
   return options;
 }
 
@@ -134,12 +135,12 @@ TEST_CASE("generate: the ids end with eos, the text before it") {
 
 TEST_CASE("generate: any of several eos ids ends the text; without one it goes on") {
   GenerateOptions options;
-  options.max_new_tokens = 8;
-  options.eos = {tokenizer().id_of("▁the").value(), 1};
+  options.config.max_new_tokens = 8;
+  options.config.eos_token_id = {tokenizer().id_of("▁the").value(), 1};
   const Generated early = Scripted(sentence).run(options);
   CHECK(early.ids.back() == tokenizer().id_of("▁the"));
   CHECK(early.text == "The dog and");  // what ends the text is no part of it, special or not
-  options.eos.clear();
+  options.config.eos_token_id.clear();
   const Generated made = Scripted(sentence).run(options);
   CHECK(made.reason == FinishReason::length);
   CHECK(made.ids.size() == 9);
@@ -149,21 +150,21 @@ TEST_CASE("generate: any of several eos ids ends the text; without one it goes o
 TEST_CASE("generate: at most max_new_tokens, 0 of them too") {
   GenerateOptions options = until_eos();
   for (const Index most : {0, 1, 3, 5}) {
-    options.max_new_tokens = most;
+    options.config.max_new_tokens = most;
     const Generated made = Scripted(sentence).run(options);
     CHECK(made.ids.size() == static_cast<std::size_t>(most) + 1);
     CHECK(made.reason == FinishReason::length);
     const Ids written(made.ids.begin() + 1, made.ids.end());
     CHECK(made.text == tokenizer().decode(written));
   }
-  options.max_new_tokens = 6;
+  options.config.max_new_tokens = 6;
   CHECK(Scripted(sentence).run(options).reason == FinishReason::eos);
 }
 
 TEST_CASE("generate: stop texts end the text and are not part of it, over the borders of pieces too") {
   GenerateOptions options = until_eos();
   const auto text_until = [&](std::vector<std::string> stop) {
-    options.stop = std::move(stop);
+    options.config.stop_strings = std::move(stop);
     const Generated made = Scripted(sentence).run(options);
     CHECK(made.reason == FinishReason::stop);
     return made.text;
@@ -173,7 +174,7 @@ TEST_CASE("generate: stop texts end the text and are not part of it, over the bo
   CHECK(text_until({" the", "dog and"}) == "The ");
   CHECK(text_until({"The"}) == "");
   CHECK(text_until({"village"}) == "The dog and the ");
-  options.stop = {"village!"};
+  options.config.stop_strings = {"village!"};
   const Generated made = Scripted(sentence).run(options);
   CHECK(made.reason == FinishReason::eos);
   CHECK(made.text == "The dog and the village");  // what was held back comes out at the end
@@ -181,7 +182,7 @@ TEST_CASE("generate: stop texts end the text and are not part of it, over the bo
 
 TEST_CASE("generate: after a stop text no further token is made") {
   GenerateOptions options = until_eos();
-  options.stop = {" and"};
+  options.config.stop_strings = {" and"};
   CHECK(Scripted(sentence).run(options).ids.back() == tokenizer().id_of("▁and"));
 }
 
@@ -236,12 +237,177 @@ TEST_CASE("generate: the short form starts with bos and stops at the model's eos
   CHECK(made.reason == FinishReason::eos);
 }
 
+TEST_CASE("generate: the short form starts with the checkpoint's start id, and obeys its rules") {
+  Scripted scripted(sentence);
+  Model model = scripted.model();
+  const Matrix none(0, tokenizer().vocab_size());
+  model.generation_config.decoder_start_token_id = tokenizer().id_of("▁dog");
+  CHECK(generate(model, tokenizer(), none).text == " and the village");
+  model.generation_config.max_length = 3;
+  CHECK(generate(model, tokenizer(), none).text == " and the");
+  model.generation_config.encoder_no_repeat_ngram_size = 1;
+  const Matrix H = Matrix::Zero(1, tokenizer().vocab_size());
+  CHECK_THROWS_AS(generate(model, tokenizer(), H), std::invalid_argument);  // of which ids?
+  CHECK(generate(model, tokenizer(), H, {tokenizer().id_of("▁the").value()}).text == " and");  // then <pad>
+}
+
+TEST_CASE("generate: the decoder prompt begins with the start id, which bos of its text may be") {
+  Model model;
+  const Ids text = tokenizer().encode("a dog");
+  CHECK(decoder_prompt(model, tokenizer()) == Ids{2});
+  CHECK(decoder_prompt(model, tokenizer(), "a dog") == text);
+  model.generation_config.bos_token_id = 5;
+  CHECK(decoder_prompt(model, tokenizer()) == Ids{5});
+  model.generation_config.decoder_start_token_id = 7;
+  CHECK(decoder_prompt(model, tokenizer()) == Ids{7});
+  Ids longer{7};
+  longer.insert(longer.end(), text.begin(), text.end());
+  CHECK(decoder_prompt(model, tokenizer(), "a dog") == longer);
+}
+
+TEST_CASE("generate: beams come at the end, their texts stopped and cut as one text is") {
+  const Scripted scripted(sentence);
+  const Matrix none(0, tokenizer().vocab_size());
+  GenerateOptions options = until_eos();
+  options.config.num_beams = 3;
+  options.config.num_return_sequences = 2;
+  options.config.max_new_tokens = 9;
+  std::vector<std::string> pieces;
+  const auto on_text = [&](std::string_view text) {
+    pieces.emplace_back(text);
+    return true;
+  };
+  std::vector<Generated> made = generate_several(scripted.model(), tokenizer(), none, {2}, options, on_text);
+  REQUIRE(made.size() == 2);
+  CHECK(made[0].text == "The dog and the village");
+  CHECK(made[0].reason == FinishReason::eos);
+  CHECK(made[1].ids != made[0].ids);
+  CHECK(pieces == std::vector<std::string>{made[0].text});
+  options.config.stop_strings = {"g an"};
+  made = generate_several(scripted.model(), tokenizer(), none, {2}, options, on_text);
+  CHECK(made[0].text == "The do");
+  CHECK(made[0].reason == FinishReason::stop);
+  CHECK(made[0].ids.back() == tokenizer().id_of("▁and"));
+  options.config.max_new_tokens = 0;
+  made = generate_several(scripted.model(), tokenizer(), none, {2}, options, on_text);
+  CHECK(made.at(0).ids == Ids{2});
+  CHECK(made.at(0).reason == FinishReason::length);
+}
+
+TEST_CASE("generate: several drawn texts come from one stream of draws, the first as if it were alone") {
+  const Model& model = fixture_model();
+  const Matrix H = reference_tensor(encoder_path + "norm");
+  GenerateOptions options{.config = {.max_new_tokens = 8, .top_k = 0}, .sample = true, .seed = 3};
+  const auto go_on = [](std::string_view) { return true; };
+  const Generated alone = generate(model, tokenizer(), H, {2}, options, go_on);
+  options.config.num_return_sequences = 3;
+  const std::vector<Generated> made = generate_several(model, tokenizer(), H, {2}, options, go_on);
+  REQUIRE(made.size() == 3);
+  CHECK(made[0].ids == alone.ids);
+  CHECK(made[1].ids != made[0].ids);
+  CHECK(made[2].ids != made[1].ids);
+}
+
+namespace {
+
+/// Letters, words, bytes of whole and of broken characters, special pieces and sentinels, thrown together.
+Ids random_ids(std::mt19937& random) {
+  static const Ids pool =
+      ids_of({"a", "b", "The", "▁dog", "\n", "\n\n", "▁", "<0xE2>", "<0x82>", "<0xAC>", "<0x61>", "<0x0A>",
+              "<0xF0>", "<unused3>", "<start_of_turn>", "<bos>", "<eos>"});
+  Ids ids(random() % 12);
+  for (TokenId& id : ids) id = pool[random() % pool.size()];
+  return ids;
+}
+
+/// Stop texts cut from the text, twice in a row, one inside another, with a beginning that is the text
+/// before.
+std::vector<std::string> random_stops(std::mt19937& random, const std::string& text) {
+  std::vector<std::string> stops;
+  for (std::size_t count = random() % 4; count > 0; --count) {
+    const std::size_t at = random() % (text.size() + 1), size = 1 + random() % 4;
+    std::string stop = text.substr(at, size);
+    if (random() % 4 == 0) stop += stop;
+    if (random() % 4 == 0) stop += "a";
+    if (random() % 4 == 0) stop = "\n" + stop;
+    if (random() % 8 == 0) stops.push_back(stop.substr(stop.size() / 2));
+    stops.push_back(stop);
+  }
+  return stops;
+}
+
+}  // namespace
+
+TEST_CASE("generate: streamed text is the shown text of the ids, cut at the first stop text") {
+  std::mt19937 random(1);
+  int stopped = 0;
+  for (int run = 0; run < 20000; ++run) {
+    const Ids ids = random_ids(random);
+    GenerateOptions options;
+    options.show_special = random() % 2 == 0;
+    if (random() % 2 == 0) options.config.eos_token_id = {1};
+    const auto shown_of = [&](std::span<const TokenId> made) {
+      Ids shown;
+      for (const TokenId id : made)
+        if (options.show_special || !(tokenizer().is_hidden(id) || is_eos(options, id))) shown.push_back(id);
+      return shown;
+    };
+    options.config.stop_strings =
+        random_stops(random, tokenizer().decode(shown_of(ids), options.show_special));
+
+    ShownText stream(tokenizer(), options);
+    std::string streamed;
+    std::size_t made = 0;  // as in generation, none is made behind a stop text
+    while (made < ids.size() && !stream.stopped()) streamed += stream.push(ids[made++]);
+    streamed += stream.finish();
+    const std::string whole = tokenizer().decode(shown_of(std::span(ids).first(made)), options.show_special);
+    std::size_t cut = whole.npos;
+    for (const std::string& stop : options.config.stop_strings)
+      if (!stop.empty()) cut = std::min(cut, whole.find(stop));
+    CAPTURE(whole);
+    CHECK(streamed == whole.substr(0, cut));
+    CHECK(stream.stopped() == (cut != whole.npos));
+    stopped += stream.stopped() ? 1 : 0;
+  }
+  CHECK(stopped > 4000);
+}
+
+TEST_CASE("generate: what is held back for a stop text comes before the bytes of the last run") {
+  GenerateOptions options;
+  options.config.stop_strings = {"a!"};
+  ShownText stream(tokenizer(), options);
+  std::string text;
+  for (const TokenId id : ids_of({"b", "a", "<0xE2>", "<0x82>", "<0xAC>"})) text += stream.push(id);
+  CHECK(text + stream.finish() == "ba\u20AC");
+  options.config.stop_strings = {"a\u20AC"};
+  ShownText ends(tokenizer(), options);
+  text.clear();
+  for (const TokenId id : ids_of({"b", "a", "<0xE2>", "<0x82>", "<0xAC>"})) text += ends.push(id);
+  text += ends.finish();
+  CHECK(text == "b");
+  CHECK(ends.stopped());
+}
+
+TEST_CASE("generate: a stop text that the decoder prompt begins is none: the text is what is made") {
+  const Scripted scripted(sentence);
+  GenerateOptions options = until_eos();
+  options.config.stop_strings = {"The dog"};
+  Ids prompt{2};
+  for (const TokenId id : ids_of({"The"})) prompt.push_back(id);
+  const Generated made = generate(scripted.model(), tokenizer(), Matrix(0, tokenizer().vocab_size()), prompt,
+                                  options, [](std::string_view) { return true; });
+  CHECK(made.text == " dog and the village");
+  CHECK(made.reason == FinishReason::eos);
+}
+
 TEST_CASE("generate: a prefix without ids or with one outside the vocabulary is refused") {
   const Decoder& w = fixture_model().decoder;
   const auto go_on = [](TokenId) { return true; };
+  std::mt19937_64 random;
+  const DecoderState start = start_decoder(w, Matrix(0, 24));
   Ids none, outside{2, 64};
-  CHECK_THROWS_AS(generate_ids(w, Matrix(0, 24), none, {}, go_on), std::invalid_argument);
-  contains(error_of([&] { generate_ids(w, Matrix(0, 24), outside, {}, go_on); }),
+  CHECK_THROWS_AS(generate_ids(w, start, none, {}, random, go_on), std::invalid_argument);
+  contains(error_of([&] { generate_ids(w, start, outside, {}, random, go_on); }),
            "expected 0 to 63, found 64");
 }
 
@@ -252,8 +418,10 @@ TEST_CASE("generate: greedy ids of the small checkpoints are the reference's") {
     const bool continued = fixture_reference(name).tensors().contains("inputs.generate_from");
     Ids ids = continued ? reference_ids("inputs.generate_from", name) : Ids{2};
     GenerateOptions options;
-    options.max_new_tokens = std::ssize(expected) - std::ssize(ids);
-    generate_ids(model.decoder, encode(model, reference_ids("inputs.input_ids", name)), ids, options,
+    options.config.max_new_tokens = std::ssize(expected) - std::ssize(ids);
+    std::mt19937_64 random;
+    const Matrix H = encode(model, reference_ids("inputs.input_ids", name));
+    generate_ids(model.decoder, start_decoder(model.decoder, H), ids, options, random,
                  [](TokenId) { return true; });
     CAPTURE(name);
     CHECK(ids == expected);
@@ -263,25 +431,28 @@ TEST_CASE("generate: greedy ids of the small checkpoints are the reference's") {
 TEST_CASE("generate: a NaN in H is an error, not a token") {
   const Matrix H = with_nan(reference_tensor(encoder_path + "norm"), 4, 2);
   Ids ids{2};
-  contains(error_of([&] { generate_ids(fixture_model().decoder, H, ids, {}, [](TokenId) { return true; }); }),
+  std::mt19937_64 random;
+  const Decoder& w = fixture_model().decoder;
+  const auto go_on = [](TokenId) { return true; };
+  contains(error_of([&] { generate_ids(w, start_decoder(w, H), ids, {}, random, go_on); }),
            "expected finite numbers");
 }
 
 TEST_CASE("generate: the repetition penalty counts the prefix and bos, and seeds give the same text again") {
   const Model& model = fixture_model();
   const Matrix H = reference_tensor(encoder_path + "norm");
-  const auto ids_with = [&](const Sampling& sampling, Ids ids) {
-    GenerateOptions options;
-    options.sampling = sampling;
-    options.max_new_tokens = 12;
-    generate_ids(model.decoder, H, ids, options, [](TokenId) { return true; });
+  const auto ids_with = [&](GenerateOptions options, Ids ids) {
+    options.config.max_new_tokens = 12;
+    std::mt19937_64 random(options.seed);
+    generate_ids(model.decoder, start_decoder(model.decoder, H), ids, options, random,
+                 [](TokenId) { return true; });
     return ids;
   };
   // So strong a penalty that with logits of both signs no id comes twice as long as others are left.
-  const Ids ids = ids_with({.repetition_penalty = 1e6f}, {2, 52, 37});
+  const Ids ids = ids_with({.config = {.repetition_penalty = 1e6}}, {2, 52, 37});
   Ids sorted = ids;
   std::sort(sorted.begin(), sorted.end());
   CHECK(std::unique(sorted.begin(), sorted.end()) == sorted.end());
-  const Sampling random{.greedy = false, .temperature = 2, .top_k = 0, .seed = 4};
+  const GenerateOptions random{.config = {.temperature = 2, .top_k = 0}, .sample = true, .seed = 4};
   CHECK(ids_with(random, {2}) == ids_with(random, {2}));
 }

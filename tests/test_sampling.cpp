@@ -28,10 +28,10 @@ Vector logits_of(const std::vector<double>& p) {
 std::vector<Candidate> candidates(const std::vector<double>& p) { return top_candidates(logits_of(p), 0); }
 
 /// 20,000 draws from `logits`: how often each id came.
-std::vector<int> draws(const Sampling& sampling, const Vector& logits, const Ids& ids = {}) {
-  Sampler sampler(sampling);
+std::vector<int> draws(const GenerationConfig& config, const Vector& logits, std::uint64_t seed = 1) {
+  std::mt19937_64 random(seed);
   std::vector<int> counts(static_cast<std::size_t>(logits.size()));
-  for (int i = 0; i < 20000; ++i) ++counts[static_cast<std::size_t>(sampler.next(logits, ids))];
+  for (int i = 0; i < 20000; ++i) ++counts[static_cast<std::size_t>(draw_token(logits, config, random))];
   return counts;
 }
 
@@ -47,32 +47,17 @@ bool follow(const std::vector<int>& counts, const std::vector<double>& p) {
   return all;
 }
 
-constexpr Sampling plain{.greedy = false, .top_k = 0, .seed = 1};
+const GenerationConfig plain{.top_k = 0};
 
 }  // namespace
 
-TEST_CASE("sampling: repetition divides what is above 0 and multiplies what is below, once for each id") {
-  Vector logits{{3.0f, -3.0f, 0.0f, 5.0f, -1.0f}};
-  penalise_repetition(logits, Ids{0, 1, 1, 0, 2, 0}, 1.5f);
-  CHECK(logits == Vector{{2.0f, -4.5f, 0.0f, 5.0f, -1.0f}});
-  penalise_repetition(logits, Ids{3, 4}, 0.5f);  // below 1 it rewards
-  CHECK(logits == Vector{{2.0f, -4.5f, 0.0f, 10.0f, -0.5f}});
-}
-
-TEST_CASE("sampling: a repetition penalty counts for greedy tokens too, and 1 changes nothing") {
-  const Vector logits{{1.0f, 3.0f, 2.0f}};
-  CHECK(Sampler({}).next(logits, Ids{1}) == 1);
-  CHECK(Sampler({.repetition_penalty = 1.4f}).next(logits, Ids{1}) == 1);
-  CHECK(Sampler({.repetition_penalty = 1.6f}).next(logits, Ids{1, 1}) == 2);
-  CHECK(Sampler({.repetition_penalty = 1.6f}).next(logits, Ids{}) == 1);
-}
-
-TEST_CASE("sampling: greedy takes the first of the largest, whatever else is set") {
-  CHECK(Sampler({}).next(Vector{{-1.0f, 4.0f, 2.0f, 4.0f}}, {}) == 1);
-  CHECK(Sampler({}).next(Vector::Zero(1000), {}) == 0);
+TEST_CASE("sampling: the most likely token is the first of the largest") {
+  CHECK(most_likely(Vector{{-1.0f, 4.0f, 2.0f, 4.0f}}) == 1);
+  CHECK(most_likely(Vector::Zero(1000)) == 0);
   Vector two = Vector::Zero(1000);
   two[777] = two[999] = 1;
-  CHECK(Sampler({.temperature = 5, .top_k = 1, .seed = 9}).next(two, {}) == 777);
+  CHECK(most_likely(two) == 777);
+  CHECK(most_likely(Vector::Constant(9, impossible)) == 0);  // as torch.argmax
 }
 
 TEST_CASE("sampling: candidates come largest first, equal ones by id") {
@@ -131,66 +116,106 @@ TEST_CASE("sampling: min-p keeps what has at least p times the largest probabili
 TEST_CASE("sampling: 20,000 draws follow the probabilities") {
   const std::vector<double> p{0.05, 0.4, 0.3, 0.15, 0.1};
   for (const std::uint64_t seed : {1u, 2u, 3u}) {
-    Sampling sampling = plain;
-    sampling.seed = seed;
-    CHECK(follow(draws(sampling, logits_of(p)), p));
+    CHECK(follow(draws(plain, logits_of(p), seed), p));
   }
 }
 
 TEST_CASE("sampling: temperature flattens the draws: at 2, probabilities go by their square roots") {
-  Sampling sampling = plain;
-  sampling.temperature = 2;
-  CHECK(follow(draws(sampling, logits_of({0.64, 0.16, 0.2})),
+  GenerationConfig config = plain;
+  config.temperature = 2;
+  CHECK(follow(draws(config, logits_of({0.64, 0.16, 0.2})),
                {0.8 / 1.647214, 0.4 / 1.647214, 0.447214 / 1.647214}));
-  sampling.temperature = 0.5f;  // squares
-  CHECK(follow(draws(sampling, logits_of({0.6, 0.4})), {0.36 / 0.52, 0.16 / 0.52}));
+  config.temperature = 0.5f;  // squares
+  CHECK(follow(draws(config, logits_of({0.6, 0.4})), {0.36 / 0.52, 0.16 / 0.52}));
 }
 
 TEST_CASE("sampling: top-k, top-p and min-p leave the rest in proportion") {
   const Vector logits = logits_of({0.05, 0.4, 0.3, 0.15, 0.1});
-  Sampling sampling = plain;
-  sampling.top_k = 2;
-  CHECK(follow(draws(sampling, logits), {0, 4.0 / 7, 3.0 / 7, 0, 0}));
-  sampling = plain;
-  sampling.top_p = 0.8f;
-  CHECK(follow(draws(sampling, logits), {0, 40.0 / 85, 30.0 / 85, 15.0 / 85, 0}));
-  sampling = plain;
-  sampling.min_p = 0.3f;
-  CHECK(follow(draws(sampling, logits), {0, 40.0 / 85, 30.0 / 85, 15.0 / 85, 0}));
+  GenerationConfig config = plain;
+  config.top_k = 2;
+  CHECK(follow(draws(config, logits), {0, 4.0 / 7, 3.0 / 7, 0, 0}));
+  config = plain;
+  config.top_p = 0.8f;
+  CHECK(follow(draws(config, logits), {0, 40.0 / 85, 30.0 / 85, 15.0 / 85, 0}));
+  config = plain;
+  config.min_p = 0.3f;
+  CHECK(follow(draws(config, logits), {0, 40.0 / 85, 30.0 / 85, 15.0 / 85, 0}));
 }
 
-TEST_CASE("sampling: the order is penalty, temperature, top-k, top-p, min-p") {
+TEST_CASE("sampling: the order is temperature, top-k, top-p, min-p, typical") {
   // Temperature 2 before top-p: square roots 0.8, 0.4, 0.447 hold 0.486, 0.243, 0.272 of the probability;
   // top-p 0.6 then keeps two, where untempered ones it would keep only the first.
-  Sampling sampling = plain;
-  sampling.temperature = 2;
-  sampling.top_p = 0.6f;
-  CHECK(follow(draws(sampling, logits_of({0.64, 0.16, 0.2})), {0.8 / 1.247214, 0, 0.447214 / 1.247214}));
+  GenerationConfig config = plain;
+  config.temperature = 2;
+  config.top_p = 0.6f;
+  CHECK(follow(draws(config, logits_of({0.64, 0.16, 0.2})), {0.8 / 1.247214, 0, 0.447214 / 1.247214}));
   // Temperature before min-p: 0.2 / 0.64 is below 0.5, its square root above.
-  sampling = plain;
-  sampling.temperature = 2;
-  sampling.min_p = 0.55f;
-  CHECK(follow(draws(sampling, logits_of({0.64, 0.16, 0.2})), {0.8 / 1.247214, 0, 0.447214 / 1.247214}));
+  config = plain;
+  config.temperature = 2;
+  config.min_p = 0.55f;
+  CHECK(follow(draws(config, logits_of({0.64, 0.16, 0.2})), {0.8 / 1.247214, 0, 0.447214 / 1.247214}));
   // Top-k before top-p: of the two largest (4/7, 3/7) top-p 0.5 keeps one, of all five (0.4, 0.3, ...) two.
-  sampling = plain;
-  sampling.top_k = 2;
-  sampling.top_p = 0.5f;
-  CHECK(follow(draws(sampling, logits_of({0.05, 0.4, 0.3, 0.15, 0.1})), {0, 1, 0, 0, 0}));
-  // The penalty before the temperature and before top-k.
-  sampling = plain;
-  sampling.top_k = 1;
-  sampling.repetition_penalty = 3;
-  CHECK(follow(draws(sampling, Vector{{3.0f, 2.0f}}, Ids{0}), {0, 1}));
+  config = plain;
+  config.top_k = 2;
+  config.top_p = 0.5f;
+  CHECK(follow(draws(config, logits_of({0.05, 0.4, 0.3, 0.15, 0.1})), {0, 1, 0, 0, 0}));
+  // Min-p before typical: of 0.6, 0.3 and 0.1 typical 0.2 keeps the second, of the first two the first.
+  config = plain;
+  config.typical_p = 0.2;
+  CHECK(follow(draws(config, logits_of({0.6, 0.3, 0.1})), {0, 1, 0}));
+  config.min_p = 0.4;
+  CHECK(follow(draws(config, logits_of({0.6, 0.3, 0.1})), {1, 0, 0}));
+}
+
+TEST_CASE("sampling: typical keeps what surprises about as much as the mean, until it holds p") {
+  // Surprises 0.69, 1.20, 1.90, 3.00; entropy 1.14.
+  const auto kept = [](double typical_p, std::size_t least = 1) {
+    std::vector<Candidate> c = candidates({0.05, 0.5, 0.3, 0.15});
+    keep_typical(c, typical_p, least);
+    return ids_of(c);
+  };
+  CHECK(kept(0.01) == Ids{2});
+  CHECK(kept(0.29) == Ids{2});
+  CHECK(kept(0.31) == Ids{1, 2});
+  CHECK(kept(0.79) == Ids{1, 2});
+  CHECK(kept(0.81) == Ids{1, 2, 3});
+  CHECK(kept(0.96) == Ids{1, 2, 3, 0});
+  CHECK(kept(1) == Ids{1, 2, 3, 0});
+  CHECK(kept(0.01, 3) == Ids{1, 2, 3});
+  std::vector<Candidate> equal = candidates({0.25, 0.25, 0.25, 0.25});  // equally strange: all or none
+  keep_typical(equal, 0.3);
+  CHECK(equal.size() == 4);
+}
+
+TEST_CASE("sampling: with beams some candidates more than asked for stay") {
+  const Vector logits = logits_of({0.05, 0.4, 0.3, 0.15, 0.1});
+  GenerationConfig config = plain;
+  config.top_k = 1;
+  CHECK(ids_of(candidates_of(logits, config, 2)) == Ids{1, 2});
+  config = plain;
+  config.top_p = 0.1;
+  CHECK(ids_of(candidates_of(logits, config, 3)) == Ids{1, 2, 3});
+  config = plain;
+  config.min_p = 0.9;
+  CHECK(ids_of(candidates_of(logits, config, 2)) == Ids{1, 2});
+  CHECK(ids_of(candidates_of(logits, config, 99)) == Ids{1, 2, 3, 4, 0});
+}
+
+TEST_CASE("sampling: what is impossible is never drawn, and nothing possible is an error") {
+  Vector logits = Vector::Constant(6, impossible);
+  contains(error_of([&] { candidates_of(logits, plain); }), "expected a token that may come next");
+  logits[4] = -3;
+  CHECK(ids_of(candidates_of(logits, plain)) == Ids{4});
+  logits[1] = -3;
+  CHECK(follow(draws(plain, logits), {0, 0.5, 0, 0, 0.5, 0}));
 }
 
 TEST_CASE("sampling: the same seed gives the same ids, another seed others") {
   const Vector logits = random_vector(500, 1) * 3;
   const auto sequence = [&](std::uint64_t seed) {
-    Sampling sampling = plain;
-    sampling.seed = seed;
-    Sampler sampler(sampling);
+    std::mt19937_64 random(seed);
     Ids ids;
-    for (int i = 0; i < 50; ++i) ids.push_back(sampler.next(logits, ids));
+    for (int i = 0; i < 50; ++i) ids.push_back(draw_token(logits, plain, random));
     return ids;
   };
   CHECK(sequence(5) == sequence(5));
@@ -200,35 +225,20 @@ TEST_CASE("sampling: the same seed gives the same ids, another seed others") {
 TEST_CASE(
     "sampling: a draw takes 53 bits of the standard's mt19937_64, so a seed's text is the same everywhere") {
   // Eight equal candidates: the id is the number's first three bits.
-  Sampling sampling = plain;
-  sampling.seed = 5489;
-  Sampler sampler(sampling);
-  std::mt19937_64 random(5489);
+  std::mt19937_64 ours(5489), random(5489);
   for (int i = 0; i < 1000; ++i)
-    CHECK(sampler.next(Vector::Zero(8), {}) == static_cast<TokenId>(random() >> 61));
-}
-
-TEST_CASE("sampling: logits that are not finite are refused, greedy or not") {
-  for (const bool greedy : {true, false})
-    for (const float bad : {nan_value, HUGE_VALF, -HUGE_VALF})
-      for (const Index at : {0, 17, 99}) {
-        Vector logits = random_vector(100, 1);
-        logits[at] = bad;
-        Sampling sampling = plain;
-        sampling.greedy = greedy;
-        contains(error_of([&] { Sampler(sampling).next(logits, {}); }), "logits: expected finite numbers");
-      }
+    CHECK(draw_token(Vector::Zero(8), plain, ours) == static_cast<TokenId>(random() >> 61));
 }
 
 TEST_CASE(
     "sampling: hardly any temperature is as good as greedy; so little that logits overflow is refused") {
   const Vector logits{{1.0f, 7.0f, -9.0f, 6.0f}};
-  Sampling sampling = plain;
-  for (const float temperature : {1e-3f, 1e-30f}) {
-    sampling.temperature = temperature;
-    Sampler sampler(sampling);
-    for (int i = 0; i < 20; ++i) CHECK(sampler.next(logits, {}) == 1);
+  GenerationConfig config = plain;
+  std::mt19937_64 random(1);
+  for (const double temperature : {1e-3, 1e-30}) {
+    config.temperature = temperature;
+    for (int i = 0; i < 20; ++i) CHECK(draw_token(logits, config, random) == 1);
   }
-  sampling.temperature = 1e-38f;
-  contains(error_of([&] { Sampler(sampling).next(logits, {}); }), "expected finite numbers");
+  config.temperature = 1e-38;
+  contains(error_of([&] { draw_token(logits, config, random); }), "expected finite numbers");
 }
