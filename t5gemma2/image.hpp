@@ -2,14 +2,14 @@
 //
 //   file --decode--> upright --transparency on white--> RGB --resize--> 8 bits v --> (v - 127.5) / 127.5
 //
-// stb_image decodes; the checks before it (image_files/) refuse what it would read as something else. It is
-// used as the system's compiled library: its implementation, static in a header, would be another function in
-// every translation unit, which the inline functions here must not call.
+// stb_image decodes, except BMP and PNM; the checks before it (image_files/) refuse what it would read as
+// something else. It is used as the system's compiled library: its implementation, static in a header, would
+// be another function in every translation unit, which the inline functions here must not call.
 //
-// The same as the reference to the last bit for PNG, except where PIL has a fault of its own: 16-bit grey is
-// v >> 8, and a transparent colour is compared at the depth of the file. JPEG decoders differ by rounding,
-// and more in how they spread the colours of pictures at most 4 pixels wide. Orientation is EXIF's; XMP's is
-// not looked at. Reference: transformers Gemma3ImageProcessor (PIL) on
+// PNG and BMP give the same as the reference to the last bit, except where PIL has a fault of its own: 16-bit
+// grey is v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. JPEG decoders
+// differ by rounding, and more in how they spread the colours of pictures at most 4 pixels wide. Orientation
+// is EXIF's; XMP's is not looked at. Reference: transformers Gemma3ImageProcessor (PIL) on
 // ImageOps.exif_transpose(Image.open(file)).
 #pragma once
 #include <stb_image.h>
@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "image_files/bmp.hpp"
 #include "image_files/jpeg.hpp"
 #include "image_files/png.hpp"
 #include "image_files/simple.hpp"
@@ -44,28 +45,19 @@ inline void check_size(Index width, Index height, Index max_pixels, const std::s
     fail_file(where, "an image of at most " + std::to_string(max_pixels) + " pixels", found);
 }
 
-/// RGBA [height, width, 4] to RGB on white, rounded.
-inline Image on_white(const stbi_uc* rgba, Index width, Index height) {
-  Image image(width, height);
-  for (std::size_t i = 0; i < image.rgb.size(); ++i) {
-    const std::size_t pixel = i / 3;
-    const int alpha = rgba[4 * pixel + 3], value = rgba[4 * pixel + i % 3];
-    image.rgb[i] = static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
-  }
-  return image;
-}
-
-/// Bytes that passed the checks, decoded by stb_image. Without `alpha` a fourth channel is ignored.
-inline Image decode_checked(std::string_view bytes, Format format, bool alpha, const std::string& where) {
+/// Bytes that passed the checks, decoded by stb_image, on white.
+inline Image decode_checked(std::string_view bytes, Format format, const std::string& where) {
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()),
-                            &width, &height, &channels, alpha ? STBI_rgb_alpha : STBI_rgb),
+                            &width, &height, &channels, STBI_rgb_alpha),
       &stbi_image_free);
   if (!pixels) fail_damaged(where, format, stbi_failure_reason());
-  if (alpha) return on_white(pixels.get(), width, height);
   Image image(width, height);
-  std::copy_n(pixels.get(), image.rgb.size(), image.rgb.data());
+  for (std::size_t i = 0; i < image.rgb.size(); ++i) {
+    const stbi_uc* rgba = pixels.get() + 4 * (i / 3);
+    image.rgb[i] = on_white(rgba[i % 3], rgba[3]);
+  }
   return image;
 }
 
@@ -85,14 +77,14 @@ inline Image decode_jpeg(Bytes bytes, const std::string& where, Index max_pixels
   const std::vector<JpegSegment> segments = jpeg_segments(bytes, where);
   check_jpeg(segments, where);
   announced_size(bytes, Format::jpeg, max_pixels, where);
-  return upright(decode_checked(as_text(bytes), Format::jpeg, false, where), jpeg_orientation(segments));
+  return upright(decode_checked(as_text(bytes), Format::jpeg, where), jpeg_orientation(segments));
 }
 
 inline Image decode_png(Bytes bytes, const std::string& where, Index max_pixels) {
   const std::vector<PngChunk> chunks = png_chunks(bytes, where);
   const PngHeader header = png_header(chunks, where);
   check_size(header.width, header.height, max_pixels, where);
-  return upright(decode_checked(plain_png(bytes, chunks, where), Format::png, true, where),
+  return upright(decode_checked(plain_png(bytes, chunks, where), Format::png, where),
                  png_orientation(chunks));
 }
 
@@ -102,19 +94,22 @@ inline Image decode_pnm(Bytes bytes, const std::string& where, Index max_pixels)
   return read_pnm(bytes, header, where);
 }
 
-/// BMP, GIF, TGA.
-inline Image decode_simple(Bytes bytes, Format format, const std::string& where, Index max_pixels) {
-  const auto [width, height] = announced_size(bytes, format, max_pixels, where);
-  if (format == Format::gif) {
-    check_gif(bytes, where);
-    return decode_checked(gif_without_background(bytes), format, true, where);
-  }
-  if (format == Format::bmp) {
-    check_bmp(bytes, width, height, where);
-    return decode_checked(as_text(bytes), format, bmp_has_alpha(bytes), where);
-  }
+inline Image decode_bmp(Bytes bytes, const std::string& where, Index max_pixels) {
+  const BmpHeader header = bmp_header(bytes, where);
+  check_size(header.width, header.height, max_pixels, where);
+  return read_bmp(bytes, header, where);
+}
+
+inline Image decode_gif(Bytes bytes, const std::string& where, Index max_pixels) {
+  announced_size(bytes, Format::gif, max_pixels, where);
+  check_gif(bytes, where);
+  return decode_checked(gif_without_background(bytes), Format::gif, where);
+}
+
+inline Image decode_tga(Bytes bytes, const std::string& where, Index max_pixels) {
+  const auto [width, height] = announced_size(bytes, Format::tga, max_pixels, where);
   check_tga(bytes, width, height, where);
-  return decode_checked(as_text(bytes), format, true, where);
+  return decode_checked(as_text(bytes), Format::tga, where);
 }
 
 }  // namespace image_files
@@ -135,8 +130,12 @@ inline Image decode_image(std::span<const std::byte> bytes, const std::string& w
       return decode_png(bytes, where, max_pixels);
     case Format::pnm:
       return decode_pnm(bytes, where, max_pixels);
+    case Format::bmp:
+      return decode_bmp(bytes, where, max_pixels);
+    case Format::gif:
+      return decode_gif(bytes, where, max_pixels);
     default:
-      return decode_simple(bytes, format, where, max_pixels);
+      return decode_tga(bytes, where, max_pixels);
   }
 }
 

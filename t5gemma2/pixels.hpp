@@ -1,4 +1,4 @@
-// A picture in memory, and the eight ways a camera may have been held.
+// A picture in memory, what shows through it, and the eight ways a camera may have been held.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -21,6 +21,12 @@ struct Image {
   std::uint8_t* pixel(Index x, Index y) { return rgb.data() + 3 * (y * width + x); }
   const std::uint8_t* pixel(Index x, Index y) const { return rgb.data() + 3 * (y * width + x); }
 };
+
+/// A colour's value (0 to 255) where the picture is as opaque as `alpha` (0 to 255) and stands on white,
+/// rounded.
+inline std::uint8_t on_white(int value, int alpha) {
+  return static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
+}
 
 /// The rectangle of `width` x `height` pixels whose upper left corner is (left, top); cut off at the edges.
 inline Image crop(const Image& image, Index left, Index top, Index width, Index height) {

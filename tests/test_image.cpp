@@ -241,6 +241,7 @@ TEST_CASE("image: kinds that are not read are named") {
        "a video"},
       {"II*\0\x08\0\0\0"s, "a TIFF"},
       {"MM\0*\0\0\0\x08"s, "a TIFF"},
+      {"BA\x40\0\0\0\0\0\0\0\0\0\0\0BM"s, "an OS/2 bitmap array"},
       {"8BPS\0\x01"s, "a Photoshop file"},
       {"%PDF-1.7"s, "a PDF document"},
       {"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0\x68\x04\0\0\x16\0\0\0"s, "an icon"},
@@ -340,4 +341,157 @@ TEST_CASE("image: JPEG files that stb_image would misread") {
   contains(decode_error(patched(jpeg, scan + 6, "\x22")), mismatch);    // Huffman tables that are not there
   contains(decode_error(patched(jpeg, scan + 7, "\x01")),
            "a component has no pixels");  // one component twice
+}
+
+namespace {
+
+/// `value` in `size` bytes, little-endian.
+std::string little_endian(std::int64_t value, int size) {
+  std::string bytes;
+  for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> 8 * i & 255);
+  return bytes;
+}
+
+struct Bmp {
+  int header = 40, width = 4, height = 2, depth = 24, compression = 0, colours = 0;
+  std::string palette_or_masks{}, pixels{};
+
+  std::string file() const {
+    const int sizes = header == 12 ? 2 : 4;
+    std::string rest = little_endian(header, 4) + little_endian(width, sizes) + little_endian(height, sizes) +
+                       little_endian(1, 2) + little_endian(depth, 2);
+    if (header > 12) {
+      rest += little_endian(compression, 4) + std::string(12, '\0') + little_endian(colours, 4) +
+              std::string(4, '\0');
+    }
+    rest += palette_or_masks;
+    if (std::ssize(rest) < header) rest.resize(static_cast<std::size_t>(header));
+    const std::int64_t start = 14 + std::ssize(rest);
+    return "BM" + std::string(8, '\0') + little_endian(start, 4) + rest + pixels;
+  }
+};
+
+/// Masks of red, green, blue and perhaps alpha.
+std::string masks(const std::vector<std::uint32_t>& bits) {
+  std::string bytes;
+  for (const std::uint32_t mask : bits) bytes += little_endian(mask, 4);
+  return bytes;
+}
+
+/// Red of every pixel, row by row.
+std::vector<int> reds(const std::string& file) {
+  const Image image = decode(file);
+  std::vector<int> found;
+  for (std::size_t i = 0; i < image.rgb.size(); i += 3) found.push_back(image.rgb[i]);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("image: BMP, the highest line first or last") {
+  using namespace std::literals;
+  Bmp bmp{.width = 1, .pixels = "\x0a\x14\x1e\0\x28\x32\x3c\0"s};
+  CHECK(decode(bmp.file()).rgb == std::vector<std::uint8_t>{60, 50, 40, 30, 20, 10});
+  bmp.height = -2;
+  CHECK(decode(bmp.file()).rgb == std::vector<std::uint8_t>{30, 20, 10, 60, 50, 40});
+  for (const int height : {0, INT_MIN}) {
+    bmp.height = height;
+    contains(decode_error(bmp.file()), "expected an image of at ");
+  }
+}
+
+TEST_CASE("image: BMP with a palette, in every depth and header") {
+  using namespace std::literals;
+  const std::string four = "\1\2\3\0\4\5\6\0\7\x8\x9\0\xa\xb\xc\0"s, three = "\1\2\3\4\5\6\7\x8\x9\xa\xb\xc"s;
+  Bmp bmp{.height = 1, .depth = 8, .colours = 4, .palette_or_masks = four, .pixels = "\0\3\2\4"s};
+  CHECK(reds(bmp.file()) == std::vector{3, 12, 9, 0});  // the last is outside the palette
+  bmp.depth = 4, bmp.pixels = "\x03\x24\0\0"s;
+  CHECK(reds(bmp.file()) == std::vector{3, 12, 9, 0});
+  bmp.depth = 1, bmp.pixels = "\x50\0\0\0"s;
+  CHECK(reds(bmp.file()) == std::vector{3, 6, 3, 6});
+  for (const int header : {52, 56, 64, 108, 124}) {
+    bmp.header = header;
+    bmp.palette_or_masks = std::string(static_cast<std::size_t>(header) - 40, '\0') + four;
+    CHECK(reds(bmp.file()) == std::vector{3, 6, 3, 6});
+  }
+  Bmp oldest{
+      .header = 12, .height = 1, .depth = 1, .palette_or_masks = three.substr(0, 6), .pixels = "\x50\0\0\0"s};
+  CHECK(reds(oldest.file()) == std::vector{3, 6, 3, 6});
+  CHECK(reds(patched(oldest.file(), 10, "\0\0\0\0"sv)) ==
+        std::vector{3, 6, 3, 6});  // no place for the pixels
+  CHECK(reds(patched(oldest.file(), 10, "\x1a\0\0\0"sv)) == std::vector{3, 6, 3, 6});  // that of the palette
+
+  // Black and white in 8 bits, where PIL reads one bit.
+  Bmp two{.height = 1,
+          .depth = 8,
+          .colours = 2,
+          .palette_or_masks = "\0\0\0\0\xff\xff\xff\0"s,
+          .pixels = "\0\1\1\0"s};
+  CHECK(reds(two.file()) == std::vector{0, 255, 255, 0});
+}
+
+TEST_CASE("image: BMP with masks") {
+  using namespace std::literals;
+  const auto first = [](const Bmp& bmp) { return decode(bmp.file()).rgb; };
+  using Rgb = std::vector<std::uint8_t>;
+  Bmp bmp{.width = 1, .height = 1, .depth = 16, .pixels = "\x41\x04\0\0"s};  // 00001 00010 00001
+  CHECK(first(bmp) == Rgb{8, 16, 8});                                        // rounded down, as PIL does it
+  bmp.compression = 3;
+  bmp.palette_or_masks = masks({0xF800, 0x7E0, 0x1F});
+  CHECK(first(bmp) == Rgb{0, 34 * 255 / 63, 8});
+  bmp.palette_or_masks = masks({0xF00, 0xF0, 0xF});
+  CHECK(first(bmp) == Rgb{4 * 17, 4 * 17, 17});
+  bmp.palette_or_masks = masks({0xF0F, 0xF0, 0xF});
+  contains(decode_error(bmp.file()), "found a damaged one (the mask of a colour is not a run of bits)");
+  bmp.palette_or_masks = masks({0xF00, 0, 0xF});
+  contains(decode_error(bmp.file()), "the mask of a colour is not a run of bits");
+
+  bmp.depth = 32, bmp.pixels = "\x0a\x14\x1e\x33"s;
+  bmp.palette_or_masks = masks({0xFF0000, 0xFF00, 0xFF});
+  CHECK(first(bmp) == Rgb{30, 20, 10});
+  bmp.header = 56, bmp.palette_or_masks = masks({0xFF0000, 0xFF00, 0xFF, 0xFF000000});
+  CHECK(first(bmp) == Rgb{210, 208, 206});  // a fifth of it, on white
+  bmp.palette_or_masks = masks({0, 0, 0, 0});
+  CHECK(first(bmp) == Rgb{210, 208, 206});
+  bmp.compression = 0;
+  CHECK(first(bmp) == Rgb{30, 20, 10});
+}
+
+TEST_CASE("image: BMP in run lengths") {
+  using namespace std::literals;
+  const std::string palette = "\0\0\0\0\1\1\1\0\2\2\2\0\3\3\3\0"s;
+  Bmp bmp{.width = 5, .height = 4, .depth = 8, .compression = 1, .colours = 4, .palette_or_masks = palette};
+  // A run and single indices; an empty line; a move; a run that is too long. The lowest line is first.
+  bmp.pixels = "\2\1\0\3\1\2\3\0\0\0"s + "\0\0"s + "\0\2\3\0\1\2\0\0"s + "\7\3\0\1"s;
+  const std::vector<int> expected{3, 3, 3, 3, 3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3};
+  CHECK(reds(bmp.file()) == expected);
+  const std::string whole = bmp.file();
+  for (std::size_t size = 0; size < whole.size() - 2; ++size)  // the mark of the end may be missing
+    CHECK(decode_error(whole.substr(0, size)).starts_with("IMAGE: expected a"));
+
+  bmp.depth = 4, bmp.compression = 2;
+  bmp.pixels = "\2\x11\0\3\x12\x30\0\0"s + "\0\0"s + "\0\2\3\0\1\x20\0\0"s + "\7\x33\0\1"s;
+  CHECK(reds(bmp.file()) == expected);
+  bmp.pixels = "\5\x12\0\1"s;  // ends early
+  CHECK(reds(bmp.file()) == std::vector{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 1});
+  bmp.pixels = "\0\2\xff\xff\5\x11\0\1"s;  // moves out of the picture
+  CHECK(reds(bmp.file()) == std::vector<int>(20));
+}
+
+TEST_CASE("image: BMP files of a kind that is not read") {
+  const auto error = [](int header, int depth, int compression) {
+    return decode_error(
+        Bmp{.header = header, .depth = depth, .compression = compression, .pixels = std::string(64, '\0')}
+            .file());
+  };
+  const std::string expected = "expected a BMP image without compression, or in RLE4 or RLE8, found ";
+  contains(error(40, 24, 4), expected + "a JPEG image inside");
+  contains(error(40, 24, 5), expected + "a PNG image inside");
+  contains(error(40, 32, 11), expected + "compression 11");
+  contains(error(64, 1, 3), expected + "Huffman coding");
+  contains(error(64, 24, 4), expected + "run lengths of 24-bit pixels");
+  contains(error(40, 64, 0), "expected a BMP image of 1, 4, 8, 16, 24 or 32 bits a pixel, found 64");
+  contains(error(16, 24, 0), "expected a BMP header of 12, 40, 52, 56, 64, 108 or 124 bytes, found 16");
+  contains(error(40, 4, 1), "found a damaged one (its compression does not go with its bits a pixel)");
+  contains(error(40, 8, 3), "its compression does not go with its bits a pixel");
 }

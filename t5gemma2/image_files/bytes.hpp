@@ -31,6 +31,11 @@ inline std::uint32_t number_or_zero(Bytes bytes, std::size_t at, std::size_t siz
   return number_at(bytes, at, size, order).value_or(0);
 }
 
+/// The same for little-endian numbers.
+inline std::uint32_t little(Bytes bytes, std::size_t at, std::size_t size) {
+  return number_or_zero(bytes, at, size, ByteOrder::little);
+}
+
 /// Whether the bytes from `at` on are those of `text`.
 inline bool holds(Bytes bytes, std::size_t at, std::string_view text) {
   return at <= bytes.size() && as_text(bytes.subspan(at)).starts_with(text);

@@ -52,6 +52,7 @@ inline std::string unsupported_kind(Bytes file) {
     if (holds(file, 4, "ftyp") && holds(file, 8, brand)) return "a HEIC image";
   if (holds(file, 4, "ftyp")) return "a video";
   if (holds(file, 0, "II*\0"sv) || holds(file, 0, "MM\0*"sv)) return "a TIFF or camera raw image";
+  if (holds(file, 0, "BA") && holds(file, 14, "BM")) return "an OS/2 bitmap array";
   if (holds(file, 0, "8BPS")) return "a Photoshop file";
   if (holds(file, 0, "%PDF")) return "a PDF document";
   if (holds(file, 0, "\0\0\1\0"sv) || holds(file, 0, "\0\0\2\0"sv)) {

@@ -1,6 +1,6 @@
-// BMP, GIF, PNM and TGA: checks that the whole picture is in the file, since stb_image reads zeros past the
-// end of it, and what else has to be known to read it as PIL does. Reference: PIL's BmpImagePlugin,
-// GifImagePlugin, PpmImagePlugin, TgaImagePlugin.
+// GIF, PNM and TGA: checks that the whole picture is in the file, since stb_image reads zeros past the end of
+// it, and what else has to be known to read it as PIL does. Reference: PIL's GifImagePlugin, PpmImagePlugin,
+// TgaImagePlugin.
 #pragma once
 #include <algorithm>
 #include <cctype>
@@ -10,25 +10,6 @@
 #include "format.hpp"
 
 namespace t5gemma2::image_files {
-
-inline std::uint64_t little(Bytes file, std::size_t at, std::size_t size) {
-  return number_or_zero(file, at, size, ByteOrder::little);
-}
-
-// ---- BMP ----
-
-/// Bits a pixel; the oldest header has no compression and 16-bit sizes.
-inline std::uint64_t bmp_depth(Bytes file) { return little(file, little(file, 14, 4) == 12 ? 24 : 28, 2); }
-
-/// Whether the fourth byte of a pixel is alpha: only when bit masks say so.
-inline bool bmp_has_alpha(Bytes file) { return bmp_depth(file) == 32 && little(file, 30, 4) != 0; }
-
-inline void check_bmp(Bytes file, Index width, Index height, const std::string& where) {
-  const std::uint64_t line_bits = static_cast<std::uint64_t>(width) * bmp_depth(file);
-  const std::uint64_t before_last = static_cast<std::uint64_t>(height - 1) * ((line_bits + 31) / 32 * 4);
-  if (little(file, 10, 4) + before_last + (line_bits + 7) / 8 > file.size())
-    fail_truncated(where, Format::bmp);
-}
 
 // ---- GIF ----
 
@@ -45,7 +26,7 @@ inline std::size_t after_blocks(Bytes file, std::size_t at, const std::string& w
 /// Throws Error unless the first frame is wholly there.
 inline void check_gif(Bytes file, const std::string& where) {
   const auto palette_size = [&](std::size_t flags_at) -> std::size_t {
-    const std::uint64_t flags = little(file, flags_at, 1);
+    const std::uint32_t flags = little(file, flags_at, 1);
     return (flags & 0x80) != 0 ? 3 * (std::size_t{2} << (flags & 7)) : 0;
   };
   std::size_t at = 13 + palette_size(10);
