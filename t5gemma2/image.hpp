@@ -2,14 +2,15 @@
 //
 //   file --decode--> upright --transparency on white--> RGB --resize--> 8 bits v --> (v - 127.5) / 127.5
 //
-// stb_image decodes, except BMP and PNM; the checks before it (image_files/) refuse what it would read as
-// something else. It is used as the system's compiled library: its implementation, static in a header, would
-// be another function in every translation unit, which the inline functions here must not call.
+// JPEG is decoded by libjpeg-turbo, BMP and PNM by the code in image_files/, and PNG, GIF and TGA by
+// stb_image after checks there, which refuse what it would read as something else. It is used as the system's
+// compiled library: its implementation, static in a header, would be another function in every translation
+// unit, which the inline functions here must not call.
 //
-// PNG and BMP give the same as the reference to the last bit, except where PIL has a fault of its own: 16-bit
-// grey is v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. JPEG decoders
-// differ by rounding, and more in how they spread the colours of pictures at most 4 pixels wide. Orientation
-// is EXIF's; XMP's is not looked at. Reference: transformers Gemma3ImageProcessor (PIL) on
+// PNG, JPEG and BMP give the same as the reference to the last bit, except where PIL has a fault of its own:
+// 16-bit grey is v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. Versions
+// of libjpeg differ in how they smooth a progressive JPEG that lacks its last scans. Orientation is EXIF's;
+// XMP's is not looked at. Reference: transformers Gemma3ImageProcessor (PIL) on
 // ImageOps.exif_transpose(Image.open(file)).
 #pragma once
 #include <stb_image.h>
@@ -74,10 +75,9 @@ inline std::pair<Index, Index> announced_size(Bytes bytes, Format format, Index 
 }
 
 inline Image decode_jpeg(Bytes bytes, const std::string& where, Index max_pixels) {
-  const std::vector<JpegSegment> segments = jpeg_segments(bytes, where);
-  check_jpeg(segments, where);
-  announced_size(bytes, Format::jpeg, max_pixels, where);
-  return upright(decode_checked(as_text(bytes), Format::jpeg, where), jpeg_orientation(segments));
+  JpegDecoder decoder(bytes, where);
+  check_size(decoder.width(), decoder.height(), max_pixels, where);
+  return upright(decoder.pixels(), decoder.orientation());
 }
 
 inline Image decode_png(Bytes bytes, const std::string& where, Index max_pixels) {

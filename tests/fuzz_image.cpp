@@ -1,5 +1,6 @@
 // libFuzzer: whatever an image file holds, it becomes pixels or an Error. stb_image is compiled into this
-// program, in the place of the library's, so that the sanitizers see into it.
+// program, in the place of the library's, so that the sanitizers see into it; libjpeg-turbo, which its
+// authors fuzz, is the library.
 #include <cstdint>
 #include <cstdlib>
 

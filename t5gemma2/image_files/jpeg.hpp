@@ -1,168 +1,188 @@
-// The segments of a JPEG: where EXIF stands, whether all of it is there, and whether stb_image reads it
-// rightly. Reference: ITU-T T.81 annex B; EXIF 2.3 §4.7.
+// A JPEG file, decoded by libjpeg-turbo in its default way, which is PIL's: baseline, progressive or
+// arithmetic coding of 8 bits, the exact integer transform, coarser colours spread by a triangle.
+//
+// After most damage libjpeg warns and goes on with made-up pixels, as PIL does; here that is an error.
+// Print colours are read as Adobe writes them, inverted CMYK or YCCK, which only an Adobe segment tells.
+// Reference: ITU-T T.81; PIL's JpegImagePlugin, JpegDecode.c; EXIF 2.3 §4.7.
 #pragma once
+#include <cstdio>  // these three in this order: each needs the one before
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
 #include <algorithm>
-#include <array>
-#include <optional>
+#include <csetjmp>
+#include <new>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "../pixels.hpp"
 #include "exif.hpp"
 #include "format.hpp"
 
 namespace t5gemma2::image_files {
 
-struct JpegSegment {
-  std::uint32_t marker = 0;  // 0xE1 is APP1
-  Bytes content;             // without the length before it
-};
+/// A file of a few kilobytes can announce any number of scans over a large picture; encoders write about ten.
+inline constexpr int most_jpeg_scans = 100;
 
-/// The place of the next marker's code in the coded pixels from `at` on: behind a byte 0xFF, and neither 0
-/// (it was a pixel's 0xFF) nor a restart mark. The end of the file when there is none.
-inline std::size_t next_marker(Bytes file, std::size_t at) {
-  for (; at + 1 < file.size(); ++at) {
-    const auto code = std::to_integer<std::uint32_t>(file[at + 1]);
-    if (file[at] == std::byte{0xFF} && code != 0 && code != 0xFF && (code < 0xD0 || code > 0xD7))
-      return at + 1;
-  }
-  return file.size();
+/// Whether libjpeg makes up pixels after this warning. The rest are slips of the writer that change none.
+inline bool loses_pixels(int message) {
+  return message == JWRN_HIT_MARKER || message == JWRN_HUFF_BAD_CODE || message == JWRN_ARITH_BAD_CODE ||
+         message == JWRN_MUST_RESYNC || message == JWRN_JPEG_EOF;
 }
 
-/// All segments to the mark of the end, pixels left out. Throws Error when the file ends before it.
-inline std::vector<JpegSegment> jpeg_segments(Bytes file, const std::string& where) {
-  std::vector<JpegSegment> segments;
-  std::size_t at = next_marker(file, 2);
-  while (at < file.size()) {
-    const auto marker = std::to_integer<std::uint32_t>(file[at]);
-    if (marker == 0xD9) return segments;
-    const std::size_t length = number_or_zero(file, at + 1, 2, ByteOrder::big);  // counts itself
-    if (length > file.size() - at - 1) break;
-    if (length < 2) fail_damaged(where, Format::jpeg, "a segment without a length");
-    segments.push_back({marker, file.subspan(at + 3, length - 2)});
-    at = next_marker(file, at + 1 + length);
-  }
-  fail_truncated(where, Format::jpeg);
+/// Print colours, one line, inverted as Adobe writes them, to RGB as PIL does it.
+inline void cmyk_to_rgb(const std::vector<JSAMPLE>& cmyk, std::uint8_t* rgb) {
+  for (std::size_t pixel = 0; pixel < cmyk.size() / 4; ++pixel)
+    for (std::size_t channel = 0; channel < 3; ++channel) {
+      const int ink = 255 - cmyk[4 * pixel + channel], paper = cmyk[4 * pixel + 3];
+      rgb[3 * pixel + channel] = static_cast<std::uint8_t>(std::max(paper - (ink * paper + 127) / 255, 0));
+    }
 }
 
-/// The orientation in the first EXIF segment; 1 without one.
-inline int jpeg_orientation(const std::vector<JpegSegment>& segments) {
-  using namespace std::literals;
-  for (const auto& [marker, content] : segments)
-    if (marker == 0xE1 && holds(content, 0, "Exif\0\0"sv)) return orientation_of(content);
-  return 1;
-}
-
-/// What the segments so far have defined. A scan that refers to anything else, or a component without a scan,
-/// would make stb_image use memory that nobody has written.
-class JpegDefinitions {
+class JpegDecoder {
  public:
-  /// Takes the next segment. Throws Error when it is malformed or refers to what is not there.
-  void add(const JpegSegment& segment, const std::string& where) {
-    const bool sound = segment.marker == 0xDB   ? add_quantization(segment.content)
-                       : segment.marker == 0xC4 ? add_huffman(segment.content)
-                       : is_frame(segment)      ? add_frame(segment)
-                       : segment.marker == 0xDA ? add_scan(segment.content)
-                                                : true;
-    if (!sound) fail_damaged(where, Format::jpeg, "its tables and scans do not go together");
+  /// Reads all before the first pixels. Throws Error when it is damaged or of an unsupported kind. The file
+  /// must outlive the decoder.
+  JpegDecoder(Bytes file, const std::string& where) : JpegDecoder(where) {
+    run([file, progress = &progress_](jpeg_decompress_struct& state) {
+      jpeg_create_decompress(&state);
+      state.progress = progress;
+      jpeg_mem_src(&state, reinterpret_cast<const unsigned char*>(file.data()), file.size());
+      jpeg_save_markers(&state, exif_marker, 0xFFFF);
+      jpeg_read_header(&state, TRUE);
+    });
+    check_components();
+  }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
+  ~JpegDecoder() { jpeg_destroy_decompress(&state_); }
+
+  Index width() const { return state_.image_width; }
+  Index height() const { return state_.image_height; }
+
+  /// The orientation in the first EXIF segment; 1 without one.
+  int orientation() const {
+    using namespace std::literals;
+    for (const jpeg_marker_struct* segment = state_.marker_list; segment != nullptr;
+         segment = segment->next) {
+      const Bytes content = std::as_bytes(std::span(segment->data, segment->data_length));
+      if (holds(content, 0, "Exif\0\0"sv)) return orientation_of(content);
+    }
+    return 1;
   }
 
-  std::uint32_t kind() const { return kind_; }  // of the frame: 0xC0 to 0xC2 are read
-  std::size_t components() const { return components_.size(); }
-  bool complete() const {
-    return std::all_of(components_.begin(), components_.end(), [](const Component& c) { return c.scanned; });
+  /// The picture as it stands in the file. Once only. Throws Error when the file is damaged or truncated.
+  Image pixels() {
+    const bool print = state_.num_components == 4;
+    state_.out_color_space = print ? JCS_CMYK : JCS_RGB;
+    run([](jpeg_decompress_struct& state) { jpeg_start_decompress(&state); });
+    check_every_component_has_pixels();
+    Image image(width(), height());
+    std::vector<JSAMPLE> line(std::size_t{state_.output_width} * (print ? 4 : 3));
+    for (Index y = 0; y < image.height; ++y) {
+      run([to = line.data()](jpeg_decompress_struct& state) mutable { jpeg_read_scanlines(&state, &to, 1); });
+      if (print) {
+        cmyk_to_rgb(line, image.pixel(0, y));
+      } else {
+        std::copy(line.begin(), line.end(), image.pixel(0, y));
+      }
+    }
+    run([](jpeg_decompress_struct& state) { jpeg_finish_decompress(&state); });
+    return image;
   }
 
  private:
-  struct Component {
-    std::uint32_t id = 0, quantization = 0;
-    bool scanned = false;  // at least its mean values
-  };
+  static constexpr int exif_marker = JPEG_APP0 + 1;
 
-  static std::uint32_t byte_at(Bytes content, std::size_t at) {
-    return number_or_zero(content, at, 1, ByteOrder::big);
+  explicit JpegDecoder(const std::string& where) : where_(where) {
+    state_.err = jpeg_std_error(&errors_);
+    state_.client_data = this;
+    errors_.error_exit = [](j_common_ptr state) { give_up(state); };
+    errors_.emit_message = [](j_common_ptr state, int level) {
+      if (level < 0 && loses_pixels(state->err->msg_code)) give_up(state);
+    };
+    progress_.progress_monitor = [](j_common_ptr state) {
+      auto& decoder = *static_cast<JpegDecoder*>(state->client_data);
+      decoder.too_many_scans_ = decoder.state_.input_scan_number > most_jpeg_scans;
+      if (decoder.too_many_scans_) give_up(state);
+    };
   }
 
-  static bool is_frame(const JpegSegment& segment) {
-    const std::uint32_t marker = segment.marker;
-    return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+  [[noreturn]] static void give_up(j_common_ptr state) {
+    std::longjmp(static_cast<JpegDecoder*>(state->client_data)->start_of_run_, 1);
   }
 
-  bool add_quantization(Bytes content) {
-    std::size_t at = 0;
-    while (at < content.size()) {
-      const std::uint32_t head = byte_at(content, at);
-      if (head % 16 > 3) return false;
-      quantization_[head % 16] = true;
-      at += head / 16 == 0 ? 65 : 129;
+  /// Lets libjpeg do `step`. Throws Error when it gives up: then it jumps back to here, over its own
+  /// functions and over `step`, which therefore must not hold anything that has a destructor.
+  template <class Step>
+  void run(Step step) {
+    static_assert(std::is_trivially_destructible_v<Step>);
+    if (setjmp(start_of_run_) != 0) fail_as_libjpeg_says();
+    step(state_);
+  }
+
+  [[noreturn]] void fail_as_libjpeg_says() {
+    if (too_many_scans_)
+      fail_file(where_, "a JPEG image of at most " + std::to_string(most_jpeg_scans) + " scans", "more");
+    char text[JMSG_LENGTH_MAX];
+    errors_.format_message(reinterpret_cast<j_common_ptr>(&state_), text);
+    switch (errors_.msg_code) {
+      case JERR_OUT_OF_MEMORY:
+        throw std::bad_alloc();
+      case JWRN_JPEG_EOF:
+        fail_truncated(where_, Format::jpeg);
+      case JERR_BAD_PRECISION:
+        fail_unsupported(std::to_string(errors_.msg_parm.i[0]) + " bits a channel");
+      case JERR_SOF_UNSUPPORTED:
+        fail_unsupported("lossless or hierarchical coding");
+      case JERR_IMAGE_TOO_BIG:
+        fail_file(where_, "a JPEG image of at most " + std::to_string(JPEG_MAX_DIMENSION) + " pixels a side",
+                  std::to_string(width()) + " x " + std::to_string(height()) + " pixels");
+      case JERR_ARITH_NOTIMPL:
+      case JERR_CCIR601_NOTIMPL:
+      case JERR_COMPONENT_COUNT:
+      case JERR_EMPTY_IMAGE:
+      case JERR_FRACT_SAMPLE_NOTIMPL:
+      case JERR_NOT_COMPILED:
+        fail_unsupported("another kind (" + std::string(text) + ")");
+      default:
+        fail_damaged(where_, Format::jpeg, text);
     }
-    return at == content.size();
   }
 
-  /// stb_image 2.27 has room for 256 codes and writes on when there are more.
-  bool add_huffman(Bytes content) {
-    std::size_t at = 0;
-    while (at < content.size()) {
-      const std::uint32_t head = byte_at(content, at);
-      std::size_t codes = 0;
-      for (std::size_t length = 1; length <= 16; ++length) codes += byte_at(content, at + length);
-      if (head / 16 > 1 || head % 16 > 3 || codes > 256) return false;
-      (head / 16 == 0 ? dc_ : ac_)[head % 16] = true;
-      at += 17 + codes;
+  [[noreturn]] void fail_unsupported(const std::string& found) {
+    fail_file(where_, "a JPEG image of 8 bits a channel in baseline or progressive coding", found);
+  }
+
+  void check_components() {
+    const int count = state_.num_components;
+    if (count != 1 && count != 3 && count != 4)
+      fail_file(where_, "a JPEG image of 1, 3 or 4 components", std::to_string(count));
+    const bool adobe = state_.saw_Adobe_marker != 0;
+    const int transform = state_.Adobe_transform;
+    if (count == 4 && !(adobe && (transform == 0 || transform == 2)))
+      fail_file(where_, "a JPEG image in grey, colour or Adobe's CMYK", "four components of unknown meaning");
+  }
+
+  /// A component of which no scan has been, or only details, would be plain grey.
+  void check_every_component_has_pixels() {
+    if (jpeg_has_multiple_scans(&state_) == 0) return;
+    for (int i = 0; i < state_.num_components; ++i) {
+      const bool scanned = state_.comp_info[i].quant_table != nullptr;
+      const bool only_details = state_.coef_bits != nullptr && state_.coef_bits[i][0] < 0;
+      if (!scanned || only_details) fail_damaged(where_, Format::jpeg, "a component has no pixels");
     }
-    return at == content.size();
   }
 
-  bool add_frame(const JpegSegment& segment) {
-    if (!components_.empty()) return false;
-    kind_ = segment.marker;
-    const std::size_t count = byte_at(segment.content, 5);
-    for (std::size_t i = 0; i < count; ++i)
-      components_.push_back({byte_at(segment.content, 6 + 3 * i), byte_at(segment.content, 8 + 3 * i)});
-    return count > 0 && segment.content.size() == 6 + 3 * count;
-  }
-
-  bool add_scan(Bytes content) {
-    const std::size_t count = byte_at(content, 0);
-    if (content.size() != 4 + 2 * count) return false;
-    const bool progressive = kind_ == 0xC2;
-    const bool means = byte_at(content, 1 + 2 * count) == 0;  // the first of the 64 coefficients
-    const bool refines = progressive && byte_at(content, 3 + 2 * count) >= 16;  // more bits of what is there
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint32_t id = byte_at(content, 1 + 2 * i), tables = byte_at(content, 2 + 2 * i);
-      const auto component = std::find_if(components_.begin(), components_.end(),
-                                          [&](const Component& c) { return c.id == id; });
-      if (component == components_.end() || tables / 16 > 3 || tables % 16 > 3) return false;
-      const bool needs_dc = means && !refines, needs_ac = !progressive || !means;
-      if ((needs_dc && !dc_[tables / 16]) || (needs_ac && !ac_[tables % 16])) return false;
-      if (component->quantization > 3 || !quantization_[component->quantization]) return false;
-      if (!component->scanned && !needs_dc) return false;
-      component->scanned = true;
-    }
-    return true;
-  }
-
-  std::array<bool, 4> quantization_{}, dc_{}, ac_{};
-  std::uint32_t kind_ = 0;
-  std::vector<Component> components_;
+  std::string where_;
+  jpeg_decompress_struct state_{};
+  jpeg_error_mgr errors_{};
+  jpeg_progress_mgr progress_{};
+  std::jmp_buf start_of_run_{};
+  bool too_many_scans_ = false;
 };
-
-/// Throws Error for what stb_image would read wrongly: four components (print colours) come as Adobe writes
-/// them, CMYK or YCCK inverted, and that only an Adobe segment tells. Also for kinds of JPEG that it does not
-/// read.
-inline void check_jpeg(const std::vector<JpegSegment>& segments, const std::string& where) {
-  const std::string expected = "a JPEG image in baseline or progressive Huffman coding";
-  JpegDefinitions definitions;
-  std::optional<std::uint32_t> adobe_transform;
-  for (const JpegSegment& segment : segments) {
-    definitions.add(segment, where);
-    if (definitions.kind() > 0xC8) fail_file(where, expected, "arithmetic coding");
-    if (definitions.kind() > 0xC2) fail_file(where, expected, "lossless or hierarchical coding");
-    if (segment.marker == 0xEE && holds(segment.content, 0, "Adobe"))
-      adobe_transform = number_at(segment.content, 11, 1, ByteOrder::big);
-  }
-  if (definitions.components() == 4 && adobe_transform.value_or(1) == 1)
-    fail_file(where, "a JPEG image in grey, colour or Adobe's CMYK", "four components of unknown meaning");
-  if (!definitions.complete()) fail_damaged(where, Format::jpeg, "a component has no pixels");
-}
 
 }  // namespace t5gemma2::image_files

@@ -116,12 +116,17 @@ def other_files() -> dict[str, bytes]:
     rgba = Image.fromarray(picture(13, 10, 4), "RGBA")
     indexed = rgb.resize((15, 12)).quantize(20)
     turned = b"Exif\0\0" + exif(6, True)
+    small = rgb.crop((20, 0, 28, 8))  # of the size in the tensors: nothing is hidden by resizing
     wide_pnm = (np.asarray(rgba)[..., :3].astype(int) * 4).astype(">u2")
     return {
         "rgb.jpg": saved(rgb, "JPEG"),
         "grey.jpg": saved(rgb.convert("L"), "JPEG"),
         "cmyk.jpg": saved(rgb.convert("CMYK"), "JPEG"),
         "progressive.jpg": saved(rgb, "JPEG", progressive=True, subsampling=0),
+        "8x8_422.jpg": saved(small, "JPEG", subsampling="4:2:2", quality=95),
+        "8x8_420.jpg": saved(small, "JPEG", subsampling="4:2:0", quality=95),
+        "restarts.jpg": saved(rgb, "JPEG", restart_marker_blocks=2),
+        "adobe_rgb.jpg": saved(rgb, "JPEG", keep_rgb=True),
         "turned.jpg": saved(rgb, "JPEG", exif=turned),
         "turned_little_endian.jpg": saved(rgb, "JPEG", exif=b"Exif\0\0" + exif(3, False)),
         "palette.gif": saved(indexed, "GIF"),
