@@ -2,11 +2,13 @@
 
 #include <omp.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -20,6 +22,7 @@
 #include "t5gemma2/mapped_file.hpp"
 #include "t5gemma2/utf8.hpp"
 #include "t5gemma2/version.hpp"
+#include "terminal.hpp"
 
 namespace cli {
 
@@ -109,11 +112,13 @@ void App::footer(const std::string& text) { app_->footer(text); }
 std::size_t App::count(const std::string& name) const { return app_->count(name); }
 
 int App::complain(const std::string& what, int code) const {
+  fresh_line();
   std::cerr << app_->get_name() << ": error: " << one_line(what) << '\n';
   return code;
 }
 
 int App::flushed(int code) const {
+  fresh_line();
   std::cout.flush();
   const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   return written ? code : complain("standard output: cannot be written to", failed);
@@ -121,6 +126,7 @@ int App::flushed(int code) const {
 
 int App::run(int argc, char** argv, const std::function<int()>& body) {
   restart_with_short_waits(argv);
+  end_on_interrupt();
   app_->set_version_flag("--version", std::string(t5gemma2::version));
   app_->get_formatter()->column_width(34);
   try {

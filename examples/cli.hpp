@@ -1,18 +1,14 @@
-// What all programs share: flags, exit codes, errors in one line, checked numbers, progress on a terminal.
+// What all programs share: flags, exit codes, errors in one line, checked numbers.
 //
 // CLI11 reads the flags, in cli.cpp alone: it takes a compiler as long as a third of the engine, once for
 // each file that sees it.
 #pragma once
-#include <unistd.h>
-
 #include <cstdint>
-#include <cstdio>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace CLI {
 class App;
@@ -90,34 +86,5 @@ double seconds();
 
 /// The largest resident memory so far, in bytes; mapped weights that were read count.
 double peak_memory();
-
-/// "encoding  [=======>      ]  9/18", redrawn in place, only on a terminal.
-class ProgressBar {
- public:
-  ProgressBar(std::string title, bool shown)
-      : title_(std::move(title)), shown_(shown && isatty(STDERR_FILENO)) {}
-  ~ProgressBar() { clear(); }
-  ProgressBar(const ProgressBar&) = delete;
-
-  void update(long done, long all) const {
-    if (!shown_ || all <= 0) return;
-    drawn_ = true;
-    const int width = 30, filled = static_cast<int>(width * done / all);
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '=') + (done < all ? ">" : "=");
-    std::fprintf(stderr, "\r%s [%-31s] %ld/%ld", title_.c_str(), bar.c_str(), done, all);
-    std::fflush(stderr);
-  }
-
-  /// Takes the bar away; what is on the line now is somebody else's.
-  void clear() const {
-    if (drawn_) std::fprintf(stderr, "\r\033[K");
-    drawn_ = false;
-  }
-
- private:
-  std::string title_;
-  bool shown_;
-  mutable bool drawn_ = false;
-};
 
 }  // namespace cli

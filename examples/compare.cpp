@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <string>
 #include <vector>
 
 #include "cli.hpp"
 #include "t5gemma2/compare.hpp"
 #include "t5gemma2/hub.hpp"
+#include "terminal.hpp"
 
 namespace {
 
@@ -83,7 +83,7 @@ void print_summary(const Comparison& result) {
 
 int compare_program(const std::string& model_name, const std::string& file_name, float tolerance) {
   const Model model = load_model(find_model(model_name));
-  for (const std::string& note : model.notes) std::cerr << "note: " << note << '\n';
+  for (const std::string& note : model.notes) cli::note(note, false);
   const SafetensorsFile file = SafetensorsFile::open(file_name);
   Comparison result;
   {

@@ -1,6 +1,5 @@
 // t5gemma2-generate: a prompt in, text out as it is made. The text goes to stdout, everything else to stderr.
 #include <omp.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -9,8 +8,10 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "session.hpp"
+#include "terminal.hpp"
 
 namespace {
 
@@ -27,38 +28,39 @@ std::istream& input(const std::string& file, std::ifstream& opened) {
 }
 
 /// A whole file, or all of stdin.
-std::string read_prompt(const std::string& name) {
-  const cli::WaitForInput wait;
+std::string read_prompt(const Flags& f) {
   std::ifstream file;
-  std::string text(std::istreambuf_iterator<char>(input(name, file)), {});
+  std::istream& in = input(f.file, file);
+  if (&in == &std::cin) cli::note_waiting("the prompt", f.quiet);
+  std::string text(std::istreambuf_iterator<char>(in), {});
   cli::check_stdin();
+  cli::end_typed_line(in, text);
   return text;
 }
 
 /// The next line, if there is one.
 bool next_line(std::istream& in, std::string& line) {
-  const cli::WaitForInput wait;
-  if (std::getline(in, line)) return true;
+  const bool found = static_cast<bool>(std::getline(in, line));
   cli::check_stdin();
-  return false;
-}
-
-/// False once Ctrl-C was pressed.
-bool print_now(std::string_view text) {
-  std::cout << text << std::flush;
-  return !stop_requested && std::cout;
+  if (found && in.eof()) cli::end_typed_line(in, line);
+  return found;
 }
 
 void answer_one(Session& session, const Flags& f) {
   Request request{.prompt = {}, .decoder_prompt = {}, .images = f.images};
-  if (!f.file.empty()) request.prompt = read_prompt(f.file);
+  if (!f.file.empty()) request.prompt = read_prompt(f);
   if (f.has_prompt) request.prompt = f.prompt;
   if (f.has_decoder_prompt) request.decoder_prompt = f.decoder_prompt;
-  if (f.echo && request.decoder_prompt) print_now(*request.decoder_prompt);
-  const std::vector<Generated> made = session.answer(request, print_now);
-  for (std::size_t i = 1; i < made.size(); ++i)
-    print_now((made[i - 1].text.ends_with('\n') ? "" : "\n") + made[i].text);
-  if ((isatty(STDOUT_FILENO) || made.size() > 1) && !made.back().text.ends_with('\n')) print_now("\n");
+  const std::string echoed = f.echo ? f.decoder_prompt : "";
+  std::string before = echoed;
+  const cli::GracefulInterrupt graceful;
+  const std::vector<Generated> made = session.answer(request, [&](std::string_view text) {
+    cli::print_text(std::exchange(before, "").append(text));
+    return !stop_requested && std::cout;
+  });
+  for (std::size_t i = 1; i < made.size(); ++i)  // a line or more for each of several
+    cli::print_text((made[i - 1].text.ends_with('\n') ? "" : "\n") + echoed + made[i].text);
+  if (made.size() > 1 && !made.back().text.ends_with('\n')) cli::print_text("\n");
 }
 
 Request read_request(const std::string& line, const std::string& where) {
@@ -91,21 +93,20 @@ void print_answer(const std::vector<Generated>& made) {
   nlohmann::ordered_json line = to_json(made.at(0));
   if (made.size() > 1)
     for (const Generated& one : made) line["sequences"].push_back(to_json(one));
-  std::cout << line.dump() << std::endl;
+  cli::fresh_line();
+  cli::print_text(line.dump() + '\n');
 }
 
 void answer_lines(Session& session, const Flags& f) {
   std::ifstream file;
-  std::istream* in = nullptr;
-  {
-    const cli::WaitForInput wait;  // a pipe may have no writer yet
-    in = &input(f.file, file);
-  }
+  std::istream& in = input(f.file, file);
+  if (&in == &std::cin) cli::note_waiting("JSON requests, one a line,", f.quiet);
   std::string line;
-  for (Index number = 1; std::cout && !stop_requested && next_line(*in, line); ++number) {
+  for (Index number = 1; std::cout && !stop_requested && next_line(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = (in == &std::cin ? "stdin" : f.file) + " line " + std::to_string(number);
+    const std::string where = (&in == &std::cin ? "stdin" : f.file) + " line " + std::to_string(number);
     const Request request = read_request(line, where);
+    const cli::GracefulInterrupt graceful;
     try {
       print_answer(session.answer(request, [](std::string_view) { return !stop_requested; }));
     } catch (const Error& error) {
@@ -123,7 +124,6 @@ int generate_program(const cli::App& app, Flags& f) {
   if (!f.jsonl && !f.has_prompt && f.file.empty() && !f.has_decoder_prompt && f.images.empty())
     throw cli::UsageError("-p, -f, --image or --decoder-prompt is required");
   omp_set_num_threads(f.threads);
-  cli::stop_on_interrupt();
   try {
     Session session(f);
     f.jsonl ? answer_lines(session, f) : answer_one(session, f);

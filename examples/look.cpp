@@ -13,6 +13,7 @@
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
+#include "terminal.hpp"
 
 namespace {
 
@@ -107,8 +108,10 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
   const Index all = std::ssize(words) - first;
   const Index shown =
       std::min(all, look::most_words(config, std::ssize(run.ids) + std::ssize(words), f.megabytes));
-  if (shown < all && !f.quiet)
-    std::cerr << "note: the page holds what belongs to the first " << shown << " of " << all << " words\n";
+  if (shown < all)
+    cli::note("the page holds what belongs to the first " + std::to_string(shown) + " of " +
+                  std::to_string(all) + " words",
+              f.quiet);
 
   look::Weights weights(config, prompt, words, first, shown);
   const Trace trace = weights.trace();

@@ -1,12 +1,12 @@
 // -m, --model (or MODEL) and -q, --quiet. Without a model it is pocket, which comes with the programs.
 #pragma once
 #include <filesystem>
-#include <iostream>
 #include <optional>
 #include <string>
 
 #include "cli.hpp"
 #include "t5gemma2/hub.hpp"
+#include "terminal.hpp"
 
 namespace cli {
 
@@ -27,11 +27,11 @@ inline void add_quiet(App& app, bool& quiet) {
 inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   if (model) return t5gemma2::find_model(*model);
   std::filesystem::path folder = t5gemma2::pocket_model();
-  if (!quiet)
-    std::cerr
-        << "note: no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers in "
-           "words, sorting,\n      counting, a made-up language, gaps and codes hidden in a text, and "
-           "pictures of coloured shapes\n";
+  note(
+      "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers in words, sorting,"
+      "\n      counting, a made-up language, gaps and codes hidden in a text, and pictures of coloured "
+      "shapes",
+      quiet);
   return folder;
 }
 

@@ -1,10 +1,7 @@
 // A loaded model that answers requests one after the other, and tells a person how it goes on stderr.
 #pragma once
-#include <unistd.h>
-
-#include <csignal>
+#include <cstdio>
 #include <exception>
-#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,38 +11,12 @@
 #include "t5gemma2/hub.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
+#include "terminal.hpp"
 
 namespace cli {
 
-inline volatile std::sig_atomic_t stop_requested = 0;
-
 /// Thrown where Ctrl-C ends what has no partial result.
 struct Interrupted : std::exception {};
-
-inline volatile std::sig_atomic_t waiting_for_input = 0;
-
-/// While one lives, nothing is done but to wait for a prompt: Ctrl-C, pressed before or now, ends the
-/// program.
-class WaitForInput {
- public:
-  WaitForInput() {
-    waiting_for_input = 1;
-    if (stop_requested) throw Interrupted();
-  }
-  ~WaitForInput() { waiting_for_input = 0; }
-  WaitForInput(const WaitForInput&) = delete;
-};
-
-/// Ctrl-C asks to stop; a second one kills.
-inline void stop_on_interrupt() {
-  struct sigaction action {};
-  action.sa_handler = [](int) {
-    if (waiting_for_input) _exit(interrupted);
-    stop_requested = 1;
-  };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-}
 
 struct Request {
   std::optional<std::string> prompt, decoder_prompt;
@@ -65,49 +36,49 @@ class Session {
     bar.update(2, 2);
     options_ = options_for(flags, model_.generation_config);
     check(options_, model_.config.decoder.vocab_size);
-    for (const std::string& text : model_.notes) note(text);
+    for (const std::string& text : model_.notes) note(text, flags.quiet);
     if (options_.config.do_sample && !options_.sample)
-      note("generation_config.json asks for sampling; greedy without --temp or another sampling flag");
+      note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
+           flags.quiet);
     load_seconds_ = seconds() - start;
   }
 
   /// on_text gets the text as it is made. Throws Interrupted when Ctrl-C comes before the first token.
   std::vector<Generated> answer(const Request& request, const OnText& on_text) {
-    const std::vector<TokenId> prefix = decoder_prompt(model_, *tokenizer_, request.decoder_prompt);
+    const std::vector<TokenId> prompt = decoder_prompt(model_, *tokenizer_, request.decoder_prompt);
     const std::vector<Image> images = load_images(request.images);
     std::vector<TokenId> ids;
     if (request.prompt || !images.empty())
       ids = encode_prompt(*tokenizer_, model_.config, request.prompt.value_or(""),
                           count_crops(images, flags_.pan_and_scan));
     check_ids(ids, model_.config.encoder.vocab_size);
-    check_lengths(std::ssize(ids), std::ssize(prefix));
+    check_lengths(std::ssize(ids), std::ssize(prompt));
     const std::vector<Matrix> features = look_at(images);
     const double start = seconds();
     const Matrix H = encode_with_progress(ids, features);
     encode_seconds_ += seconds() - start;
     input_tokens_ += ids.size();
     options_.encoder_input_ids = ids;
-    return decode_with_progress(H, prefix, on_text);
+    return decode_with_progress(H, prompt, on_text);
   }
 
   void print_timings() const {
     if (flags_.quiet) return;
-    const auto rate = [](std::size_t tokens, double time) {
-      return time > 0 ? static_cast<double>(tokens) / time : 0.0;
+    const auto print_rate = [](const char* step, std::size_t tokens, double time) {
+      if (tokens == 0 || time <= 0) return;
+      std::fprintf(stderr, " | %s %zu token%s, %.1f tok/s", step, tokens, tokens == 1 ? "" : "s",
+                   static_cast<double>(tokens) / time);
     };
-    std::fprintf(stderr, "load %.2f s | ", load_seconds_);
-    if (image_seconds_ > 0) std::fprintf(stderr, "images %.2f s | ", image_seconds_);
-    std::fprintf(stderr, "encode %zu tokens, %.1f tok/s | read %zu tokens, %.1f tok/s | ", input_tokens_,
-                 rate(input_tokens_, encode_seconds_), prefix_tokens_, rate(prefix_tokens_, read_seconds_));
-    std::fprintf(stderr, "decode %zu tokens, %.1f tok/s | peak memory %.0f MB\n", new_tokens_,
-                 rate(new_tokens_, decode_seconds_), peak_memory() / 1e6);
+    fresh_line();
+    std::fprintf(stderr, "load %.2f s", load_seconds_);
+    if (image_seconds_ > 0) std::fprintf(stderr, " | images %.2f s", image_seconds_);
+    print_rate("encode", input_tokens_, encode_seconds_);
+    print_rate("read", prompt_tokens_, read_seconds_);
+    print_rate("decode", new_tokens_, decode_seconds_);
+    std::fprintf(stderr, " | peak memory %.0f MB\n", peak_memory() / 1e6);
   }
 
  private:
-  void note(const std::string& text) const {
-    if (!flags_.quiet) std::cerr << "note: " << text << '\n';
-  }
-
   /// The first image opens the vision half, too.
   std::vector<Image> load_images(const std::vector<std::string>& files) {
     std::vector<Image> images;
@@ -138,7 +109,8 @@ class Session {
     const auto warn = [&](const char* what, Index length, Index most) {
       if (length > most)
         note(std::string(what) + " of " + std::to_string(length) +
-             " tokens is longer than max_position_embeddings " + std::to_string(most));
+                 " tokens is longer than max_position_embeddings " + std::to_string(most),
+             flags_.quiet);
     };
     const Index longest = model_.config.decoder.max_position_embeddings;
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
@@ -152,8 +124,9 @@ class Session {
     return encode(model_, ids, features, watch(bar));
   }
 
-  /// Reads H and the prefix, then writes; the first new token comes with the reading.
-  std::vector<Generated> decode_with_progress(const Matrix& H, const std::vector<TokenId>& prefix,
+  /// Reads H and the decoder prompt, then writes; the first new token comes with the reading, and all that is
+  /// done for several texts counts as writing.
+  std::vector<Generated> decode_with_progress(const Matrix& H, const std::vector<TokenId>& prompt,
                                               const OnText& on_text) {
     const double start = seconds();
     double first = 0;
@@ -165,14 +138,16 @@ class Session {
       return on_text(text);
     };
     std::vector<Generated> made =
-        generate_several(model_, *tokenizer_, H, prefix, options_, cleared, watch(bar));
-    const double end = seconds();
-    prefix_tokens_ += prefix.size();
-    if (!streams) first = start;
-    read_seconds_ += (first == 0 ? end : first) - start;
-    for (const Generated& one : made)
-      if (one.ids.size() > prefix.size() + 1) new_tokens_ += one.ids.size() - prefix.size() - 1;
-    decode_seconds_ += first == 0 ? 0 : end - first;
+        generate_several(model_, *tokenizer_, H, prompt, options_, cleared, watch(bar));
+    std::size_t written = 0;
+    for (const Generated& one : made) written += one.ids.size() - prompt.size();
+    if (written == 0) return made;  // for no token nothing is read
+    if (streams) {
+      prompt_tokens_ += prompt.size();
+      read_seconds_ += first - start;
+    }
+    new_tokens_ += written - (streams ? 1 : 0);
+    decode_seconds_ += seconds() - (streams ? first : start);
     return made;
   }
 
@@ -190,7 +165,7 @@ class Session {
   ImageMemory seen_;
   GenerateOptions options_;
   double load_seconds_ = 0, image_seconds_ = 0, encode_seconds_ = 0, read_seconds_ = 0, decode_seconds_ = 0;
-  std::size_t input_tokens_ = 0, prefix_tokens_ = 0, new_tokens_ = 0;
+  std::size_t input_tokens_ = 0, prompt_tokens_ = 0, new_tokens_ = 0;
 };
 
 }  // namespace cli

@@ -14,6 +14,7 @@
 #include "model_flag.hpp"
 #include "t5gemma2/json_fields.hpp"
 #include "t5gemma2/tokenizer.hpp"
+#include "terminal.hpp"
 
 namespace {
 
@@ -52,8 +53,12 @@ std::vector<TokenId> ids_in(const t5gemma2::JsonField& line) {
 }
 
 void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
+  const char* const lines =
+      options.decode ? "JSON arrays of token ids, one a line," : "JSON strings, one a line,";
+  cli::note_waiting(lines, options.quiet);
   std::string line;
   for (int number = 1; std::getline(std::cin, line); ++number) {
+    if (std::cin.eof()) cli::end_typed_line(std::cin, line);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = "stdin line " + std::to_string(number);
     const nlohmann::json value = t5gemma2::parse_json(line, where);
@@ -67,10 +72,12 @@ void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options)
 }
 
 void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
+  cli::note_waiting(options.decode ? "token ids" : "text", options.quiet);
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
   cli::check_stdin();
+  cli::end_typed_line(std::cin, text);
   if (options.decode) {
-    std::cout << tokenizer.decode(parse_ids(text), options.special);
+    cli::print_text(tokenizer.decode(parse_ids(text), options.special));
     return;
   }
   const char* between = "";

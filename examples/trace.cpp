@@ -15,6 +15,7 @@
 #include "t5gemma2/memory.hpp"
 #include "t5gemma2/model.hpp"
 #include "t5gemma2/safetensors_writer.hpp"
+#include "terminal.hpp"
 
 namespace {
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,9 @@
 #include "error.hpp"
 
 namespace t5gemma2 {
+
+/// The file that write_whole fills now, for a program's signal handler to unlink; null when there is none.
+inline std::atomic<const char*> unfinished_file = nullptr;
 
 /// Lets write(stream) fill a file beside `path` and renames it; a pipe or a device is written to as it is.
 /// Throws Error when that fails.
@@ -28,9 +32,11 @@ void write_whole(const std::filesystem::path& path, const Write& write) {
   if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
     const std::filesystem::path target = std::filesystem::weakly_canonical(path, ignored);  // behind a link
     const std::filesystem::path part = target.string() + ".part" + std::to_string(::getpid());
+    unfinished_file = part.c_str();
     write_to(part);
     if (!trouble) std::filesystem::rename(part, target, trouble);
     if (trouble) std::filesystem::remove(part, ignored);
+    unfinished_file = nullptr;
   } else {
     write_to(path);
   }

@@ -1,0 +1,132 @@
+#include "terminal.hpp"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+
+#include "cli.hpp"
+#include "t5gemma2/whole_file.hpp"
+
+namespace cli {
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+namespace {
+
+const bool types = isatty(STDIN_FILENO), shows_text = isatty(STDOUT_FILENO),
+           shows_bars = isatty(STDERR_FILENO);
+
+/// What stands on the terminal's last line.
+enum Line : std::sig_atomic_t { nothing, bar, some_text };
+volatile std::sig_atomic_t line = nothing;
+volatile std::sig_atomic_t graceful = 0;
+
+void text_stands() {
+  if (shows_text || shows_bars) line = some_text;
+}
+
+void write_now(int stream, std::string_view text) {
+  if (write(stream, text.data(), text.size()) < 0) return;  // a terminal that went away shows nothing
+}
+
+bool can_redraw() {
+  const char* const variable = std::getenv("TERM");
+  const std::string_view terminal = variable ? variable : "";
+  return shows_bars && !terminal.empty() && terminal != "dumb";
+}
+
+std::size_t columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/// At most `room` wide: without room the bar shrinks, then goes, then the title but for its first word.
+std::string bar_text(const std::string& title, long done, long all, std::size_t room) {
+  constexpr std::size_t widest = 31, narrowest = 4;
+  const std::string count = std::to_string(done) + "/" + std::to_string(all);
+  const std::size_t around = title.size() + count.size() + 4;  // " [" and "] "
+  if (room >= around + narrowest) {
+    const std::size_t width = std::min(widest, room - around);
+    std::string filled(static_cast<std::size_t>(static_cast<long>(width - 1) * done / all), '=');
+    filled += done < all ? '>' : '=';
+    filled.resize(width, ' ');
+    return title + " [" + filled + "] " + count;
+  }
+  for (const std::string& words : {title + " ", title.substr(0, title.find(' ')) + " ", std::string()})
+    if (room >= words.size() + count.size()) return words + count;
+  return {};
+}
+
+void on_interrupt(int) {
+  constexpr int moment = 50;  // milliseconds; a terminal sends the signal, then shows ^C
+  poll(nullptr, 0, moment);
+  if (line != bar) text_stands();
+  if (graceful && !stop_requested) {
+    stop_requested = 1;
+    return;
+  }
+  if (const char* const file = t5gemma2::unfinished_file) unlink(file);
+  fresh_line();
+  _exit(interrupted);
+}
+
+}  // namespace
+
+void print_text(std::string_view text) {
+  if (line == bar) fresh_line();
+  std::cout << text << std::flush;
+  if (shows_text && !text.empty()) line = text.ends_with('\n') ? nothing : some_text;
+}
+
+void fresh_line() {
+  if (line == bar) write_now(STDERR_FILENO, "\r\033[K");
+  if (line == some_text) write_now(shows_text ? STDOUT_FILENO : STDERR_FILENO, "\n");
+  line = nothing;
+}
+
+void note(const std::string& text, bool quiet) {
+  if (quiet) return;
+  fresh_line();
+  std::cerr << "note: " << text << '\n';
+}
+
+void note_waiting(const std::string& what, bool quiet) {
+  if (types) note("reading " + what + " from the terminal; Ctrl-D ends it", quiet);
+}
+
+void end_typed_line(const std::istream& in, std::string_view read) {
+  if (!types || &in != &std::cin || read.empty() || read.ends_with('\n')) return;
+  text_stands();
+  fresh_line();
+}
+
+void ProgressBar::update(long done, long all) const {
+  if (!shown_ || all <= 0 || !can_redraw()) return;
+  if (line != bar) fresh_line();
+  constexpr std::size_t kept_free = 3;  // for ^C and the cursor
+  const std::size_t width = columns(), room = width - std::min(width, kept_free);
+  line = bar;
+  write_now(STDERR_FILENO, "\r" + bar_text(title_, done, all, room) + "\033[K");
+}
+
+void ProgressBar::clear() const {
+  if (line == bar) fresh_line();
+}
+
+GracefulInterrupt::GracefulInterrupt() { graceful = 1; }
+GracefulInterrupt::~GracefulInterrupt() { graceful = 0; }
+
+void end_on_interrupt() {
+  struct sigaction action {};
+  sigaction(SIGINT, nullptr, &action);
+  if (action.sa_handler == SIG_IGN) return;  // a program in a script's background
+  action.sa_handler = on_interrupt;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+}  // namespace cli

@@ -1,0 +1,60 @@
+// What the programs show on a terminal, where two streams meet: text on stdout; bars, notes and timings on
+// stderr. Neither stands on a line of the other's, and Ctrl-C leaves an empty line.
+#pragma once
+#include <csignal>
+#include <istream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace cli {
+
+/// Text to stdout, at once.
+void print_text(std::string_view text);
+
+/// What comes next begins a line: a bar is taken away, text that the terminal shows is ended. Safe in a
+/// signal handler.
+void fresh_line();
+
+/// "note: ..." on stderr.
+void note(const std::string& text, bool quiet);
+
+/// Before stdin is read: where that is a terminal, a note says so. `what` is read.
+void note_waiting(const std::string& what, bool quiet);
+
+/// After `read` came from `in`: where a person typed it, what comes next begins a line.
+void end_typed_line(const std::istream& in, std::string_view read);
+
+/// "encoding [=======>      ] 9/18", redrawn in place as wide as the terminal allows; none without a
+/// terminal, or with TERM=dumb.
+class ProgressBar {
+ public:
+  ProgressBar(std::string title, bool shown) : title_(std::move(title)), shown_(shown) {}
+  ~ProgressBar() { clear(); }
+  ProgressBar(const ProgressBar&) = delete;
+
+  void update(long done, long all) const;
+
+  /// Takes the bar away.
+  void clear() const;
+
+ private:
+  std::string title_;
+  bool shown_;
+};
+
+/// Set by Ctrl-C while a GracefulInterrupt lives.
+extern volatile std::sig_atomic_t stop_requested;
+
+/// While one lives, the first Ctrl-C asks the program to stop; else it ends it at once.
+class GracefulInterrupt {
+ public:
+  GracefulInterrupt();
+  ~GracefulInterrupt();
+  GracefulInterrupt(const GracefulInterrupt&) = delete;
+};
+
+/// From now on Ctrl-C ends the program with status `interrupted`, an empty line, and no unfinished file.
+void end_on_interrupt();
+
+}  // namespace cli
