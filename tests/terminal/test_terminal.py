@@ -148,7 +148,7 @@ def test_no_blank_lines(arguments, tmp_path):
     assert TIMINGS.fullmatch((tmp_path / "err").read_text().rstrip("\n"))
 
 
-def test_notes_and_errors_have_lines_of_their_own():
+def test_notes_have_lines_of_their_own():
     said = show("generate", "-p", "sort: ox cat").shown().split("\n")
     assert said[0].startswith("note: no model was named") and said[2] == "cat ox" and TIMINGS.fullmatch(said[3])
 
@@ -178,7 +178,8 @@ def test_bars_fit_any_width(columns):
 
 
 @pytest.mark.parametrize("columns, bars", [
-    (80, ["encoding 5 tokens [>                              ] 0/6", "encoding 5 tokens [===============>               ] 3/6"]),
+    (80, ["encoding 5 tokens [>                              ] 0/6",
+          "encoding 5 tokens [===============>               ] 3/6"]),
     (40, ["encoding 5 tokens [>            ] 0/6", "encoding 5 tokens [======>      ] 3/6"]),
     (24, ["encoding 5 tokens 0/6"]),
     (23, ["encoding 0/6"]),
@@ -214,8 +215,6 @@ def test_no_bars_on_a_dumb_terminal(term):
 # ---- Ctrl-C ----
 
 TOO_LONG = (LONG * 40)[:120000]  # to encode it takes minutes
-
-
 ENDLESS = ("-m", "pocket", "-p", "sort: ox cat", "--ignore-eos", "--special", "-n", "1000000")  # cat ox<eos><eos> ...
 
 
@@ -333,6 +332,15 @@ def test_a_second_interrupt_ends_at_once(tmp_path):
     interrupted(terminal, "note: prompt of .*")
 
 
+def test_a_script_in_the_background_is_not_interrupted():
+    """It ignores SIGINT, and so do its programs."""
+    with subprocess.Popen(["bash", "-c", 'trap "" INT; exec "$@"', "bash", PROGRAMS / "t5gemma2-generate", "-f", "-"],
+                          text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stderr.readline().startswith("note: no model was named")
+        running.send_signal(signal.SIGINT)
+        assert running.communicate("sort: ox cat")[0] == "cat ox" and running.returncode == 0
+
+
 # ---- waiting for the terminal ----
 
 @pytest.mark.parametrize("name, arguments, what, typed", [
@@ -366,4 +374,5 @@ def test_an_error_begins_a_line():
     terminal.until(WAITING)
     terminal.press("x\x04\x04")
     assert terminal.end() == 1
-    assert terminal.shown().split("\n")[1:] == ["x", 't5gemma2-tokenize: error: stdin: byte 0: expected a token id, found "x"']
+    assert terminal.shown().split("\n")[1:] == [
+        "x", 't5gemma2-tokenize: error: stdin: byte 0: expected a token id, found "x"']
