@@ -200,9 +200,9 @@ inline std::vector<TokenId> decoder_prompt(const Model& model, const Tokenizer& 
 }
 
 /// The texts that follow the decoder prompt (one id at least), given H: num_return_sequences of them, best
-/// first or one drawn after the other. on_text gets the first; as it is made, called once per id, where it is
-/// the only one and made without beams. Progress is told of what comes before the first new id, and of the
-/// tokens of several texts. Throws as generate_ids does.
+/// first or in the order they were drawn. on_text gets the first: where it is the only one and made without
+/// beams as it is made, called once per id. Progress is told of what comes before the first new id, and of
+/// the tokens of what on_text does not get at once. Throws as generate_ids does.
 inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
                                                const Matrix& H, const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,
@@ -213,15 +213,21 @@ inline std::vector<Generated> generate_several(const Model& model, const Tokeniz
   std::vector<Generated> texts;
   if (c.num_beams > 1) {
     texts = search_texts(model, tokenizer, H, prompt, options, progress);
-    on_text(texts.at(0).text);
-    return texts;
+  } else {
+    std::mt19937_64 random(options.seed);
+    const DecoderState start = start_decoder(model.decoder, H, progress);
+    const auto size = std::ssize(prompt);
+    const Index all = c.num_return_sequences * (length_limits(c, size).most - size);
+    Index written = 0;
+    const OnText count = [&](std::string_view) {
+      if (progress) progress(++written, all);
+      return true;
+    };
+    for (Index i = 0; i < c.num_return_sequences; ++i)
+      texts.push_back(stream_text(model, tokenizer, start, prompt, options, random,
+                                  c.num_return_sequences == 1 ? on_text : count, progress));
   }
-  std::mt19937_64 random(options.seed);
-  const DecoderState start = start_decoder(model.decoder, H, progress);
-  const OnText quiet = [](std::string_view) { return true; };
-  for (Index i = 0; i < c.num_return_sequences; ++i)
-    texts.push_back(
-        stream_text(model, tokenizer, start, prompt, options, random, i == 0 ? on_text : quiet, progress));
+  if (c.num_beams > 1 || c.num_return_sequences > 1) on_text(texts.at(0).text);
   return texts;
 }
 
