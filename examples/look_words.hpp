@@ -45,11 +45,12 @@ inline bool begins_word(const Tokenizer& tokenizer, TokenId before, TokenId id) 
   return right.starts_with(space) || without_spaces(last_character(left)) || without_spaces(right);
 }
 
-/// The tokens [first, first + size) of `ids` as one piece.
+/// The tokens [first, first + size) of `ids` as one piece; an id without a piece is shown as its number.
 inline Piece join(const Tokenizer& tokenizer, std::span<const TokenId> ids, Index first, Index size) {
   const auto part = ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
   const PieceKind kind = tokenizer.is_hidden(part[0]) ? PieceKind::special : PieceKind::text;
-  return {kind, tokenizer.decode(part, true), first, size};
+  const bool has_text = !tokenizer.piece(part[0]).empty();
+  return {kind, has_text ? tokenizer.decode(part, true) : "id " + std::to_string(part[0]), first, size};
 }
 
 /// The decoder's ids as words; a new one also begins at each of `borders`.

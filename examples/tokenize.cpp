@@ -52,6 +52,15 @@ std::vector<TokenId> ids_in(const t5gemma2::JsonField& line) {
   return ids;
 }
 
+/// The text of `ids`, which someone wrote: unlike those that a model draws, each must have a piece.
+std::string decode(const t5gemma2::Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool special,
+                   const std::string& where) {
+  for (const TokenId id : ids)
+    if (tokenizer.piece(id).empty())
+      t5gemma2::fail(where, "token id", "one with a piece", std::to_string(id));
+  return tokenizer.decode(ids, special);
+}
+
 void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
   const char* const lines =
       options.decode ? "JSON arrays of token ids, one a line," : "JSON strings, one a line,";
@@ -63,9 +72,9 @@ void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options)
     const std::string where = "stdin line " + std::to_string(number);
     const nlohmann::json value = t5gemma2::parse_json(line, where);
     const t5gemma2::JsonField field(value, where);
-    const nlohmann::json result = options.decode
-                                      ? nlohmann::json(tokenizer.decode(ids_in(field), options.special))
-                                      : nlohmann::json(tokenizer.encode(field.text()));
+    const nlohmann::json result =
+        options.decode ? nlohmann::json(decode(tokenizer, ids_in(field), options.special, where))
+                       : nlohmann::json(tokenizer.encode(field.text()));
     std::cout << result.dump() << '\n';
   }
   cli::check_stdin();
@@ -77,7 +86,7 @@ void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
   cli::check_stdin();
   cli::end_typed_line(std::cin, text);
   if (options.decode) {
-    cli::print_text(tokenizer.decode(parse_ids(text), options.special));
+    cli::print_text(decode(tokenizer, parse_ids(text), options.special, "stdin"));
     return;
   }
   const char* between = "";
@@ -93,8 +102,8 @@ int main(int argc, char** argv) {
   app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");
   Options options;
   cli::add_model(app, "-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model");
-  cli::Option* decode =
-      app.add_flag("--decode", options.decode, "token ids, separated by white space, to text");
+  cli::Option* decode = app.add_flag("--decode", options.decode,
+                                     "token ids, separated by white space, each with a piece, to text");
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
   app.add_flag("--jsonl", options.jsonl,
                "a JSON string a line to a JSON array of ids a line (--decode: back)");

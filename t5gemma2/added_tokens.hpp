@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tokenizer_model.hpp"
+#include "white_space.hpp"
 
 namespace t5gemma2 {
 
@@ -18,19 +19,42 @@ class AddedTokens {
   struct Entry {
     std::string text;
     TokenId id;
+    bool lstrip, rstrip;  // takes the white space before, behind it along
   };
 
-  void add(std::string text, TokenId id) {
-    starts_[static_cast<unsigned char>(text[0])] = true;
-    entries_.push_back({std::move(text), id});
+  void add(Entry entry) {
+    starts_[static_cast<unsigned char>(entry.text[0])] = true;
+    entries_.push_back(std::move(entry));
   }
 
-  /// To be called between the last add and the first longest_at.
+  /// To be called between the last add and the first split.
   void sort() { std::ranges::sort(entries_, {}, &Entry::text); }
 
+  /// Goes through `text`: on_token gets the id of each token in it, on_text what stands between them.
+  template <class OnToken, class OnText>
+  void split(std::string_view text, OnToken on_token, OnText on_text) const {
+    std::size_t done = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const Entry* token = longest_at(text.substr(at));
+      if (token == nullptr) {
+        ++at;
+        continue;
+      }
+      std::size_t start = at, end = at + token->text.size();
+      at = end;
+      if (token->lstrip) start = std::max(done, start - white_space_at_end(text.substr(0, start)));
+      if (token->rstrip) end += white_space_at_start(text.substr(end));
+      if (done < start) on_text(text.substr(done, start - done));
+      if (start < end) on_token(token->id);  // nothing is left of it where rstrip of the one before took all
+      done = end;
+    }
+    if (done < text.size()) on_text(text.substr(done));
+  }
+
+ private:
   /// The longest that `text` begins with; null when there is none.
   const Entry* longest_at(std::string_view text) const {
-    if (text.empty() || !starts_[static_cast<unsigned char>(text[0])]) return nullptr;
+    if (!starts_[static_cast<unsigned char>(text[0])]) return nullptr;
     const Entry* longest = nullptr;
     auto low = entries_.begin(),
          high = entries_.end();  // those that agree with the text's first `depth` bytes
@@ -47,7 +71,6 @@ class AddedTokens {
     return longest;
   }
 
- private:
   std::vector<Entry> entries_;
   std::array<bool, 256> starts_{};  // bytes that an entry begins with
 };

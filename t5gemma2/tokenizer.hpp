@@ -1,12 +1,11 @@
 // Text to token ids and back. BPE is run by the SentencePiece library; what Hugging Face's tokenizer.json
 // does differently stands here:
 //
-//   encode   <bos>, then: cut out added tokens (<start_of_image>, <table>, "\n\n", ...) from the raw text,
-//   the
-//            longest at the leftmost place; the stretches between: ' ' becomes '▁', characters are merged,
-//            a character without a piece becomes its UTF-8 bytes <0x00> to <0xFF>
-//   decode   leave out special pieces; '▁' becomes ' '; a run of byte pieces becomes the text that its bytes
-//            are, or one U+FFFD per byte when they are not UTF-8
+//   encode   <bos>, then: cut out added tokens (<start_of_image>, <table>, "\n\n", ...) from the raw text;
+//            between them ' ' becomes '▁'; cut out the added tokens that are "normalized"; between them
+//            characters are merged, and one without a piece becomes its UTF-8 bytes <0x00> to <0xFF>
+//   decode   leave out special pieces and ids without a piece; '▁' becomes ' '; a run of byte pieces becomes
+//            the text that its bytes are, or one U+FFFD per byte when they are not UTF-8
 //
 // The paper says no more than "the tokenizer of Gemma 3". Nothing stands behind the text, not even <eos>.
 // Reference: transformers GemmaTokenizerFast, tokenizers (AddedVocabulary, BPE, ByteFallback).
@@ -58,7 +57,8 @@ class Tokenizer {
     if (!loaded.ok())
       throw Error(source + ": expected pieces for SentencePiece, found: " + loaded.ToString());
     for (const Piece& piece : vocabulary.pieces) add(piece);
-    added_.sort();
+    raw_tokens_.sort();
+    normalized_tokens_.sort();
   }
 
   /// The ids of `text` as the encoder and the decoder get them: bos first, nothing behind. An added token may
@@ -67,22 +67,15 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text) const {
     refuse_other_than_utf8(text);
     std::vector<TokenId> ids{bos_};
-    std::size_t done = 0;
-    for (std::size_t at = 0; at < text.size();) {
-      const AddedTokens::Entry* token = added_.longest_at(text.substr(at));
-      if (token == nullptr) {
-        ++at;
-        continue;
-      }
-      merge(text.substr(done, at - done), ids);
-      ids.push_back(token->id);
-      done = at += token->text.size();
-    }
-    merge(text.substr(done), ids);
+    const auto put = [&](TokenId id) { ids.push_back(id); };
+    raw_tokens_.split(text, put, [&](std::string_view between) {
+      normalized_tokens_.split(normalize(between), put, [&](std::string_view rest) { merge(rest, ids); });
+    });
     return ids;
   }
 
-  /// The text of `ids`; special pieces (is_special) only when `show_special`. Throws Error on an unknown id.
+  /// The text of `ids`; special pieces (is_special) only when `show_special`. An id without a piece, such as
+  /// that of a row that pads the embedding, has no text. Throws Error on a negative id, as all below do.
   std::string decode(std::span<const TokenId> ids, bool show_special = false) const;
 
   /// Ids of the vocabulary: 0 to vocab_size() - 1. Added tokens may have ids from there on (Gemma's has one).
@@ -91,39 +84,43 @@ class Tokenizer {
   TokenId bos_id() const { return bos_; }
 
   /// The id of the piece with this text ("<eos>", "▁the"), as tokenizer.json spells it.
-  std::optional<TokenId> id_of(std::string_view piece) const {
-    const TokenId id = processor_->PieceToId(piece);
-    return processor_->IdToPiece(id) == piece ? std::optional(id) : std::nullopt;
+  std::optional<TokenId> id_of(std::string_view text) const {
+    const TokenId id = processor_->PieceToId(text);
+    return !text.empty() && piece(id) == text ? std::optional(id) : std::nullopt;
   }
 
-  /// The piece as tokenizer.json spells it. Throws Error on an unknown id.
-  const std::string& piece(TokenId id) const {
-    traits(id);
-    return processor_->IdToPiece(id);
+  /// The piece as tokenizer.json spells it; empty for an id without one.
+  std::string_view piece(TokenId id) const {
+    return traits(id).known ? std::string_view(processor_->IdToPiece(id)) : std::string_view();
   }
 
-  /// Whether decode leaves the piece out: <bos>, <start_of_image>, ... Throws Error on an unknown id.
+  /// Whether decode leaves the piece out: <bos>, <start_of_image>, ...
   bool is_special(TokenId id) const { return traits(id).special; }
 
-  /// Whether to hide the piece from people: special or a sentinel <unusedN>. Throws Error on an unknown id.
-  bool is_hidden(TokenId id) const { return traits(id).special || traits(id).sentinel; }
+  /// Whether to hide the id from people: no piece, special or a sentinel <unusedN>.
+  bool is_hidden(TokenId id) const { return !traits(id).known || traits(id).special || traits(id).sentinel; }
 
-  /// The byte that the piece <0x..> stands for; nothing for other pieces. Throws Error on an unknown id.
+  /// The byte that the piece <0x..> stands for; nothing for other pieces.
   std::optional<char> byte_of(TokenId id) const {
-    return traits(id).byte ? std::optional(static_cast<char>(std::stoi(piece(id).substr(3, 2), nullptr, 16)))
-                           : std::nullopt;
+    return traits(id).byte
+               ? std::optional(static_cast<char>(std::stoi(std::string(piece(id).substr(3, 2)), nullptr, 16)))
+               : std::nullopt;
   }
 
  private:
   struct Traits {
-    bool special, sentinel, byte;
+    bool known = false, special = false, sentinel = false, byte = false;
   };
 
   void add(const Piece& piece) {
     const auto id = static_cast<TokenId>(traits_.size());
-    traits_.push_back({piece.special, is_sentinel(piece.text), piece.type == PieceType::byte});
-    if (!piece.extra) ++vocab_size_;
-    if (piece.added) added_.add(piece.text, id);
+    const std::string text = piece.normalized ? normalize(piece.text) : piece.text;
+    // tokenizers looks for the normalized text among the special ones, so it prints a token that changes.
+    const bool special = piece.special && text == piece.text;
+    traits_.push_back({!piece.text.empty(), special, is_sentinel(piece.text), is_byte(piece.text)});
+    if (!piece.extra) vocab_size_ = id + 1;
+    if (piece.added)
+      (piece.normalized ? normalized_tokens_ : raw_tokens_).add({text, id, piece.lstrip, piece.rstrip});
     if (piece.type == PieceType::normal) forbid_cuts(piece.text);
   }
 
@@ -134,11 +131,15 @@ class Tokenizer {
     return !number.empty() && number.find_first_not_of("0123456789") == number.npos;
   }
 
+  static bool is_byte(std::string_view piece) {
+    return piece.size() == 6 && piece.starts_with("<0x") && piece.ends_with(">") &&
+           piece.find_first_not_of("0123456789ABCDEFabcdef", 3) == 5;
+  }
+
   const Traits& traits(TokenId id) const {
-    if (id < 0 || id >= std::ssize(traits_)) {
-      fail("token ids", "id", "0 to " + std::to_string(traits_.size() - 1), std::to_string(id));
-    }
-    return traits_[static_cast<std::size_t>(id)];
+    static constexpr Traits none;
+    if (id < 0) fail("token ids", "id", "0 or more", std::to_string(id));
+    return id < std::ssize(traits_) ? traits_[static_cast<std::size_t>(id)] : none;
   }
 
   static void refuse_other_than_utf8(std::string_view text) {
@@ -156,14 +157,13 @@ class Tokenizer {
     }
   }
 
-  /// Appends the ids of `text`, which holds no added token. SentencePiece needs 65 bytes and more than linear
-  /// time per byte, so long texts are cut in front of ' ' where no piece could hold what stands on both
-  /// sides: nothing merges across such a place, the ids stay the same.
+  /// Appends the ids of `text`, which is normalized and holds no added token. SentencePiece needs 65 bytes
+  /// and more than linear time per byte, so long texts are cut in front of '▁' where no piece could hold what
+  /// stands on both sides: nothing merges across such a place, the ids stay the same.
   void merge(std::string_view text, std::vector<TokenId>& ids) const {
     constexpr std::size_t enough = 1024;
     const auto may_cut = [&](std::size_t at) {
-      return text[at] == ' ' && text[at - 1] != ' ' &&
-             !no_cut_behind_[static_cast<unsigned char>(text[at - 1])];
+      return text.substr(at).starts_with("▁") && !no_cut_behind_[static_cast<unsigned char>(text[at - 1])];
     };
     std::vector<int> part;
     while (!text.empty()) {
@@ -178,7 +178,7 @@ class Tokenizer {
 
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
   std::vector<Traits> traits_;  // of each id
-  AddedTokens added_;
+  AddedTokens raw_tokens_, normalized_tokens_;
   std::array<bool, 256> no_cut_behind_{};
   Index vocab_size_ = 0;
   TokenId bos_;
@@ -192,15 +192,15 @@ class TextStream {
   explicit TextStream(const Tokenizer& tokenizer, bool show_special = false)
       : tokenizer_(&tokenizer), show_special_(show_special) {}
 
-  /// The text that is certain now (UTF-8, perhaps empty). Throws Error on an unknown id.
+  /// The text that is certain now (UTF-8, perhaps empty). Throws Error on a negative id.
   std::string push(TokenId id) {
-    if (!show_special_ && tokenizer_->is_special(id)) return {};
+    std::string_view piece = tokenizer_->piece(id);
+    if (piece.empty() || (!show_special_ && tokenizer_->is_special(id))) return {};
     if (const std::optional<char> byte = tokenizer_->byte_of(id)) {
       bytes_ += *byte;
       return {};
     }
     std::string text = finish();
-    std::string_view piece = tokenizer_->piece(id);
     const std::string_view space = "▁";
     for (std::size_t at; (at = piece.find(space)) != piece.npos; piece.remove_prefix(at + space.size())) {
       text.append(piece.substr(0, at)).append(" ");

@@ -1,7 +1,7 @@
 // Converting the 33 MB of tokenizer.json takes a second or two, so the result is kept as a SentencePiece
 // model:
 //
-//   $XDG_CACHE_HOME/t5gemma2/tokenizer-1-<hash of tokenizer.json>.model     (~/.cache when XDG_CACHE_HOME is
+//   $XDG_CACHE_HOME/t5gemma2/tokenizer-2-<hash of tokenizer.json>.model     (~/.cache when XDG_CACHE_HOME is
 //   not set)
 //
 // Its last field is a hash of all before it. A file that does not fit is written anew; a folder that cannot
@@ -46,14 +46,14 @@ inline std::optional<std::filesystem::path> cache_folder() {
 
 namespace cache_detail {
 
-/// The file that keeps what was made from `content`. The 1 is the format's version: raise it when Piece, the
+/// The file that keeps what was made from `content`. The 2 is the format's version: raise it when Piece, the
 /// scores or the flags change.
 inline std::optional<std::filesystem::path> file_for(std::string_view content) {
   const auto folder = cache_folder();
   if (!folder) return std::nullopt;
   const XXH128_hash_t hash = XXH3_128bits(content.data(), content.size());
   std::ostringstream name;
-  name << "tokenizer-1-" << std::hex << std::setfill('0') << std::setw(16) << hash.high64 << std::setw(16)
+  name << "tokenizer-2-" << std::hex << std::setfill('0') << std::setw(16) << hash.high64 << std::setw(16)
        << hash.low64 << ".model";
   return *folder / name.str();
 }
@@ -93,7 +93,8 @@ inline void write(const std::filesystem::path& file, const Vocabulary& vocabular
 /// Throws Error naming `file` and the piece that stands there twice.
 inline void refuse_twins(const Vocabulary& vocabulary, const std::string& file) {
   std::vector<std::string_view> texts;
-  for (const Piece& piece : vocabulary.pieces) texts.push_back(piece.text);
+  for (const Piece& piece : vocabulary.pieces)
+    if (!piece.text.empty()) texts.push_back(piece.text);
   std::ranges::sort(texts);
   const auto twin = std::ranges::adjacent_find(texts);
   if (twin != texts.end()) fail(file, "piece " + in_quotes(*twin), "one id", "two");

@@ -1,12 +1,9 @@
 // tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's uses it:
 //
-//   added_tokens     [{"id": 2, "content": "<bos>", "special": true, "normalized": false, ...}, ...]
-//   normalizer       ' ' becomes '▁'
-//   pre_tokenizer    none, or splits at ' ', of which none are left
-//   post_processor   <bos> in front
-//   decoder          '▁' becomes ' ', byte fallback, join
-//   model            {"type": "BPE", "byte_fallback": true, "vocab": {"piece": id, ...}, "merges": [["a",
-//   "b"], ...]}
+//   model          {"type": "BPE", "byte_fallback": true, "vocab": {"piece": id, ...}, "merges": [["a", "b"],
+//                  ...]}
+//   added_tokens   see added_tokens_json.hpp
+//   normalizer, pre_tokenizer, post_processor, decoder   see tokenizer_pipeline.hpp
 //
 // A file that asks for anything else is refused: ids that are silently wrong are worse than an error.
 // Reference: tokenizers, Tokenizer::from_str.
@@ -21,9 +18,11 @@
 #include <utility>
 #include <vector>
 
+#include "added_tokens_json.hpp"
 #include "json_fields.hpp"
 #include "tokenizer_merges.hpp"
 #include "tokenizer_model.hpp"
+#include "tokenizer_pipeline.hpp"
 
 namespace t5gemma2 {
 
@@ -119,38 +118,12 @@ class Reader final : public json_detail::Rules {
   json entry_;
 };
 
-/// Requires the part `name` of the file to be exactly `text`, which is JSON.
-inline void expect(const json& whole, const char* name, const char* text, const std::string& file) {
-  const auto part = whole.find(name);
-  if (part == whole.end()) fail(file, name, text, "nothing");
-  if (*part != json::parse(text)) fail(file, name, text, in_quotes(part->dump()));
-}
-
-/// What surrounds the model: Gemma's way and no other.
-inline void check_pipeline(const json& whole, const std::string& file) {
-  const JsonField root(whole, file);
-  for (const char* name : {"truncation", "padding"}) {
-    if (root[name].given()) root[name].refuse("null");
-  }
-  expect(whole, "normalizer", R"({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})", file);
-  expect(
-      whole, "decoder",
-      R"({"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, )"
-      R"({"type": "ByteFallback"}, {"type": "Fuse"}]})",
-      file);
-  const JsonField split = root["pre_tokenizer"];
-  if (!split.given()) return;
-  if (split["type"].text() != "Split") split["type"].refuse("Split");
-  if (split["pattern"]["String"].text() != " ") split["pattern"]["String"].refuse("a space");
-  if (split["invert"].boolean()) split["invert"].refuse("false");
-}
-
 /// The settings of the model.
 inline void check_model(const JsonField& model) {
   if (!model["type"].given() || model["type"].text() != "BPE") model["type"].refuse("BPE");
   if (!model["byte_fallback"].given() || !model["byte_fallback"].boolean())
     model["byte_fallback"].refuse("true");
-  if (model["dropout"].given()) model["dropout"].refuse("null");
+  if (model["dropout"].given() && model["dropout"].number(0, 1) > 0) model["dropout"].refuse("null");
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (model[affix].given() && !model[affix].text().empty()) model[affix].refuse("none");
   }
@@ -160,22 +133,24 @@ inline void check_model(const JsonField& model) {
   model["vocab"].keys();  // refuses all but an object
 }
 
-/// The pieces in id order, all of them control (never made from text) so far.
+/// The pieces in id order, all of them control (never made from text) so far; empty where no piece has the
+/// id.
 inline std::vector<Piece> pieces_by_id(std::vector<std::pair<std::string, json>>&& vocab,
                                        const std::string& file) {
-  std::vector<Piece> pieces(vocab.size());
+  constexpr std::uint64_t most = 1 << 20;  // Gemma's are a quarter of this
+  std::vector<Piece> pieces;
   for (auto& [text, id] : vocab) {
     const auto refuse = [&, &text = text, &id = id](const std::string& expected) {
       fail(file, "model.vocab[" + in_quotes(text) + "]", expected, in_quotes(id.dump()));
     };
     if (text.empty()) refuse("a piece that is not empty");
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= vocab.size()) {
-      refuse("an id from 0 to " + std::to_string(vocab.size() - 1) + ", as many as there are pieces");
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= most) {
+      refuse("an id from 0 to " + std::to_string(most - 1));
     }
-    Piece& piece = pieces[id.get<std::size_t>()];
-    if (!piece.text.empty()) refuse("an id that is not that of " + in_quotes(piece.text));
-    piece.text = std::move(text);
-    piece.type = PieceType::control;
+    const auto place = id.get<std::size_t>();
+    if (place >= pieces.size()) pieces.resize(place + 1, {.text = {}, .type = PieceType::control});
+    if (!pieces[place].text.empty()) refuse("an id that is not that of " + in_quotes(pieces[place].text));
+    pieces[place].text = std::move(text);
   }
   return pieces;
 }
@@ -206,50 +181,6 @@ inline void mark_bytes(std::vector<Piece>& pieces, const PieceIds& ids, const st
   }
 }
 
-/// Marks the added tokens; those that the vocabulary lacks get the ids behind it.
-inline void add_tokens(std::vector<Piece>& pieces, PieceIds& ids, const std::vector<JsonField>& tokens) {
-  for (const JsonField& token : tokens) {
-    const JsonField content = token["content"];
-    const std::string& text = content.text();
-    if (text.empty()) content.refuse("a text that is not empty");
-    for (const char* rule : {"single_word", "lstrip", "rstrip", "normalized"}) {
-      if (token[rule].boolean()) token[rule].refuse("false");
-    }
-    const auto known = ids.find(text);
-    const bool extra = known == ids.end();
-    const Index id = extra ? std::ssize(pieces) : known->second;
-    if (token["id"].integer(0, std::numeric_limits<TokenId>::max()) != id) {
-      const std::string reason = extra ? " (the next one: model.vocab lacks " : " (as model.vocab says of ";
-      token["id"].refuse(std::to_string(id) + reason + in_quotes(text) + ")");
-    }
-    if (extra) {
-      pieces.push_back({.text = text, .type = PieceType::control, .extra = true});
-      ids.emplace(pieces.back().text, static_cast<TokenId>(id));
-    }
-    Piece& piece = pieces[static_cast<std::size_t>(id)];
-    if (piece.added) content.refuse("a text that is not added twice");
-    piece.added = true;
-    piece.special = token["special"].boolean();
-  }
-}
-
-/// The id in front of every text: the post-processor is <bos>, text.
-inline TokenId bos(const JsonField& post_processor, const std::vector<Piece>& pieces) {
-  if (post_processor["type"].text() != "TemplateProcessing")
-    post_processor["type"].refuse("TemplateProcessing");
-  const JsonField single = post_processor["single"];
-  const std::vector<JsonField> parts = single.items();
-  if (parts.size() != 2 || parts[1]["Sequence"]["id"].text() != "A") single.refuse("<bos>, then the text");
-  const JsonField name = parts[0]["SpecialToken"]["id"];
-  const JsonField ids = post_processor["special_tokens"][name.text()]["ids"];
-  if (ids.items().size() != 1) ids.refuse("one id");
-  const Index id = ids.items()[0].integer(0, std::ssize(pieces) - 1);
-  const Piece& piece = pieces[static_cast<std::size_t>(id)];
-  if (piece.text != name.text() || !piece.special)
-    name.refuse("the special token with id " + std::to_string(id));
-  return static_cast<TokenId>(id);
-}
-
 }  // namespace tokenizer_json_detail
 
 /// The pieces of a tokenizer.json, whose content is `text`. Throws Error naming `file` and the field that is
@@ -260,9 +191,12 @@ inline Vocabulary vocabulary_from_json(std::string_view text, const std::string&
   nlohmann::json::sax_parse(text, &reader);
   const JsonField root(reader.whole, file), model = root["model"];
   detail::check_model(model);
-  detail::check_pipeline(reader.whole, file);
+  detail::check_normalizer(root["normalizer"]);
+  detail::check_pre_tokenizer(root["pre_tokenizer"]);
+  detail::check_decoder(root["decoder"]);
 
   Vocabulary vocabulary;
+  const auto size = std::ssize(reader.vocab);
   vocabulary.pieces = detail::pieces_by_id(std::move(reader.vocab), file);
   const std::vector<JsonField> added_tokens = root["added_tokens"].items();
   vocabulary.pieces.reserve(vocabulary.pieces.size() +
@@ -270,12 +204,14 @@ inline Vocabulary vocabulary_from_json(std::string_view text, const std::string&
   PieceIds ids;
   ids.reserve(vocabulary.pieces.size());
   for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
-    ids.emplace(vocabulary.pieces[id].text, static_cast<TokenId>(id));
+    const std::string& piece = vocabulary.pieces[id].text;
+    if (!piece.empty()) ids.emplace(piece, static_cast<TokenId>(id));
   }
   vocabulary.unk = detail::unknown(vocabulary.pieces, ids, model["unk_token"], file);
   detail::mark_bytes(vocabulary.pieces, ids, file);
   apply_merges(vocabulary.pieces, ids, reader.merges, file);
-  detail::add_tokens(vocabulary.pieces, ids, added_tokens);
+  detail::TokenAdder adder(vocabulary.pieces, ids, size);
+  for (const JsonField& token : added_tokens) adder.add(token);
   vocabulary.bos = detail::bos(root["post_processor"], vocabulary.pieces);
   return vocabulary;
 }

@@ -61,7 +61,9 @@ inline std::uint64_t key(TokenId piece, std::size_t left) {
   return static_cast<std::uint64_t>(piece) << 32 | static_cast<std::uint32_t>(left);
 }
 
-inline bool is_one_character(std::string_view text) { return utf8_character(text) == text.size(); }
+inline bool is_one_character(std::string_view text) {
+  return !text.empty() && utf8_character(text) == text.size();
+}
 
 /// Whether `text` is one character several times.
 inline bool is_run(std::string_view text) {

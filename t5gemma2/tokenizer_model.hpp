@@ -9,6 +9,7 @@
 // Reference: sentencepiece_model.proto of google/sentencepiece.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,13 +34,40 @@ enum class PieceType : std::uint8_t {
 };
 
 struct Piece {
-  std::string text;
-  float score = 0;  // of two possible merges the one into the piece with the higher score comes first
+  std::string text;  // empty: an id without a piece
+  float score = 0;   // of two possible merges the one into the piece with the higher score comes first
   PieceType type = PieceType::normal;
-  bool added = false;    // an added token: stands for itself wherever the raw text holds it
-  bool special = false;  // left out when text is printed
-  bool extra = false;    // an added token with an id behind the vocabulary
+  bool added = false;       // an added token: stands for itself wherever the text holds it
+  bool special = false;     // left out when text is printed
+  bool extra = false;       // an added token that the vocabulary lacks
+  bool normalized = false;  // an added token: looked for behind the others, where ' ' is '▁' already
+  bool lstrip = false;      // an added token: takes the white space before it along
+  bool rstrip = false;      // an added token: takes the white space behind it along
 };
+
+/// What Gemma's normaliser makes of a text.
+inline std::string normalize(std::string_view text) {
+  std::string normalized;
+  for (const char c : text) c == ' ' ? normalized += "▁" : normalized += c;
+  return normalized;
+}
+
+/// The flags of a piece, in the order of their bits.
+constexpr std::array piece_flags = {&Piece::added,      &Piece::special, &Piece::extra,
+                                    &Piece::normalized, &Piece::lstrip,  &Piece::rstrip};
+
+inline std::uint64_t flags_of(const Piece& piece) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < piece_flags.size(); ++i) bits |= std::uint64_t{piece.*piece_flags[i]} << i;
+  return bits;
+}
+
+inline void set_flags(Piece& piece, std::uint64_t bits) {
+  for (std::size_t i = 0; i < piece_flags.size(); ++i) piece.*piece_flags[i] = (bits >> i & 1) != 0;
+}
+
+/// SentencePiece wants another text for each id: that of one without a piece is no UTF-8, as no piece is.
+inline std::string text_of_none(std::size_t id) { return "\xFF" + std::to_string(id); }
 
 constexpr unsigned flags_field = 200;     // in a SentencePiece
 constexpr unsigned checksum_field = 200;  // in the ModelProto, see tokenizer_cache.hpp
@@ -53,13 +81,13 @@ struct Vocabulary {
 /// The vocabulary as a SentencePiece BPE model with the normaliser of Gemma: ' ' becomes '▁', nothing else.
 inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
   std::string model, message;
-  for (const Piece& piece : vocabulary.pieces) {
-    const unsigned flags = (piece.added ? 1u : 0u) | (piece.special ? 2u : 0u) | (piece.extra ? 4u : 0u);
+  for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
+    const Piece& piece = vocabulary.pieces[id];
     message.clear();
-    wire::put(message, 1, piece.text);
+    wire::put(message, 1, piece.text.empty() ? text_of_none(id) : piece.text);
     wire::put_fixed(message, 2, piece.score);
     wire::put(message, 3, static_cast<std::uint64_t>(piece.type));
-    wire::put(message, flags_field, flags);
+    wire::put(message, flags_field, flags_of(piece));
     wire::put(model, 1, message);
   }
   std::string trainer, normalizer;
@@ -109,10 +137,12 @@ inline Piece read_piece(std::string_view message, std::size_t id, const std::str
     }
     if (field.number == flags_field) {
       flagged = true;
-      piece.added = (field.value & 1) != 0;
-      piece.special = (field.value & 2) != 0;
-      piece.extra = (field.value & 4) != 0;
+      set_flags(piece, field.value);
     }
+  }
+  if (flagged && piece.text == text_of_none(id)) {
+    piece.text.clear();
+    return piece;
   }
   if (piece.text.empty()) refuse("a text", "an empty one");
   if (valid_utf8(piece.text) < piece.text.size()) refuse("UTF-8", "other bytes");

@@ -17,9 +17,19 @@ const Tokenizer& tokenizer() {
   return small;
 }
 
+/// Rows of the embedding, a few more than there are pieces.
+Index rows() { return tokenizer().vocab_size() + 8; }
+
+/// An id without a piece.
+const std::string padding = "padding";
+
 Ids ids_of(const std::vector<std::string>& pieces) {
   Ids ids;
   for (const std::string& piece : pieces) {
+    if (piece == padding) {
+      ids.push_back(static_cast<TokenId>(rows() - 1));
+      continue;
+    }
     REQUIRE_MESSAGE(tokenizer().id_of(piece).has_value(), piece);
     ids.push_back(*tokenizer().id_of(piece));
   }
@@ -31,16 +41,14 @@ Ids ids_of(const std::vector<std::string>& pieces) {
 class Scripted {
  public:
   explicit Scripted(const std::vector<std::string>& script)
-      : embedding_(Matrix::Identity(tokenizer().vocab_size(), tokenizer().vocab_size())),
-        head_(head_for(ids_of(script))) {
-    const Index size = tokenizer().vocab_size();
+      : embedding_(Matrix::Identity(rows(), rows())), head_(head_for(ids_of(script))) {
     TextConfig& c = model_.decoder.config;
-    c.hidden_size = c.vocab_size = size;
+    c.hidden_size = c.vocab_size = rows();
     c.head_dim = 2;
     c.full_attention = c.sliding_attention = {.theta = 10000, .factor = 1};
     c.rms_norm_eps = 1e-6f;
-    model_.decoder.embed_tokens = {embedding_.weight(), Vector::Zero(size), {}};
-    model_.decoder.norm = Vector::Zero(size);
+    model_.decoder.embed_tokens = {embedding_.weight(), Vector::Zero(rows()), {}};
+    model_.decoder.norm = Vector::Zero(rows());
     model_.decoder.lm_head = head_.weight();
     model_.generation_config.eos_token_id = {1};
     model_.generation_config.bos_token_id = 2;
@@ -50,16 +58,15 @@ class Scripted {
 
   /// What it writes behind bos; `pieces` gets every call's text.
   Generated run(const GenerateOptions& options, std::vector<std::string>* pieces = nullptr) const {
-    return generate(model_, tokenizer(), Matrix(0, tokenizer().vocab_size()), {2}, options,
-                    [&](std::string_view text) {
-                      if (pieces) pieces->emplace_back(text);
-                      return true;
-                    });
+    return generate(model_, tokenizer(), Matrix(0, rows()), {2}, options, [&](std::string_view text) {
+      if (pieces) pieces->emplace_back(text);
+      return true;
+    });
   }
 
  private:
   static Matrix head_for(const Ids& script) {
-    Matrix head = Matrix::Zero(tokenizer().vocab_size(), tokenizer().vocab_size());
+    Matrix head = Matrix::Zero(rows(), rows());
     TokenId before = 2;
     for (const TokenId id : script) {
       REQUIRE(head.col(before).isZero());
@@ -204,9 +211,8 @@ TEST_CASE("generate: half a character is never given out") {
 TEST_CASE("generate: a callback that returns false ends it there") {
   for (const int calls : {1, 3}) {
     int called = 0;
-    const Generated made =
-        generate(Scripted(sentence).model(), tokenizer(), Matrix(0, tokenizer().vocab_size()), {2},
-                 until_eos(), [&](std::string_view) { return ++called < calls; });
+    const Generated made = generate(Scripted(sentence).model(), tokenizer(), Matrix(0, rows()), {2},
+                                    until_eos(), [&](std::string_view) { return ++called < calls; });
     CHECK(made.reason == FinishReason::interrupted);
     CHECK(std::ssize(made.ids) == 1 + calls);
   }
@@ -220,19 +226,28 @@ TEST_CASE("generate: sentinels and special pieces are hidden unless they are ask
   CHECK(model.run(options).text == "<unused3>The<start_of_turn> dog<unused10><eos>");
 }
 
+TEST_CASE("generate: ids without a piece are left out, and a character goes on behind one") {
+  const Scripted model({"The", "<0xE2>", "<0x82>", padding, "<0xAC>", "▁dog", "<eos>"});
+  GenerateOptions options = until_eos();
+  CHECK(model.run(options).text == "The\u20AC dog");
+  options.show_special = true;
+  const Generated made = model.run(options);
+  CHECK(made.text == "The\u20AC dog<eos>");
+  CHECK(made.ids.size() == 8);
+}
+
 TEST_CASE("generate: a prefix is continued and is not part of the text") {
   const Scripted model(sentence);
   Ids prefix{2};
   for (const TokenId id : ids_of({"The", "▁dog"})) prefix.push_back(id);
-  const Generated made = generate(model.model(), tokenizer(), Matrix(0, tokenizer().vocab_size()), prefix,
-                                  until_eos(), [](std::string_view) { return true; });
+  const Generated made = generate(model.model(), tokenizer(), Matrix(0, rows()), prefix, until_eos(),
+                                  [](std::string_view) { return true; });
   CHECK(made.text == " and the village");
   CHECK(made.ids.size() == 7);
 }
 
 TEST_CASE("generate: the short form starts with bos and stops at the model's eos") {
-  const Generated made =
-      generate(Scripted(sentence).model(), tokenizer(), Matrix(0, tokenizer().vocab_size()));
+  const Generated made = generate(Scripted(sentence).model(), tokenizer(), Matrix(0, rows()));
   CHECK(made.text == "The dog and the village");
   CHECK(made.reason == FinishReason::eos);
 }

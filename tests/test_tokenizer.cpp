@@ -71,6 +71,26 @@ std::string complaint(const std::function<void(json&)>& change) {
   return message;
 }
 
+json added_token(const std::string& content, int id, const json& flags = json::object()) {
+  json token = {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                {"rstrip", false}, {"normalized", false}, {"special", false}};
+  token.update(flags);
+  return token;
+}
+
+/// tokenizer.json with these added tokens, in place of those with the same content.
+json with_added(const json& tokens) {
+  json file = tokenizer_json();
+  json all = json::array();
+  for (const json& old : file["added_tokens"]) {
+    const auto same = [&](const json& token) { return token["content"] == old["content"]; };
+    if (std::none_of(tokens.begin(), tokens.end(), same)) all.push_back(old);
+  }
+  all.insert(all.end(), tokens.begin(), tokens.end());
+  file["added_tokens"] = all;
+  return file;
+}
+
 /// The complaint about a file of this name and content.
 std::string complaint(const std::string& name, const std::string& content) {
   const ScratchFolder folder;
@@ -128,6 +148,27 @@ TEST_CASE("tokenizer: tokenizer.model gives the same ids, and its types say what
   CHECK(tokenizer.vocab_size() == small().vocab_size());
   CHECK(tokenizer.is_special(0));
   CHECK(!tokenizer.is_special(*tokenizer.id_of("<table>")));
+}
+
+TEST_CASE("tokenizer: added tokens of fine-tunes, as the tokenizers library takes them; and when kept") {
+  const ScratchFolder folder;
+  const CacheAt cache(folder.path() / "cache");
+  for (const json& entry : json::parse(content_of(data / "added.json"))) {
+    CAPTURE(entry["added_tokens"].dump());
+    const auto file = folder.write("tokenizer.json", with_added(entry["added_tokens"]).dump());
+    for (int time = 0; time < 2; ++time) {
+      const Tokenizer tokenizer = Tokenizer::load(file);
+      for (const json& text : entry["texts"]) {
+        CAPTURE(text.dump());
+        CHECK(tokenizer.encode(text[0].get<std::string>()) == text[1].get<Ids>());
+      }
+      for (const json& ids : entry["ids"]) {
+        CAPTURE(ids.dump());
+        CHECK(tokenizer.decode(Ids(ids[0])) == ids[1].get<std::string>());
+        CHECK(tokenizer.decode(Ids(ids[0]), true) == ids[2].get<std::string>());
+      }
+    }
+  }
 }
 
 TEST_CASE("tokenizer: merges in the older spelling") {
@@ -247,14 +288,21 @@ TEST_CASE("tokenizer: text must be UTF-8") {
   CHECK(error(std::string("a\0b", 3)) == "");
 }
 
-TEST_CASE("tokenizer: ids must be known") {
-  const auto error = [](TokenId id) { return error_of([&] { small().decode(Ids{2, id}, true); }); };
-  CHECK(error(652) == "");
-  CHECK(error(653) == "token ids: id: expected 0 to 652, found 653");
-  CHECK(contains(error(-1), "found -1"));
-  CHECK(contains(error_of([] { small().is_special(653); }), "found 653"));
+TEST_CASE("tokenizer: an id without a piece has no text, a negative one is refused") {
+  for (const TokenId id : {653, 99999, std::numeric_limits<TokenId>::max()}) {
+    CHECK(small().piece(id).empty());
+    CHECK(!small().is_special(id));
+    CHECK(small().is_hidden(id));
+    CHECK(!small().byte_of(id));
+    CHECK(TextStream(small(), true).push(id).empty());
+  }
+  const Ids euro = {*small().id_of("<0xE2>"), 653, *small().id_of("<0x82>"), 99999, *small().id_of("<0xAC>")};
+  CHECK(small().decode(euro) == "€");  // as tokenizers has it: the run of bytes goes on
+  CHECK(small().decode(euro, true) == "€");
+  CHECK(error_of([] { small().decode(Ids{2, -1}); }) == "token ids: id: expected 0 or more, found -1");
+  CHECK(contains(error_of([] { small().piece(-1); }), "found -1"));
+  CHECK(contains(error_of([] { small().is_special(-2); }), "found -2"));
   CHECK(contains(error_of([] { small().is_hidden(-5); }), "found -5"));
-  CHECK(contains(error_of([] { TextStream(small()).push(99999); }), "found 99999"));
 }
 
 TEST_CASE("tokenizer: the conversion of tokenizer.json is kept") {
@@ -262,6 +310,7 @@ TEST_CASE("tokenizer: the conversion of tokenizer.json is kept") {
   const CacheAt cache(folder.path() / "cache");
   const auto file = folder.write("model/tokenizer.json", content_of(data / "tokenizer.json"));
   const auto kept = *cache_detail::file_for(content_of(file));
+  CHECK(kept.filename().string().starts_with("tokenizer-2-"));
   CHECK(kept.parent_path() == folder.path() / "cache" / "t5gemma2");
   const Ids expected = small().encode("Once upon a time\n\n<table> 日");
   const auto ids = [&] {
@@ -361,6 +410,12 @@ TEST_CASE("tokenizer: files that are something else") {
       contains(complaint("tokenizer.json", "{\"model\": [[{\"vocab\": {}}]]}"), "model: expected an object"));
 }
 
+json replace(const std::string& from, const std::string& to) {
+  return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+}
+
+json in_sequence(const char* list, const json& steps) { return {{"type", "Sequence"}, {list, steps}}; }
+
 TEST_CASE("tokenizer.json: a model that is not Gemma's") {
   const auto model = [](const char* field, const json& value) {
     return complaint([&](json& file) { file["model"][field] = value; });
@@ -385,29 +440,94 @@ TEST_CASE("tokenizer.json: what surrounds the model must be Gemma's, too") {
   const auto part = [](const char* path, const json& value) {
     return complaint([&](json& file) { file[json::json_pointer(path)] = value; });
   };
-  CHECK(contains(part("/truncation", {{"max_length", 512}}), "truncation: expected null"));
-  CHECK(contains(part("/padding", {{"length", 512}}), "padding: expected null"));
-  CHECK(contains(part("/normalizer", {{"type", "NFKC"}}), "normalizer"));
-  CHECK(contains(part("/normalizer", nullptr), "normalizer"));
+  const std::string normalizer = "tokenizer.json: normalizer: expected Replace of ' ' by '▁', found ";
+  CHECK(part("/normalizer", {{"type", "NFKC"}}) == normalizer + "NFKC");
+  CHECK(part("/normalizer", nullptr) == normalizer + "nothing");
+  CHECK(part("/normalizer", in_sequence("normalizers", {{{"type", "Prepend"}}, replace(" ", "▁")})) ==
+        normalizer + "Prepend, Replace");
+  CHECK(contains(part("/normalizer", replace(" ", "_")), "normalizer.content: expected"));
+  CHECK(
+      contains(part("/normalizer/pattern", {{"Regex", "\\s"}}), "normalizer.pattern.Regex: expected \" \""));
+  CHECK(
+      contains(part("/normalizer/pattern", json::object()), "normalizer.pattern: expected String or Regex"));
   CHECK(contains(part("/pre_tokenizer", {{"type", "ByteLevel"}}), "pre_tokenizer.type: expected Split"));
-  CHECK(contains(part("/pre_tokenizer/pattern", {{"Regex", " "}}), "pre_tokenizer.pattern.String"));
+  CHECK(contains(part("/pre_tokenizer/pattern", {{"Regex", "\\w"}}), "pre_tokenizer.pattern.Regex"));
   CHECK(contains(part("/pre_tokenizer/pattern", {{"String", "e"}}), "pre_tokenizer.pattern.String"));
   CHECK(contains(part("/pre_tokenizer/invert", true), "pre_tokenizer.invert"));
-  CHECK(contains(part("/decoder/decoders/2", {{"type", "Strip"}}), "decoder"));
+  CHECK(part("/decoder/decoders/2", {{"type", "Strip"}}) ==
+        "tokenizer.json: decoder: expected Replace, ByteFallback, Fuse, found Replace, ByteFallback, Strip");
+  CHECK(
+      contains(part("/decoder/decoders/0", replace("▁", "")), "decoder.decoders[0].content: expected \" \""));
+  CHECK(contains(part("/decoder", nullptr), "decoder: expected Replace, ByteFallback, Fuse, found nothing"));
   CHECK(contains(part("/decoder", 7), "decoder"));
-  CHECK(contains(part("/post_processor", nullptr), "post_processor"));
-  CHECK(contains(part("/post_processor/type", "ByteLevel"), "post_processor.type"));
-  CHECK(contains(part("/post_processor/single", json::array()), "post_processor.single"));
-  const json eos = {{"SpecialToken", {{"id", "<eos>"}, {"type_id", 0}}}};
-  CHECK(contains(part("/post_processor/single/2", eos), "post_processor.single"));
-  CHECK(contains(part("/post_processor/single/0", eos), "post_processor.special_tokens.<eos>"));
-  CHECK(contains(part("/post_processor/special_tokens/<bos>/ids", {2, 2}), "ids: expected one id"));
-  CHECK(contains(part("/post_processor/special_tokens/<bos>/ids", {700}), "ids[0]"));
-  CHECK(contains(part("/post_processor/special_tokens/<bos>/ids", {1}), "single[0].SpecialToken.id"));
+}
 
-  json without = tokenizer_json();
-  without["pre_tokenizer"] = nullptr;
-  CHECK(from(without).encode("a  b") == small().encode("a  b"));
+TEST_CASE("tokenizer.json: other ways to say the same") {
+  const json original = tokenizer_json();
+  const auto same = [&](const char* path, const json& value) {
+    json file = original;
+    file[json::json_pointer(path)] = value;
+    CAPTURE(file[json::json_pointer(path)].dump());
+    const Tokenizer tokenizer = from(file);
+    CHECK(tokenizer.encode(" a  b\n<bos>é") == small().encode(" a  b\n<bos>é"));
+  };
+  const json truncation = {
+      {"direction", "Right"}, {"max_length", 3}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  same("/truncation", truncation);
+  same("/truncation", {{"anything", {1, 2}}});
+  same("/padding",
+       {{"strategy", {{"Fixed", 20}}}, {"direction", "Left"}, {"pad_id", 0}, {"pad_token", "<pad>"}});
+  same("/normalizer", in_sequence("normalizers", json::array({original["normalizer"]})));
+  same("/normalizer",
+       in_sequence("normalizers",
+                   json::array({in_sequence("normalizers", json::array({original["normalizer"]}))})));
+  same("/normalizer/pattern", {{"Regex", " "}});
+  same("/pre_tokenizer", nullptr);
+  same("/pre_tokenizer", in_sequence("pretokenizers", json::array()));
+  same("/pre_tokenizer", in_sequence("pretokenizers", json::array({original["pre_tokenizer"]})));
+  same("/pre_tokenizer/behavior", "Isolated");
+  same("/post_processor", in_sequence("processors", json::array({original["post_processor"]})));
+  same("/decoder/decoders", {replace("▁", " "), {{"type", "ByteFallback"}}});
+  same("/model/fuse_unk", false);
+  same("/model/dropout", 0.0);
+  same("/model/ignore_merges", nullptr);
+  same("/model/continuing_subword_prefix", "");
+}
+
+TEST_CASE("tokenizer.json: a post-processor that does not put <bos> in front is refused in plain words") {
+  const auto post = [](const json& value) {
+    return complaint([&](json& file) { file["post_processor"] = value; });
+  };
+  const auto part = [](const char* path, const json& value) {
+    return complaint([&](json& file) { file["post_processor"][json::json_pointer(path)] = value; });
+  };
+  const json original = tokenizer_json()["post_processor"];
+  const std::string expected =
+      "tokenizer.json: post_processor: expected TemplateProcessing (<bos>, then the text), found ";
+  CHECK(post(nullptr) == expected + "nothing");
+  CHECK(complaint([](json& file) { file.erase("post_processor"); }) == expected + "nothing");
+  CHECK(post(in_sequence("processors", json::array())) == expected + "nothing");
+  for (const char* type : {"RobertaProcessing", "BertProcessing", "ByteLevel"})
+    CHECK(post({{"type", type}, {"sep", {"<eos>", 1}}, {"cls", {"<bos>", 2}}}) == expected + type);
+  CHECK(post(in_sequence("processors", {{{"type", "ByteLevel"}}, original})) ==
+        expected + "ByteLevel, TemplateProcessing");
+
+  const json bos = original["single"][0], text = original["single"][1];
+  const json eos = {{"SpecialToken", {{"id", "<eos>"}, {"type_id", 0}}}};
+  const std::string single = "tokenizer.json: post_processor.single: expected <bos>, then the text, found ";
+  CHECK(part("/single", {bos, text, eos}) == single + "<bos>, the text, <eos>");
+  CHECK(part("/single", {text, eos}) == single + "the text, <eos>");
+  CHECK(part("/single", json::array({text})) == single + "the text");
+  CHECK(part("/single", json::array()) == single + "nothing");
+  CHECK(part("/single", {bos, bos}) == single + "<bos>, <bos>");
+  CHECK(part("/single", {text, text}) == single + "the text, the text");
+  CHECK(part("/single", {bos, {{"Sequence", {{"id", "B"}}}}}) == single + "<bos>, something else");
+  CHECK(part("/single", "<bos> $A") ==
+        "tokenizer.json: post_processor.single: expected a list, found \"<bos> $A\"");
+  CHECK(contains(part("/single/0", eos), "post_processor.special_tokens.<eos>"));
+  CHECK(contains(part("/special_tokens/<bos>/ids", {2, 2}), "ids: expected one id"));
+  CHECK(contains(part("/special_tokens/<bos>/ids", {700}), "ids[0]"));
+  CHECK(contains(part("/special_tokens/<bos>/ids", {1}), "single[0].SpecialToken.id"));
 }
 
 TEST_CASE("tokenizer.json: pieces and their ids") {
@@ -415,8 +535,8 @@ TEST_CASE("tokenizer.json: pieces and their ids") {
     return complaint([&](json& file) { file["model"]["vocab"]["▁the"] = value; });
   };
   const std::string piece = "model.vocab[\"\\u2581the\"]: expected an id";
-  CHECK(contains(id(17), piece));    // another's
-  CHECK(contains(id(5000), piece));  // leaves a hole
+  CHECK(contains(id(17), piece));  // another's
+  CHECK(contains(id(1 << 20), piece));
   CHECK(contains(id(-1), piece));
   CHECK(contains(id(1.5), piece));
   CHECK(contains(id(1e300), piece));
@@ -440,12 +560,37 @@ TEST_CASE("tokenizer.json: pieces and their ids") {
   CHECK(contains(complaint("tokenizer.json", twice), "twice"));
 }
 
+TEST_CASE("tokenizer.json: ids that no piece has") {
+  json file = tokenizer_json();
+  file["model"]["vocab"]["<hole>"] = 700;
+  file["added_tokens"].back()["id"] = 653;
+  const Tokenizer tokenizer = from(file);
+  CHECK(tokenizer.vocab_size() == 701);
+  CHECK(tokenizer.id_of("<hole>") == 700);
+  CHECK(tokenizer.id_of("<image_soft_token>") == 653);  // as many as there are pieces: as tokenizers counts
+  CHECK(!tokenizer
+             .id_of("\xFF"
+                    "660")
+             .has_value());
+  CHECK(tokenizer.piece(660).empty());
+  CHECK(tokenizer.is_hidden(660));
+  CHECK(tokenizer.decode(Ids{*small().id_of("▁the"), 660, 652, 700}, true) == " the<hole>");
+  CHECK(tokenizer.encode("the \xC3\xBF") == small().encode("the \xC3\xBF"));
+
+  file["model"]["vocab"]["<in the way>"] = 654;
+  file["added_tokens"].back()["id"] = 655;
+  CHECK(error_of([&] { from(file); }) ==
+        "tokenizer.json: added_tokens[78].id: expected no other piece with id 654, found \"<in the way>\"");
+}
+
 TEST_CASE("tokenizer.json: added tokens") {
   const auto added = [](const char* field, const json& value) {
     return complaint([&](json& file) { file["added_tokens"][5][field] = value; });
   };
+  CHECK(contains(added("single_word", true),
+                 "added_tokens[5].single_word: expected false (of \"[multimodal]\")"));
   for (const char* rule : {"single_word", "lstrip", "rstrip", "normalized"}) {
-    CHECK(contains(added(rule, true), std::string("added_tokens[5].") + rule + ": expected false"));
+    CHECK(contains(added(rule, 1), std::string("added_tokens[5].") + rule + ": expected true or false"));
   }
   CHECK(contains(added("special", "yes"), "added_tokens[5].special"));
   CHECK(contains(added("id", 6), "added_tokens[5].id: expected 5"));
@@ -454,11 +599,22 @@ TEST_CASE("tokenizer.json: added tokens") {
   CHECK(contains(added("content", ""), "added_tokens[5].content"));
   CHECK(contains(added("content", 7), "added_tokens[5].content"));
   CHECK(contains(added("content", "new"), "added_tokens[5].id: expected 652"));
-  CHECK(contains(complaint([](json& file) { file["added_tokens"].push_back(file["added_tokens"][5]); }),
-                 "twice"));
-  CHECK(contains(complaint([](json& file) { file["added_tokens"].push_back(file["added_tokens"].back()); }),
-                 "twice"));
-  CHECK(contains(complaint([](json& file) { file["added_tokens"].back()["id"] = 653; }), "expected 652"));
+  const auto more = [](const json& tokens) {
+    return complaint([&](json& file) {
+      file["added_tokens"].insert(file["added_tokens"].end(), tokens.begin(), tokens.end());
+    });
+  };
+  CHECK(contains(more(json::array({added_token("<table>", 66, {{"special", true}})})),
+                 "added_tokens[79].content: expected a text that is not added twice in different ways"));
+  CHECK(contains(more({added_token("<X>", 653), added_token("<X>", 653, {{"lstrip", true}})}),
+                 "added_tokens[80].content"));
+  CHECK(more({added_token("<X>", 700), added_token("<Y>", 656)}) ==
+        "tokenizer.json: added_tokens[80].id: expected 701 or more (model.vocab lacks \"<Y>\"), found 656");
+  CHECK(contains(more(json::array({added_token("<Q>", 9)})),
+                 "added_tokens[79].id: expected 653 or more"));  // <unused3>'s
+  CHECK(contains(more({added_token("x y", 653, {{"normalized", true}}),
+                       added_token("x▁y", 654, {{"normalized", true}})}),
+                 "added_tokens[80].content: expected a text that differs from \"x y\" when normalized"));
   CHECK(contains(complaint([](json& file) { file["added_tokens"] = 3; }), "added_tokens"));
   CHECK(contains(complaint([](json& file) { file["added_tokens"] = {3}; }), "added_tokens[0]"));
   CHECK(

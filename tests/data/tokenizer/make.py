@@ -4,6 +4,7 @@
     tokenizer.json    in the shape of Gemma's, one added token behind the vocabulary
     tokenizer.model   the same as a SentencePiece model, in the shape of Gemma's
     expected.json     texts and ids with what Hugging Face's tokenizers library makes of them
+    added.json        the same for tokenizer.json with other added tokens
 
 Needs: pip install sentencepiece==0.2.3 protobuf==7.36.2 tokenizers==0.23.3. Run: python make.py
 """
@@ -173,12 +174,64 @@ def texts() -> list[str]:
     return list(dict.fromkeys(known + mixed + ["".join(map(chr, codes)) for codes in wild]))
 
 
+def added(content: str, id_: int, flags: str = "") -> dict:
+    names = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    return {"id": id_, "content": content, **{name: name in flags.split() for name in names}}
+
+
+def added_token_lists(size: int, vocab: dict) -> list[list[dict]]:
+    """Added tokens that fine-tuning leaves behind; `size` is the next free id."""
+    return [
+        [added("<SPEAKER_A>", size, "normalized")],
+        [added("a b", size, "normalized"), added("the▁dog", size + 1, "normalized special")],
+        [added("a b", size), added("a▁b", size + 1, "normalized"), added(" the b", size + 2, "normalized special")],
+        [added("<X", size, "normalized"), added("<X>", size + 1), added("<X> <", size + 2, "normalized special"),
+         added("X> ", size + 3)],
+        [added("\n the", size, "normalized"), added("o d", size + 1, "normalized"), added("g\n", size + 2)],
+        [added("<mask>", vocab["<mask>"], "lstrip special")],
+        [added("<mask>", vocab["<mask>"], "rstrip"), added("<Y>", size, "lstrip rstrip")],
+        [added("<mask>", vocab["<mask>"], "lstrip rstrip normalized"), added("\n\n", vocab["\n\n"], "lstrip")],
+        [added("▁the", vocab["▁the"]), added("dog", size, "normalized lstrip"), added("x", vocab["x"])],
+        [added("<X>", size + 40), added("<Y>", size + 41, "special"), added("<0xab>", size + 90)],
+        [added("<X>", size, "normalized"), added("<X>", size, "normalized"), added("<mask>", vocab["<mask>"])],
+    ]
+
+
+def added_expectations(whole: dict) -> list[dict]:
+    """Added tokens (in place of those with the same content), texts with their ids, ids with their texts."""
+    rng = random.Random(4)
+    vocab, entries = whole["model"]["vocab"], []
+    for tokens in added_token_lists(len(vocab) + 1, vocab):
+        contents = [token["content"] for token in tokens]
+        kept = [token for token in whole["added_tokens"] if token["content"] not in contents]
+        changed = sorted(kept + tokens, key=lambda token: token["id"])
+        tokenizer = Tokenizer.from_str(json.dumps({**whole, "added_tokens": changed}))
+        parts = contents * 4 + [text.replace(" ", "▁") for text in contents]
+        parts += [text.replace("▁", " ") for text in contents] + [text[1:] for text in contents]
+        parts += [" ", "  ", "▁", "\n", "\n\n", "\t", "\u3000", "\u00a0", "<mask>", "a", "the", " dog", " b", "<", "日"]
+        texts = ["", *contents] + ["".join(rng.choices(parts, k=rng.randint(2, 9))) for _ in range(40)]
+        ids = [tokenizer.token_to_id(c.replace(" ", "▁")) or tokenizer.token_to_id(c) for c in contents]
+        ids += [vocab["<0xE2>"], vocab["<0x82>"], vocab["<0xAC>"]] * 2 + [9999, len(vocab) + 30, vocab["▁the"]]
+        sequences = [rng.choices(ids, k=rng.randint(1, 8)) for _ in range(25)]
+        entries.append({
+            "added_tokens": tokens,
+            "texts": [[text, tokenizer.encode(text).ids] for text in texts],
+            "ids": [[i, *(tokenizer.decode(i, skip_special_tokens=s) for s in (True, False))] for i in sequences],
+        })
+    return entries
+
+
+def write_entries(name: str, entries: list[dict]) -> None:
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in entries)
+    (FOLDER / name).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
 def main() -> None:
     model = train()
     (FOLDER / "tokenizer.model").write_bytes(model.SerializeToString(deterministic=True))
     file = FOLDER / "tokenizer.json"
-    whole = json.dumps(to_json(model), ensure_ascii=False, separators=(",", ":"))
-    file.write_text(whole + "\n", encoding="utf-8")
+    whole = to_json(model)
+    file.write_text(json.dumps(whole, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
     tokenizer = Tokenizer.from_file(str(file))
     rng = random.Random(3)
@@ -194,8 +247,8 @@ def main() -> None:
     for entry in entries:  # the decoded text without and with special pieces
         ids = entry["ids"]
         entry["decoded"] = [tokenizer.decode(ids, skip_special_tokens=skip) for skip in (True, False)]
-    lines = ",\n".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in entries)
-    (FOLDER / "expected.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    write_entries("expected.json", entries)
+    write_entries("added.json", added_expectations(whole))
     print(f"{len(model.pieces)} pieces, {len(entries)} expectations")
 
 
