@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
   Options options;
   cli::add_model(app, "-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model");
   cli::Option* decode = app.add_flag("--decode", options.decode,
-                                     "token ids, separated by white space, each with a piece, to text");
+                                     "token ids that have a piece, separated by white space, to text");
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
   app.add_flag("--jsonl", options.jsonl,
                "a JSON string a line to a JSON array of ids a line (--decode: back)");

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from tokenizers import Tokenizer
-from transformers import GenerationConfig, T5Gemma2ForConditionalGeneration
+from tokenizers import AddedToken, Tokenizer
+from transformers import AutoTokenizer, GenerationConfig, T5Gemma2ForConditionalGeneration
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 
 import random_generation
@@ -109,14 +109,20 @@ def random_texts() -> list[str]:
     return ["".join(rng.choices(parts, k=rng.randint(0, 30))) for _ in range(3000)]
 
 
+def tokenize(model: Path, lines: list, *arguments) -> list:
+    """What t5gemma2-tokenize makes of each text (--decode: list of ids)."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    result = run("t5gemma2-tokenize", "-m", model, "--jsonl", *arguments, text=text)
+    assert result.returncode == 0, result.stderr
+    made = [json.loads(line) for line in result.stdout.split("\n")[:-1]]
+    assert len(made) == len(lines)
+    return made
+
+
 def test_token_ids(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     theirs, texts = Tokenizer.from_file(str(TOKENIZER)), random_texts()
-    result = run("t5gemma2-tokenize", "-m", TOKENIZER, "--jsonl", text="".join(json.dumps(t) + "\n" for t in texts))
-    assert result.returncode == 0, result.stderr
-    ids = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(ids) == len(texts)
-    for text, ours in zip(texts, ids):
+    for text, ours in zip(texts, tokenize(TOKENIZER, texts)):
         assert ours == theirs.encode(text).ids, repr(text)
 
 
@@ -207,3 +213,39 @@ def test_generation_config(checkpoint, tmp_path):
         answer = json.loads(result.stdout)
         ours = [text["ids"] for text in answer.get("sequences", [answer])]
         assert ours == their_texts(model, ids, decoder_ids, config), (seed, config, request)
+
+
+def random_token(rng: random.Random) -> str:
+    parts = ["a", "b", " ", "▁", "<", ">", "x", "\n", "the", " day", "é", "日", "S"]
+    return "".join(rng.choices(parts, k=rng.randint(1, 4)))
+
+
+def random_additions(rng: random.Random) -> list[str | AddedToken]:
+    """Added tokens, some of which begin with others; no two are the same when ' ' has become '▁'."""
+    texts = [random_token(rng) for _ in range(6)]
+    texts += [rng.choice(texts) + random_token(rng) for _ in range(2)]
+    texts = list({text.replace(" ", "▁"): text for text in texts if text.strip("\n ▁")}.values())
+    chances = {"lstrip": 0.2, "rstrip": 0.2, "normalized": 0.6, "special": 0.3}
+    made = [AddedToken(text, **{name: rng.random() < p for name, p in chances.items()}) for text in texts]
+    return ["<SPEAKER_A>", *made, AddedToken("<sep>", lstrip=True, special=True, normalized=False)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tokens_added_by_a_fine_tune(seed, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = random.Random(seed)
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "examples/pocket")
+    tokenizer.add_tokens(random_additions(rng))
+    tokenizer(["the red cat", "a"], truncation=True, max_length=3, padding=True)  # stays in the file
+    tokenizer.save_pretrained(tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    added = list(theirs.get_added_vocab())
+    parts = added + [text.replace("▁", " ") for text in added] + [text[1:] for text in added]
+    parts += [" ", "  ", "▁", "\n", "\n\n", "\t", "\u3000", "the", " cat", "x", "<sep>", "é"] * 3
+    texts = ["".join(rng.choices(parts, k=rng.randint(1, 12))) for _ in range(150)]
+    for text, ours in zip(texts, tokenize(tmp_path, texts)):
+        assert ours == theirs(text)["input_ids"], (repr(text), theirs.convert_ids_to_tokens(ours))
+    ids = [rng.choices(range(len(theirs)), k=9) + theirs(text)["input_ids"] for text in texts]
+    decoded = [tokenize(tmp_path, ids, "--decode"), tokenize(tmp_path, ids, "--decode", "--special")]
+    for line, *ours in zip(ids, *decoded):
+        assert ours == [theirs.decode(line, skip_special_tokens=True), theirs.decode(line)], line
