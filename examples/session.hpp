@@ -11,6 +11,7 @@
 #include "t5gemma2/hub.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
+#include "t5gemma2/tokenizer_config.hpp"
 #include "terminal.hpp"
 
 namespace cli {
@@ -37,6 +38,7 @@ class Session {
     options_ = options_for(flags, model_.generation_config);
     check(options_, model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text, flags.quiet);
+    for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
     if (options_.config.do_sample && !options_.sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
            flags.quiet);

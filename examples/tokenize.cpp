@@ -13,7 +13,7 @@
 
 #include "model_flag.hpp"
 #include "t5gemma2/json_fields.hpp"
-#include "t5gemma2/tokenizer.hpp"
+#include "t5gemma2/tokenizer_config.hpp"
 #include "terminal.hpp"
 
 namespace {
@@ -110,8 +110,11 @@ int main(int argc, char** argv) {
   cli::add_quiet(app, options.quiet);
   return app.run(argc, argv, [&] {
     const bool is_file = options.model && std::filesystem::is_regular_file(*options.model);
-    const auto tokenizer = t5gemma2::Tokenizer::load(
-        is_file ? std::filesystem::path(*options.model) : cli::model_folder(options.model, options.quiet));
+    const std::filesystem::path from =
+        is_file ? std::filesystem::path(*options.model) : cli::model_folder(options.model, options.quiet);
+    const auto tokenizer = t5gemma2::Tokenizer::load(from);
+    for (const std::string& note : t5gemma2::tokenizer_config_notes(from, tokenizer))
+      if (!options.quiet) std::cerr << "note: " << note << '\n';
     options.jsonl ? convert_lines(tokenizer, options) : convert_all(tokenizer, options);
     return cli::ok;
   });

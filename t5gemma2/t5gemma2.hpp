@@ -36,11 +36,12 @@
 #include "rope.hpp"               // positions
 #include "safetensors.hpp"        // stored tensors
 #include "safetensors_writer.hpp"
-#include "sampling.hpp"   // the next token
-#include "siglip.hpp"     // the vision encoder
-#include "tensor.hpp"     // shapes
-#include "tokenizer.hpp"  // text <-> ids
-#include "trace.hpp"      // names of intermediate tensors
+#include "sampling.hpp"          // the next token
+#include "siglip.hpp"            // the vision encoder
+#include "tensor.hpp"            // shapes
+#include "tokenizer.hpp"         // text <-> ids
+#include "tokenizer_config.hpp"  // what is said beside it
+#include "trace.hpp"             // names of intermediate tensors
 #include "version.hpp"
 #include "vision.hpp"   // images to features
 #include "weights.hpp"  // names -> structs
