@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
         is_file ? std::filesystem::path(*options.model) : cli::model_folder(options.model, options.quiet);
     const auto tokenizer = t5gemma2::Tokenizer::load(from);
     for (const std::string& note : t5gemma2::tokenizer_config_notes(from, tokenizer))
-      if (!options.quiet) std::cerr << "note: " << note << '\n';
+      cli::note(note, options.quiet);
     options.jsonl ? convert_lines(tokenizer, options) : convert_all(tokenizer, options);
     return cli::ok;
   });
