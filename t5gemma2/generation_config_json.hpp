@@ -209,8 +209,7 @@ inline GenerationConfig parse_generation_config(std::string_view text, const std
 /// anything in it is wrong.
 inline GenerationConfig load_generation_config(const std::filesystem::path& folder, const Config& model) {
   const std::filesystem::path file = folder / "generation_config.json", other = folder / "config.json";
-  std::error_code ignored;  // what cannot be looked at is not there
-  if (std::filesystem::symlink_status(file, ignored).type() != std::filesystem::file_type::not_found)
+  if (is_there(file))
     return parse_generation_config(read_text(file, "a JSON file"), file.string(), model);
   const nlohmann::json json = parse_json(read_text(other, "the model's config.json"), other.string());
   const JsonField root(json, other.string());

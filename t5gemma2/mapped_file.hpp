@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -25,6 +26,20 @@ namespace t5gemma2 {
   throw Error((file.empty() ? "\"\"" : file) + ": expected " + expected + ", found " + found);
 }
 
+/// Whether something is at `path`, if only a link that leads nowhere: opening it then says so. What cannot be
+/// looked at is not there.
+inline bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+}
+
+/// What to say was found at a `path` where nothing can be opened.
+inline std::string nothing_at(const std::filesystem::path& path) {
+  std::error_code not_a_link;
+  const std::filesystem::path target = std::filesystem::read_symlink(path, not_a_link);
+  return not_a_link ? "nothing" : "a link that leads nowhere: " + target.string() + " is missing";
+}
+
 /// The bytes of a file, mapped read-only: read from disk when touched, shared with the page cache. The file
 /// must not shrink while it is mapped (the system would end the program).
 class MappedFile {
@@ -34,7 +49,7 @@ class MappedFile {
     std::error_code trouble;
     const std::filesystem::file_type type =
         std::filesystem::status(path, trouble).type();  // of a link's target
-    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, "nothing");
+    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, nothing_at(path));
     if (type == std::filesystem::file_type::none) fail_file(path.string(), expected, trouble.message());
     if (type == std::filesystem::file_type::directory) fail_file(path.string(), expected, "a folder");
     if (type != std::filesystem::file_type::regular) {  // a pipe or a device; opening one could wait forever
@@ -74,13 +89,22 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Throws Error when a download left a git-LFS pointer or a web page instead of the `expected` content.
+/// Whether the first bytes are those of a text: no control characters but white space.
+inline bool starts_as_text(std::string_view content) {
+  return std::ranges::all_of(content.substr(0, 256), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f';
+  });
+}
+
+/// Throws Error when a download left a git-LFS pointer or a web page instead of the `expected` content, which
+/// has to be JSON or binary: the lengths at the start of a binary file may look like '<', but not like a
+/// text.
 inline void refuse_impostor(std::string_view content, const std::string& file, const std::string& expected) {
   if (content.starts_with("version https://git-lfs")) {
     fail_file(file, expected, "a git-LFS pointer: the content itself was not downloaded (git lfs pull)");
   }
-  const std::size_t start = content.substr(0, 256).find_first_not_of(" \t\r\n");
-  if (start != std::string_view::npos && content[start] == '<') {
+  const std::size_t start = content.substr(0, 256).find_first_not_of(" \t\r\n\f");
+  if (start != std::string_view::npos && content[start] == '<' && starts_as_text(content)) {
     fail_file(file, expected, "a web page (HTML): the download went wrong");
   }
 }

@@ -58,7 +58,9 @@ inline std::string_view header_text(std::span<const std::byte> file, const std::
          std::to_string(length) + ": the file is cut off");
   }
   const std::string_view text = as_text(file.subspan(length_bytes, length));
-  if (!text.starts_with('{')) fail(where, "header", "a JSON object", in_quotes(text.substr(0, 8)));
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  if (start == text.npos || text[start] != '{')
+    fail(where, "header", "a JSON object", in_quotes(text.substr(0, 8)));
   return text;
 }
 
@@ -130,6 +132,7 @@ inline SafetensorsHeader read_safetensors_header(std::span<const std::byte> file
   SafetensorsHeader header;
   for (const std::string& name : root.keys()) {
     if (name == "__metadata__") {
+      if (!root[name].given()) continue;  // null: none
       for (const std::string& key : root[name].keys()) header.metadata[key] = root[name][key].text();
     } else {
       header.tensors.push_back(read_entry(name, root[name], data_start, file.size() - data_start));

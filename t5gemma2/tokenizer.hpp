@@ -25,6 +25,7 @@
 
 #include "added_tokens.hpp"
 #include "error.hpp"
+#include "mapped_file.hpp"
 #include "tensor.hpp"
 #include "tokenizer_cache.hpp"
 #include "tokenizer_model.hpp"
@@ -43,7 +44,7 @@ class Tokenizer {
     std::filesystem::path file = folder_or_file;
     if (std::filesystem::is_directory(file)) {
       file = folder_or_file / "tokenizer.json";
-      if (!std::filesystem::exists(file) && std::filesystem::exists(folder_or_file / "tokenizer.model")) {
+      if (!is_there(file) && is_there(folder_or_file / "tokenizer.model")) {
         file = folder_or_file / "tokenizer.model";
       }
     }

@@ -193,6 +193,9 @@ TEST_CASE("generation_config: a wrong field is named") {
     contains(message, "generation_config.json: " + field);
     contains(message, "expected ");
   }
+  const ScratchFolder folder;
+  std::filesystem::create_symlink("gone", folder.path() / "generation_config.json");
+  contains(error_of([&] { load_generation_config(folder.path()); }), "found a link that leads nowhere: gone");
   CHECK(complaint("{") != "");
   CHECK(complaint("[1]") != "");
 }

@@ -248,6 +248,17 @@ TEST_CASE("image: kinds that are not read are named") {
   for (const auto& [content, message] : kinds) contains(decode_error(content), message);
 }
 
+TEST_CASE("image: a TGA with words in it, or as many as a '<' before it, is no web page and no drawing") {
+  const std::string tga = content_of("rgb.tga");
+  const Image expected = decode(tga);
+  REQUIRE(tga[0] == '\0');
+  for (const std::string& words :
+       {std::string('<', 'x'), "<svg>" + std::string(55, ' '), std::string("\n<html>\n\t")}) {
+    const std::string length(1, static_cast<char>(words.size()));
+    CHECK(decode(patched(tga, 0, length).insert(18, words)).rgb == expected.rgb);
+  }
+}
+
 TEST_CASE("image: whatever is cut off is refused") {
   for (const std::string name :
        {"rgb.png", "palette_alpha.png", "rgb.jpg", "progressive.jpg", "restarts.jpg", "palette.gif",

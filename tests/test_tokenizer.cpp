@@ -383,6 +383,12 @@ TEST_CASE("tokenizer: which file of a folder is read") {
   CHECK(!Tokenizer::load(folder.path()).id_of("<image_soft_token>").has_value());
   folder.write("tokenizer.json", content_of(data / "tokenizer.json"));
   CHECK(Tokenizer::load(folder.path()).id_of("<image_soft_token>").has_value());
+
+  std::filesystem::remove(folder.path() / "tokenizer.json");
+  std::filesystem::create_symlink("gone", folder.path() / "tokenizer.json");
+  CHECK(contains(
+      error_of([&] { Tokenizer::load(folder.path()); }),
+      "tokenizer.json: expected a tokenizer.json, found a link that leads nowhere: gone is missing"));
 }
 
 TEST_CASE("tokenizer_config.json: what transformers would do otherwise is said") {
@@ -680,6 +686,17 @@ TEST_CASE("tokenizer.json: merges that SentencePiece cannot follow") {
       complaint([](json& file) { file["model"]["merges"].push_back(file["model"]["merges"].back()); }),
       "twice"));
   CHECK(contains(complaint(tear_apart), "side by side"));
+}
+
+TEST_CASE("tokenizer.model: lengths that look like white space before a '<' make no web page") {
+  std::string piece, model;
+  wire::put(piece, 1, "<web_page");
+  wire::put(piece, 3, std::uint64_t{1});
+  wire::put(model, 1, piece);
+  REQUIRE(model.starts_with("\n\r\n\t<"));
+  const ScratchFolder folder;
+  const auto file = folder.write("tokenizer.model", model + content_of(data / "tokenizer.model"));
+  CHECK(Tokenizer::load(file).id_of("<web_page") == 0);
 }
 
 TEST_CASE("tokenizer.model: files that are broken or not like Gemma's") {

@@ -1,7 +1,6 @@
 // What kind of file it is, by its first bytes and never by its name; and a clear word when it is a kind that
 // is not read.
 #pragma once
-#include <algorithm>
 #include <array>
 #include <string>
 
@@ -64,7 +63,8 @@ inline std::string unsupported_kind(Bytes file) {
     if (holds(file, 0, plain) && file.size() > 2 && std::to_integer<int>(file[2]) <= ' ')
       return "a " + std::string(plain) + " PNM image (P5 and P6 are read)";
   const std::string_view start = as_text(file).substr(0, 1024);
-  if (start.find("<svg") != start.npos && start.find("<html") == start.npos) return "an SVG drawing";
+  if (start.find("<svg") != start.npos && start.find("<html") == start.npos && starts_as_text(start))
+    return "an SVG drawing";
   return "";
 }
 
@@ -80,12 +80,7 @@ inline Format format_of(Bytes file, const std::string& where) {
   if (!kind.empty()) fail_file(where, expected_image, kind + ", which is not read; convert it first");
   refuse_impostor(as_text(file), where, expected_image);
   if (looks_like_tga(file)) return Format::tga;
-  const std::string_view start = as_text(file).substr(0, 256);
-  const bool text = std::all_of(start.begin(), start.end(), [](char c) {
-    const auto code = static_cast<unsigned char>(c);
-    return code >= ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f';
-  });
-  fail_file(where, expected_image, text ? "text" : "something else");
+  fail_file(where, expected_image, starts_as_text(as_text(file)) ? "text" : "something else");
 }
 
 }  // namespace t5gemma2::image_files
