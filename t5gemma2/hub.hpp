@@ -7,6 +7,7 @@
 //
 // Reference: huggingface_hub.constants, "Understand caching" in its documentation.
 #pragma once
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,19 +17,37 @@
 #include <vector>
 
 #include "error.hpp"
+#include "folder_contents.hpp"
 #include "json_fields.hpp"
+#include "mapped_file.hpp"
 
 namespace t5gemma2 {
 
 namespace hub_detail {
 
-/// The path in an environment variable, with ~ as the home folder; empty when unset.
-inline std::filesystem::path path_in(const char* variable) {
-  const char* value = std::getenv(variable);
-  const std::string text = value == nullptr ? "" : value;
-  const bool in_home = text == "~" || text.starts_with("~/");
-  const char* home = std::getenv("HOME");
-  return in_home && home != nullptr ? home + text.substr(1) : text;
+/// What an environment variable holds; empty when it is not set.
+inline std::string variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? "" : value;
+}
+
+/// `text` with ~ at its start, $NAME and ${NAME} replaced as Python's expanduser and expandvars do; a
+/// variable that is not set stays as it is written.
+inline std::string expand(std::string text) {
+  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+  const std::string home = variable("HOME");
+  if ((text == "~" || text.starts_with("~/")) && !home.empty()) text.replace(0, 1, home);
+  for (std::size_t at = text.find('$'); at < text.size(); at = text.find('$', at)) {
+    const bool braces = text.compare(at, 2, "${") == 0;
+    const std::size_t start = at + (braces ? 2 : 1), close = text.find('}', start),
+                      stop = braces ? close : std::min(text.find_first_not_of(letters, start), text.size());
+    const std::size_t end = stop == text.npos ? start : stop + (braces ? 1 : 0);
+    const char* value = stop == text.npos ? nullptr : std::getenv(text.substr(start, stop - start).c_str());
+    const std::string instead = value == nullptr ? text.substr(at, end - at) : value;
+    text.replace(at, end - at, instead);
+    at += instead.size();
+  }
+  return text;
 }
 
 /// Whether `name` may stand on either side of the / in a hub id.
@@ -54,6 +73,33 @@ inline std::vector<std::filesystem::path> pocket_places() {
   return places;
 }
 
+/// The main snapshot in a repository's folder of the cache. Throws Error saying what is there of it.
+inline std::filesystem::path main_snapshot(const std::string& model, const std::filesystem::path& cached) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  std::string commit;
+  std::ifstream(cached / "refs" / "main") >> commit;
+  const bool is_name =
+      !commit.empty() && commit.find('/') == std::string::npos && commit != "." && commit != "..";
+  if (is_name && std::filesystem::is_directory(cached / "snapshots" / commit, ignored))
+    return cached / "snapshots" / commit;
+  const std::vector<std::filesystem::path> snapshots = folder_detail::entries(cached / "snapshots");
+  const std::string download = "hf download " + model;
+  if (!commit.empty() || !snapshots.empty()) {
+    throw Error(model + ": expected a snapshot named by " + (cached / "refs" / "main").string() + ", found " +
+                (commit.empty() ? "no such file" : readable(commit) + ", which is not there") +
+                (snapshots.empty() ? ""
+                                   : "; a snapshot that is there can be given by its folder, " +
+                                         snapshots.back().string()) +
+                "; to download it: " + download);
+  }
+  throw Error(
+      model +
+      ": expected a model folder or a hub id in the local cache, found no such folder and nothing in " +
+      cached.string() +
+      "; to download it (its licence has to be accepted on the model's page first): hf auth login; " +
+      download);
+}
+
 }  // namespace hub_detail
 
 /// The folder of the pocket model. Throws Error naming where it looked.
@@ -70,13 +116,12 @@ inline std::filesystem::path pocket_model() {
 /// The Hugging Face cache: $HF_HUB_CACHE, else $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
 /// $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub.
 inline std::filesystem::path hub_cache() {
-  using hub_detail::path_in;
-  for (const char* variable : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
-    if (!path_in(variable).empty()) return path_in(variable);
-  }
-  if (!path_in("HF_HOME").empty()) return path_in("HF_HOME") / "hub";
-  if (!path_in("XDG_CACHE_HOME").empty()) return path_in("XDG_CACHE_HOME") / "huggingface" / "hub";
-  return path_in("HOME") / ".cache" / "huggingface" / "hub";
+  using hub_detail::expand, hub_detail::variable;
+  for (const char* cache : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
+    if (!variable(cache).empty()) return expand(variable(cache));
+  const std::string xdg = variable("XDG_CACHE_HOME"), home = variable("HF_HOME");
+  const std::string caches = xdg.empty() ? "~/.cache" : xdg;
+  return expand(expand(home.empty() ? caches + "/huggingface" : home) + "/hub");
 }
 
 /// The folder of `model`: the folder itself, the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
@@ -86,26 +131,18 @@ inline std::filesystem::path find_model(const std::string& model) {
   std::error_code ignored;  // what cannot be looked at is not there
   if (model == "pocket" && !std::filesystem::exists("pocket/config.json", ignored)) return pocket_model();
   if (std::filesystem::is_directory(model, ignored)) return model;
-  if (std::filesystem::exists(model, ignored))
-    throw Error(readable(model) + ": expected a model folder, found a file");
+  if (is_there(model)) {
+    const bool is_file = std::filesystem::exists(model, ignored);
+    throw Error(readable(model) + ": expected a model folder, found " +
+                (is_file ? "a file" : nothing_at(model)));
+  }
   if (!hub_detail::is_hub_id(model)) {
     throw Error(readable(model) +
                 ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither");
   }
   std::string name = "models--" + model;
   name.replace(name.find('/'), 1, "--");
-  const std::filesystem::path cached = hub_cache() / name;
-  std::string commit;
-  std::ifstream(cached / "refs" / "main") >> commit;
-  const bool is_name = !commit.empty() && commit.find('/') == std::string::npos && commit != "..";
-  if (is_name && std::filesystem::is_directory(cached / "snapshots" / commit, ignored))
-    return cached / "snapshots" / commit;
-  throw Error(
-      model +
-      ": expected a model folder or a hub id in the local cache, found no such folder and nothing in " +
-      cached.string() +
-      "; to download it (its licence has to be accepted on the model's page first): hf auth login; " +
-      "hf download " + model);
+  return hub_detail::main_snapshot(model, hub_cache() / name);
 }
 
 }  // namespace t5gemma2

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "folder_contents.hpp"
 #include "mapped_file.hpp"
 #include "safetensors_header.hpp"
 #include "stored_tensor.hpp"
@@ -78,8 +79,11 @@ inline std::vector<SafetensorsFile> open_shards(const std::filesystem::path& fol
     if (leaves || shard.empty() || field.text().find('\0') != std::string::npos)
       field.refuse("a file in this folder");
     auto opened = shards.find(field.text());
-    if (opened == shards.end())
+    if (opened == shards.end()) {
+      const std::string why = is_there(folder / shard) ? "" : unfinished_download(folder);
+      if (!why.empty()) fail_file((folder / shard).string(), "a safetensors file", why);
       opened = shards.emplace(field.text(), SafetensorsFile::open(folder / shard)).first;
+    }
     if (!opened->second.tensors().contains(name)) {
       fail((folder / shard).string(), readable(name), "the tensor, as " + index.string() + " says",
            "nothing");
@@ -108,12 +112,13 @@ class Checkpoint {
       fail_file(folder.string(), expected, std::filesystem::exists(folder, ignored) ? "a file" : "nothing");
     }
     Checkpoint checkpoint(folder);
-    if (std::filesystem::exists(single, ignored)) {
+    if (is_there(single)) {
       checkpoint.files_.push_back(SafetensorsFile::open(single));
-    } else if (std::filesystem::exists(index, ignored)) {
+    } else if (is_there(index)) {
       checkpoint.files_ = safetensors_detail::open_shards(folder, index);
     } else {
-      fail_file(folder.string(), expected, "neither file");
+      const std::string found = found_instead(folder);
+      fail_file(folder.string(), expected, found.empty() ? "neither file" : found);
     }
     for (const SafetensorsFile& file : checkpoint.files_) checkpoint.add(file);
     return checkpoint;

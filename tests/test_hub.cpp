@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <array>
+#include <map>
 #include <optional>
 
 #include "scratch.hpp"
@@ -56,6 +57,42 @@ TEST_CASE("hub: the cache folder, variable by variable") {
   CHECK(hub_cache() == "/old");
 }
 
+TEST_CASE("hub: variables in the cache folder, as Python's expandvars and expanduser read them") {
+  const CleanEnvironment clean;
+  set("HOME", "/h");
+  ::unsetenv("T5GEMMA2_NOT_SET");
+  for (const auto& [written, read] :
+       std::map<std::string, std::string>{{"$HOME/x", "/h/x"},
+                                          {"${HOME}/x", "/h/x"},
+                                          {"~", "/h"},
+                                          {"~/x", "/h/x"},
+                                          {"x~", "x~"},
+                                          {"$HOME/~", "/h/~"},
+                                          {"$HOME$HOME", "/h/h"},
+                                          {"$T5GEMMA2_NOT_SET/x", "$T5GEMMA2_NOT_SET/x"},
+                                          {"${T5GEMMA2_NOT_SET}", "${T5GEMMA2_NOT_SET}"},
+                                          {"a$HOMEb", "a$HOMEb"},
+                                          {"${HOME", "${HOME"},
+                                          {"${HO ME}$HOME", "${HO ME}/h"},
+                                          {"$", "$"},
+                                          {"$$HOME", "$/h"},
+                                          {"${}$1", "${}$1"}}) {
+    CAPTURE(written);
+    set("HF_HUB_CACHE", written);
+    CHECK(hub_cache() == read);
+    set("HF_HUB_CACHE", "");
+    set("HUGGINGFACE_HUB_CACHE", written);
+    CHECK(hub_cache() == read);
+    set("HUGGINGFACE_HUB_CACHE", "");
+    set("HF_HOME", written);
+    CHECK(hub_cache() == read + "/hub");
+    set("HF_HOME", "");
+    set("XDG_CACHE_HOME", written);
+    CHECK(hub_cache() == read + "/huggingface/hub");
+    set("XDG_CACHE_HOME", "");
+  }
+}
+
 TEST_CASE("hub: a folder is itself, an id is its main snapshot") {
   const CleanEnvironment clean;
   const ScratchFolder folder;
@@ -93,11 +130,31 @@ TEST_CASE("hub: what is not there") {
   contains(error_of([] { find_model(std::string(500, 'x') + "/y"); }),
            ": expected a model folder or a hub id");
 
-  const std::string repo = "models--a--b";
-  std::filesystem::create_directories(folder.path() / repo / "snapshots" / "abc");
-  contains(find("a/b"), "hf download a/b");  // no refs/main
+  std::filesystem::create_symlink("gone", folder.path() / "link");
+  contains(find(folder.path() / "link"),
+           "expected a model folder, found a link that leads nowhere: gone is missing");
+}
+
+TEST_CASE("hub: a repository in the cache whose refs/main is missing or leads nowhere") {
+  const CleanEnvironment clean;
+  const ScratchFolder folder;
+  set("HF_HUB_CACHE", folder.path());
+  const std::string repo = "models--a--b", main = (folder.path() / repo / "refs/main").string();
+  const auto find = [] { return error_of([] { find_model("a/b"); }); };
+  const std::string expected = "a/b: expected a snapshot named by " + main + ", found ";
   folder.write(repo + "/refs/main", "gone");
-  contains(find("a/b"), "hf download a/b");
+  CHECK(find() == expected + "gone, which is not there; to download it: hf download a/b");
+
+  const auto snapshot = folder.write(repo + "/snapshots/abc/config.json", "{}").parent_path();
+  const std::string other = "; a snapshot that is there can be given by its folder, " + snapshot.string() +
+                            "; to download it: hf download a/b";
+  CHECK(find() == expected + "gone, which is not there" + other);
   folder.write(repo + "/refs/main", "../../" + repo);
-  contains(find("a/b"), "hf download a/b");
+  CHECK(find() == expected + "../../" + repo + ", which is not there" + other);
+  for (const std::string up : {".", ".."}) {
+    folder.write(repo + "/refs/main", up);
+    CHECK(find() == expected + up + ", which is not there" + other);
+  }
+  std::filesystem::remove(main);
+  CHECK(find() == expected + "no such file" + other);
 }

@@ -154,6 +154,32 @@ TEST_CASE("safetensors: a header of odd length is legal") {
   CHECK(SafetensorsFile::open(folder.write("none", file_with("{}", 0))).tensors().empty());
 }
 
+TEST_CASE("safetensors: a header of any length, with white space around it, is no web page") {
+  const ScratchFolder folder;
+  const std::string header = "{" + entry("x", "F32", "[1]", "[0,4]") + "}";
+  for (const std::size_t length :
+       {0x3cu, 0x13cu, 0x3c09u, 0x3c0au, 0x3c0du, 0x3c20u, 0x3c3cu, 0x3c0d0au, 0x13c20u}) {
+    CAPTURE(length);
+    const std::string padding(length - header.size(), ' ');
+    for (const std::string& padded : {header + padding, padding + header}) {
+      const std::string content = file_with(padded, 4);
+      CHECK(SafetensorsFile::open(folder.write("x", content)).tensors().contains("x"));
+      contains(complaint(content.substr(0, length)), ": the file is cut off");
+    }
+  }
+  CHECK(SafetensorsFile::open(folder.write("x", file_with("\t\r\n " + header, 4))).tensors().contains("x"));
+}
+
+TEST_CASE("safetensors: no metadata, in each way to say so") {
+  const ScratchFolder folder;
+  for (const std::string none : {"", "\"__metadata__\":null,", "\"__metadata__\":{},"}) {
+    const std::string header = "{" + none + entry("x", "F32", "[1]", "[0,4]") + "}";
+    const auto opened = SafetensorsFile::open(folder.write("x", file_with(header, 4)));
+    CHECK(opened.metadata().empty());
+    CHECK(opened.tensors().size() == 1);
+  }
+}
+
 TEST_CASE("safetensors: every number format of the specification has its size") {
   const ScratchFolder folder;
   for (const DtypeName& dtype : dtype_names) {
@@ -209,7 +235,10 @@ TEST_CASE("safetensors: header that is not JSON, deep or mistyped") {
   contains(complaint(file_with("{\"a\":null}", 0)), "a.dtype: expected a text, found nothing");
   contains(complaint(file_with("{\"__metadata__\":{\"a\":1}}", 0)),
            "__metadata__.a: expected a text, found 1");
-  contains(complaint(file_with("{\"__metadata__\":[]}", 0)), "__metadata__: expected an object");
+  contains(complaint(file_with("{\"__metadata__\":{\"a\":null}}", 0)),
+           "__metadata__.a: expected a text, found null");
+  for (const std::string odd : {"[]", "\"\"", "1", "true"})
+    contains(complaint(file_with("{\"__metadata__\":" + odd + "}", 0)), "__metadata__: expected an object");
   const auto with = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
     return complaint(file_with(
         "{\"a\":{\"dtype\":" + dtype + ",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}", 4));
@@ -318,6 +347,73 @@ TEST_CASE("checkpoint: no folder, no weights") {
   contains(error_of([&] { Checkpoint::open(folder.path()); }),
            "model.safetensors.index.json, found neither file");
   contains(error_of([&] { Checkpoint::open(folder.write("f", "x")); }), "found a file");
+}
+
+TEST_CASE("checkpoint: links that lead nowhere are named, not passed over") {
+  const ScratchFolder folder;
+  const auto link = [&](const std::string& name) {
+    std::filesystem::create_symlink("../../blobs/" + name, folder.path() / name);
+  };
+  const auto open = [&] { return error_of([&] { Checkpoint::open(folder.path()); }); };
+  folder.write("model.safetensors.index.json", index_of("a", "a.safetensors"));
+  link("a.safetensors");
+  contains(open(),
+           "/a.safetensors: expected a safetensors file, found a link that leads nowhere: "
+           "../../blobs/a.safetensors is missing");
+  std::filesystem::remove(folder.path() / "model.safetensors.index.json");
+  link("model.safetensors.index.json");
+  contains(open(),
+           "index.json: expected an index of shards, found a link that leads nowhere: ../../blobs/model");
+  link("model.safetensors");
+  contains(open(), "/model.safetensors: expected a safetensors file, found a link that leads nowhere: ");
+}
+
+TEST_CASE("checkpoint: what lies in a folder instead of the weights") {
+  const auto found = [](const std::vector<std::string>& files) {
+    const ScratchFolder folder;
+    folder.write("config.json", "{}");
+    for (const std::string& file : files) folder.write(file, "x");
+    const std::string message = error_of([&] { Checkpoint::open(folder.path()); });
+    const std::string start =
+        folder.path().string() +
+        ": expected a folder with model.safetensors or model.safetensors.index.json, found ";
+    CHECK(message.starts_with(start));
+    return message.substr(std::min(message.size(), start.size()));
+  };
+  CHECK(found({"tokenizer.json"}) == "neither file");
+  contains(found({"adapter_config.json", "adapter_model.safetensors", "trainer_state.json"}),
+           "adapter_config.json, a LoRA adapter: merge it into its model and save that: ");
+  contains(found({"adapter_model.safetensors"}), "a LoRA adapter");
+  for (const std::string weights : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
+    contains(found({weights, "training_args.bin", "optimizer.pt", "onnx/model.onnx"}),
+             weights + ": save it as safetensors: T5Gemma2ForConditionalGeneration.from_pretrained(FOLDER)");
+  for (const std::string weights : {"consolidated.safetensors", "model-00001-of-00002.safetensors"})
+    CHECK(found({weights, "model.pt"}) ==
+          weights + ", which has to be model.safetensors or be listed in model.safetensors.index.json");
+  for (const std::string weights : {"model-Q8_0.gguf", "encoder.onnx", "a.pth", "last.ckpt"})
+    CHECK(found({weights}) == weights + ", another format: the safetensors that transformers saves are read");
+  contains(found({"onnx/model.onnx"}), "onnx, another format");
+  CHECK(found({"optimizer.pt", "training_args.bin", "trainer_state.json", "global_step500/x.pt"}) ==
+        "trainer_state.json of a Trainer without its model: trainer.save_model(FOLDER) saves that");
+  const std::string inside = found({"checkpoint-500/config.json", "checkpoint-1000/config.json", "runs/x"});
+  contains(inside, "such a folder in it: ");
+  CHECK(inside.ends_with("/checkpoint-1000"));
+}
+
+TEST_CASE("checkpoint: a download that is not finished") {
+  const ScratchFolder cache;
+  const auto snapshot = cache.write("snapshots/abc/config.json", "{}").parent_path();
+  const auto open = [&] { return error_of([&] { Checkpoint::open(snapshot); }); };
+  cache.write("blobs/0123.4567.incomplete", "");
+  contains(open(), "found an unfinished download: run hf download again");
+  cache.write("snapshots/abc/model.safetensors.index.json", index_of("a", "1.safetensors"));
+  contains(open(), "abc/1.safetensors: expected a safetensors file, found an unfinished download");
+  cache.write("snapshots/abc/1.safetensors", shard_with("a"));
+  CHECK(open() == "");
+
+  const ScratchFolder local;
+  local.write(".cache/huggingface/download/x.incomplete", "");
+  contains(error_of([&] { Checkpoint::open(local.path()); }), "found an unfinished download");
 }
 
 TEST_CASE("checkpoint: index with a missing shard, outside the folder, of another content") {
