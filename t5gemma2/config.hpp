@@ -57,6 +57,7 @@ struct VisionConfig {
 
 struct Config {
   TextConfig encoder, decoder;
+  bool tie_word_embeddings = true;  // what is not stored of embeddings and head is another's that is
   std::optional<VisionConfig> vision;
   Index mm_tokens_per_image = 0;  // 0 without vision
   std::optional<Index> pad_token_id;

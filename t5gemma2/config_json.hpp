@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "folder_contents.hpp"
 #include "json_fields.hpp"
 #include "mapped_file.hpp"
 
@@ -196,6 +197,25 @@ inline void read_image_ids(const JsonField& root, Config& config) {
   config.image_token_index = read_optional_id(top_image.given() ? top_image : image, vocab_size);
 }
 
+inline void require_equal_sides(const JsonField& decoder, const Config& config) {
+  const TextConfig &ours = config.decoder, &theirs = config.encoder;
+  if (ours.hidden_size != theirs.hidden_size)
+    decoder["hidden_size"].refuse("the encoder's, " + std::to_string(theirs.hidden_size));
+  if (ours.vocab_size != theirs.vocab_size)
+    decoder["vocab_size"].refuse("the encoder's, " + std::to_string(theirs.vocab_size),
+                                 std::to_string(ours.vocab_size) +
+                                     " (resize_token_embeddings changes the decoder's alone: set "
+                                     "encoder.text_config.vocab_size, too)");
+}
+
+inline void require_model_type(const JsonField& model_type) {
+  const std::string &found = model_type.text(), whole = "t5gemma2";
+  if (found == whole) return;
+  if (found.starts_with(whole + "_"))
+    model_type.refuse('"' + whole + '"', in_quotes(found) + ", a part of a model: save the whole");
+  model_type.refuse('"' + whole + '"');
+}
+
 }  // namespace config_detail
 
 /// The model's sizes out of the text of a config.json. Throws Error naming `where` and the field that is
@@ -204,16 +224,15 @@ inline Config parse_config(std::string_view text, const std::string& where) {
   using namespace config_detail;
   const nlohmann::json json = parse_json(text, where);
   const JsonField root(json, where), encoder = root["encoder"], decoder = root["decoder"];
-  if (root["model_type"].text() != "t5gemma2") root["model_type"].refuse("\"t5gemma2\"");
+  require_model_type(root["model_type"]);
 
   Config config;
   config.encoder = read_text_config(encoder["text_config"], config.notes);
   config.decoder = read_text_config(decoder, config.notes);
-  for (const auto& [key, ours, theirs] :
-       {std::tuple("hidden_size", config.decoder.hidden_size, config.encoder.hidden_size),
-        std::tuple("vocab_size", config.decoder.vocab_size, config.encoder.vocab_size)}) {
-    if (ours != theirs) decoder[key].refuse("the encoder's, " + std::to_string(theirs));
-  }
+  require_equal_sides(decoder, config);
+  // The top level's decides, as in transformers; that of the parts has no effect.
+  if (const JsonField tie = root["tie_word_embeddings"]; tie.written())
+    config.tie_word_embeddings = tie.boolean();
   if (encoder["vision_config"].given()) {
     config.vision = read_vision_config(encoder["vision_config"]);
     config.mm_tokens_per_image = encoder["mm_tokens_per_image"].integer(1, most_ids);
@@ -226,6 +245,8 @@ inline Config parse_config(std::string_view text, const std::string& where) {
 /// Reads config.json of a model folder. Throws Error when it is missing or anything in it is wrong.
 inline Config load_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
+  if (const std::string found = is_there(file) ? "" : found_instead(folder); !found.empty())
+    fail_file(folder.string(), "a model's folder with config.json", found);
   return parse_config(read_text(file, "the model's config.json"), file.string());
 }
 

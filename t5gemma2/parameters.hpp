@@ -45,10 +45,13 @@ inline ParameterCount count_parameters(const Config& config) {
 /// Of a loaded checkpoint, with what it stores beside that.
 inline ParameterCount count_parameters(const Model& model) {
   ParameterCount count = count_parameters(model.config);
+  count.untied = -count.embedding;  // one of the tied ones, under whatever name
   for (const auto& [name, tensor] : model.checkpoint->tensors()) {
     const std::string part = canonical_name(name);
     const auto size = static_cast<Index>(tensor.bytes * 8 / name_of(tensor.dtype).bits);
-    if (part.starts_with("decoder.embed_tokens.") || part.starts_with("lm_head.")) count.untied += size;
+    if (part.starts_with("encoder.embed_tokens.") || part.starts_with("decoder.embed_tokens.") ||
+        part.starts_with("lm_head."))
+      count.untied += size;
     if (part.starts_with("encoder.vision_tower.") || part.starts_with("encoder.multi_modal_projector."))
       count.vision += size;
   }

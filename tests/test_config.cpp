@@ -296,7 +296,8 @@ TEST_CASE("config: sizes that do not go together") {
   contains(complaint("/decoder/hidden_size", 65),
            "decoder.hidden_size: expected the encoder's, 64, found 65");
   contains(complaint("/decoder/vocab_size", 101),
-           "decoder.vocab_size: expected the encoder's, 100, found 101");
+           "decoder.vocab_size: expected the encoder's, 100, found 101 (resize_token_embeddings changes the "
+           "decoder's alone: set encoder.text_config.vocab_size, too)");
 }
 
 TEST_CASE("config: real numbers out of range") {
@@ -342,9 +343,24 @@ TEST_CASE("config: RoPE that is missing, unknown or out of range") {
            "partial_rotary_factor: expected 1");
 }
 
+TEST_CASE("config: only the top level's tie_word_embeddings counts, and it ties when it is not there") {
+  CHECK(parse_config(sample().dump(), "config.json").tie_word_embeddings);
+  CHECK(with("/tie_word_embeddings", true).tie_word_embeddings);
+  CHECK(!with("/tie_word_embeddings", false).tie_word_embeddings);
+  for (const char* part : {"/encoder", "/encoder/text_config", "/decoder"}) {
+    const std::string path = std::string(part) + "/tie_word_embeddings";
+    CHECK(with(path.c_str(), false).tie_word_embeddings);
+  }
+  contains(complaint("/tie_word_embeddings", nullptr),
+           "tie_word_embeddings: expected true or false, found null");
+}
+
 TEST_CASE("config: another model, activation or bias") {
   contains(complaint("/model_type", "t5gemma"), "model_type: expected \"t5gemma2\", found \"t5gemma\"");
   contains(complaint("/model_type", nullptr), "model_type: expected a text, found null");
+  for (const std::string part : {"t5gemma2_encoder", "t5gemma2_text", "t5gemma2_decoder"})
+    contains(complaint("/model_type", part),
+             "model_type: expected \"t5gemma2\", found \"" + part + "\", a part of a model: save the whole");
   contains(complaint("/decoder/hidden_activation", "silu"),
            "decoder.hidden_activation: expected \"gelu_pytorch_tanh\", found \"silu\"");
   contains(complaint("/encoder/text_config/attention_bias", true),
@@ -399,4 +415,20 @@ TEST_CASE("config: the file itself") {
   contains(load(), "HTML");
   folder.write("config.json", "\xef\xbb\xbf" + sample().dump());  // a byte order mark, as some editors write
   CHECK(load_config(folder.path()).decoder.head_dim == 32);
+}
+
+TEST_CASE("config: a link that leads nowhere; what lies in a folder without a config.json") {
+  const ScratchFolder folder;
+  const auto load = [&] { return error_of([&] { load_config(folder.path()); }); };
+  const std::string start = folder.path().string() + ": expected a model's folder with config.json, found ";
+  folder.write("checkpoint-5/config.json", "{}");
+  CHECK(load() == start + "such a folder in it: " + (folder.path() / "checkpoint-5").string());
+  folder.write("model.safetensors", "x");
+  CHECK(load() == start + "model.safetensors without config.json");
+  folder.write("adapter_config.json", "{}");
+  contains(load(), start + "adapter_config.json, a LoRA adapter: merge it");
+  std::filesystem::create_symlink("gone", folder.path() / "config.json");
+  contains(
+      load(),
+      "/config.json: expected the model's config.json, found a link that leads nowhere: gone is missing");
 }

@@ -72,6 +72,23 @@ TEST_CASE("parameters: the count of a small checkpoint is the count of the numbe
   }
 }
 
+TEST_CASE("parameters: a tied embedding that is stored under another's name is no second one") {
+  const ScratchFolder folder;
+  OwnedTensors tensors = copy_of(Checkpoint::open(data_folder("basic")).tensors());
+  for (const auto& [from, to] :
+       {std::pair("encoder.embed_tokens.weight", "lm_head.out_proj.weight"),
+        {"encoder.embed_tokens.eoi_embedding", "model.decoder.embed_tokens.eoi_embedding"}}) {
+    auto node = tensors.extract("model." + std::string(from));
+    node.key() = to;
+    tensors.insert(std::move(node));
+  }
+  write_file(folder.path() / "model.safetensors", tensors);
+  std::filesystem::copy(data_folder("basic") / "config.json", folder.path() / "config.json");
+  const ParameterCount count = count_parameters(load_model(folder.path()));
+  CHECK(count.untied == 0);
+  CHECK(count.text() == count_parameters(fixture_model()).text());
+}
+
 TEST_CASE("parameters: vision tensors are counted apart, in either spelling") {
   const ScratchFolder folder;
   OwnedTensors tensors = copy_of(Checkpoint::open(data_folder("basic")).tensors());

@@ -1,6 +1,8 @@
 // From names to structs: spellings, what is missing or misshaped, what is tied and what is not.
 #include "t5gemma2/weights.hpp"
 
+#include <set>
+
 #include "fixture.hpp"
 #include "scratch.hpp"
 
@@ -11,11 +13,14 @@ namespace {
 /// A fixture's checkpoint, changed and written to a folder of its own.
 class Changed {
  public:
-  explicit Changed(const std::function<void(OwnedTensors&)>& change, const std::string& fixture = "basic") {
+  explicit Changed(const std::function<void(OwnedTensors&)>& change, const std::string& fixture = "basic",
+                   const char* config_patch = "{}") {
     OwnedTensors tensors = copy_of(Checkpoint::open(data_folder(fixture)).tensors());
     change(tensors);
     write_file(folder_.path() / "model.safetensors", tensors);
-    std::filesystem::copy(data_folder(fixture) / "config.json", folder_.path() / "config.json");
+    auto config = nlohmann::json::parse(read_text(data_folder(fixture) / "config.json", "JSON"));
+    config.merge_patch(nlohmann::json::parse(config_patch));
+    folder_.write("config.json", config.dump());
   }
 
   Model load() const { return load_model(folder_.path()); }
@@ -41,6 +46,30 @@ Matrix logits(const Model& model, const std::string& fixture = "basic") {
                  encode(model, reference_ids("inputs.input_ids", fixture)));
 }
 
+/// The three names of the embedding and the two of its end-of-image vector, in transformers' order.
+const std::vector<std::string> embeddings{"model.encoder.embed_tokens.weight", "lm_head.out_proj.weight",
+                                          "model.decoder.embed_tokens.weight"};
+const std::vector<std::string> eoi_embeddings{"model.encoder.embed_tokens.eoi_embedding",
+                                              "model.decoder.embed_tokens.eoi_embedding"};
+
+/// `untied` with config.json's word that all is tied, and of its embeddings only what `kept` names.
+Model tied_with(const std::set<std::string>& kept,
+                const char* config_patch = R"({"tie_word_embeddings": true})") {
+  const auto drop = [&](OwnedTensors& tensors) {
+    for (const auto& names : {embeddings, eoi_embeddings})
+      for (const std::string& name : names)
+        if (!kept.contains(name)) tensors.erase(name);
+  };
+  return Changed(drop, "untied", config_patch).load();
+}
+
+/// Which of the stored tensors a matrix is.
+std::string name_in(const Model& model, const Weight& weight) {
+  for (const auto& [name, tensor] : model.checkpoint->tensors())
+    if (tensor.data == weight.data) return name;
+  return "none";
+}
+
 const std::string q_proj = "model.decoder.layers.1.self_attn.q_proj.weight";
 
 }  // namespace
@@ -52,6 +81,12 @@ TEST_CASE("weights: every spelling of a name has one canonical name") {
         "encoder.text_model.layers.0.mlp.up_proj.weight"})
     CHECK(canonical_name(name) == "encoder.layers.0.mlp.up_proj.weight");
   CHECK(canonical_name("model.decoder.norm.weight") == "decoder.norm.weight");
+  for (const std::string name :
+       {"module.model.decoder.norm.weight", "_orig_mod.model.decoder.norm.weight",
+        "base_model.model.model.decoder.norm.weight", "module._orig_mod.base_model.model.decoder.norm.weight",
+        "model._orig_mod.decoder.norm.weight", "model.decoder._orig_mod.norm._orig_mod.weight"})
+    CHECK(canonical_name(name) == "decoder.norm.weight");
+  CHECK(canonical_name("module.lm_head.out_proj.weight") == "lm_head.out_proj.weight");
   CHECK(canonical_name("lm_head.out_proj.weight") == "lm_head.out_proj.weight");
   CHECK(canonical_name("model.encoder.vision_tower.vision_model.embeddings.patch_embedding.bias") ==
         "encoder.vision_tower.embeddings.patch_embedding.bias");
@@ -62,7 +97,8 @@ TEST_CASE("weights: every spelling of a name has one canonical name") {
 TEST_CASE("weights: canonical_name leaves alone what only looks like a spelling") {
   for (const std::string name :
        {"decoder.text_model.norm.weight", "encoder.layers.0.text_model.weight",
-        "encoder.vision_tower.encoder.vision_model.weight", "models.encoder.norm.weight", ""})
+        "encoder.vision_tower.encoder.vision_model.weight", "models.encoder.norm.weight",
+        "decoder.module.norm.weight", "modules.x", "x_orig_mod.norm", ""})
     CHECK(canonical_name(name) == name);
 }
 
@@ -162,12 +198,72 @@ TEST_CASE("weights: the decoder's embedding and head are the encoder's unless ot
 TEST_CASE("weights: each of a decoder's own matrices counts: input, end-of-image vector and head") {
   const Matrix reference = reference_tensor("logits", "untied");
   CHECK(difference(logits(fixture_model("untied"), "untied"), reference) <= 1e-5);
-  for (const std::string name : {"model.decoder.embed_tokens.weight",
-                                 "model.decoder.embed_tokens.eoi_embedding", "lm_head.out_proj.weight"}) {
-    const Changed checkpoint([&](OwnedTensors& tensors) { REQUIRE(tensors.erase(name) == 1); }, "untied");
+  const std::set<std::string> all{embeddings[0], embeddings[1], embeddings[2], eoi_embeddings[0],
+                                  eoi_embeddings[1]};
+  CHECK(same_bits(logits(tied_with(all), "untied"), logits(fixture_model("untied"), "untied")));
+  for (const std::string& name : {embeddings[1], embeddings[2], eoi_embeddings[1]}) {
+    std::set<std::string> others = all;
+    others.erase(name);
     CAPTURE(name);
-    CHECK(difference(logits(checkpoint.load(), "untied"), reference) > 1e-3);
+    CHECK(difference(logits(tied_with(others), "untied"), reference) > 1e-3);
   }
+}
+
+TEST_CASE("weights: any one of the tied names serves for all") {
+  const Matrix expected = logits(fixture_model());
+  for (const std::string& weight : embeddings)
+    for (const std::string& eoi : eoi_embeddings) {
+      CAPTURE(weight);
+      CAPTURE(eoi);
+      const Changed checkpoint([&](OwnedTensors& tensors) {
+        rename(tensors, embeddings[0], weight);
+        rename(tensors, eoi_embeddings[0], eoi);
+      });
+      const Model model = checkpoint.load();
+      CHECK(same_bits(logits(model), expected));
+      CHECK(model.notes.empty());
+    }
+}
+
+TEST_CASE(
+    "weights: what is stored is used as stored, what is not is the first of the others, as in transformers") {
+  const std::string &encoder = embeddings[0], &head = embeddings[1], &decoder = embeddings[2];
+  struct Case {
+    std::set<std::string> stored;
+    std::string encoder, head, decoder;
+  };
+  const std::vector<Case> cases{{{encoder}, encoder, encoder, encoder},
+                                {{head}, head, head, head},
+                                {{decoder}, decoder, decoder, decoder},
+                                {{encoder, head}, encoder, head, encoder},
+                                {{encoder, decoder}, encoder, encoder, decoder},
+                                {{head, decoder}, head, head, decoder},
+                                {{encoder, head, decoder}, encoder, head, decoder}};
+  for (const Case& expected : cases)
+    for (const char* tie :
+         {R"({"tie_word_embeddings": true})", R"({"tie_word_embeddings": null})"}) {  // null: removed
+      std::set<std::string> stored = expected.stored;
+      stored.insert(eoi_embeddings[0]);
+      const Model model = tied_with(stored, tie);
+      CAPTURE(expected.encoder + ", " + expected.head + ", " + expected.decoder);
+      CHECK(name_in(model, model.encoder.embed_tokens.weight) == expected.encoder);
+      CHECK(name_in(model, model.decoder.lm_head) == expected.head);
+      CHECK(name_in(model, model.decoder.embed_tokens.weight) == expected.decoder);
+    }
+}
+
+TEST_CASE("weights: where config.json unties them, each of them has to be stored") {
+  for (const auto& names : {embeddings, eoi_embeddings})
+    for (const std::string& name : names) {
+      const Changed checkpoint([&](OwnedTensors& tensors) { REQUIRE(tensors.erase(name) == 1); }, "untied");
+      const std::string message = checkpoint.complaint();
+      contains(message, checkpoint.folder() + ": " + name + ": expected a tensor [");
+      contains(message, "; tie_word_embeddings is false), found none");
+    }
+  contains(
+      Changed([](OwnedTensors&) {}, "basic", R"({"tie_word_embeddings": false})").complaint(),
+      ": model.decoder.embed_tokens.weight: expected a tensor [64, 24] (decoder: vocab_size, hidden_size; "
+      "tie_word_embeddings is false), found none");
 }
 
 TEST_CASE("weights: a checkpoint with text_model in its names is the same model") {
@@ -181,6 +277,50 @@ TEST_CASE("weights: a checkpoint with text_model in its names is the same model"
   const Model model = checkpoint.load();
   CHECK(model.notes.empty());
   CHECK(same_bits(logits(model), logits(fixture_model())));
+}
+
+TEST_CASE("weights: names in wrappers, all of them or some, are the same model") {
+  const Matrix expected = logits(fixture_model());
+  for (const std::string wrapper :
+       {"module.", "_orig_mod.", "base_model.model.", "module._orig_mod.", "base_model.model.model."})
+    for (const std::size_t every : {1u, 2u}) {
+      const Changed checkpoint([&](OwnedTensors& tensors) {
+        OwnedTensors renamed;
+        for (auto& [name, tensor] : tensors)
+          renamed[renamed.size() % every == 0 ? wrapper + name : name] = tensor;
+        tensors = renamed;
+      });
+      CAPTURE(wrapper);
+      const Model model = checkpoint.load();
+      CHECK(model.notes.empty());
+      CHECK(same_bits(logits(model), expected));
+    }
+  const Changed twice([](OwnedTensors& tensors) {
+    tensors["module.model.encoder.norm.weight"] = tensors.at("model.encoder.norm.weight");
+  });
+  contains(twice.complaint(), "expected one spelling of each name, found also model.encoder.norm.weight");
+}
+
+TEST_CASE("weights: a LoRA adapter that is not merged is refused") {
+  const Changed checkpoint([](OwnedTensors& tensors) {
+    const std::string at = "base_model.model.model.decoder.layers.1.self_attn.q_proj.";
+    rename(tensors, q_proj, at + "base_layer.weight");
+    tensors[at + "lora_A.default.weight"] = owned<float>(Dtype::f32, {1, 2}, {1, 2});
+  });
+  contains(checkpoint.complaint(),
+           "lora_A.default.weight: expected the weights of a model alone, found a LoRA adapter");
+}
+
+TEST_CASE("weights: an embedding resized behind config.json's back") {
+  const auto resize = [](OwnedTensors& tensors) {
+    tensors[embeddings[0]] = owned(Dtype::f32, {70, 24}, std::vector<float>(70 * 24));
+  };
+  contains(Changed(resize).complaint(),
+           embeddings[0] +
+               ": expected 64 rows (encoder.text_config: vocab_size), found 70; if they are right, set "
+               "vocab_size to 70 in encoder.text_config and decoder of config.json");
+  const char* both = R"({"encoder": {"text_config": {"vocab_size": 70}}, "decoder": {"vocab_size": 70}})";
+  CHECK(Changed(resize, "basic", both).load().decoder.lm_head.rows == 70);
 }
 
 TEST_CASE("weights: a missing tensor is named, with its shape and the fields of the configuration") {

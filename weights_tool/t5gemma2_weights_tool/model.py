@@ -6,8 +6,8 @@ transformers builds and computes the model; the weights are put in here, not by 
   them, and ties when they are equal);
 - with tie_word_embeddings false ties nothing, and fills what is not stored with random numbers.
 (which of the three is decided by the top level's tie_word_embeddings alone; checked by loading every combination).
-Here the checkpoint's word counts: what is stored is used as stored, what is not is the encoder's, and any other
-missing or unknown tensor is an error.
+Here, too, what is stored is used as stored, and what is not is another's of its names only where they are tied; but
+any other missing or unknown tensor is an error.
 """
 from pathlib import Path
 
@@ -30,8 +30,8 @@ def load_config(folder) -> dict:
     return config
 
 
-def load_weights(folder, expected_shapes: dict[str, tuple]) -> dict[str, torch.Tensor]:
-    """{canonical name: float32 tensor}, tied ones filled in, every name and shape checked.
+def load_weights(folder, expected_shapes: dict[str, tuple], tied: bool = True) -> dict[str, torch.Tensor]:
+    """{canonical name: float32 tensor}, the tied ones filled in where they are `tied`, every name and shape checked.
 
     Vision may be absent as a whole (a text-only checkpoint)."""
     checkpoint = Checkpoint(folder)
@@ -47,7 +47,8 @@ def load_weights(folder, expected_shapes: dict[str, tuple]) -> dict[str, torch.T
         if checkpoint.shape(stored) != expected_shapes[name]:
             raise expected(folder, stored, f"shape {list(expected_shapes[name])}", list(checkpoint.shape(stored)))
         weights[name] = torch.from_numpy(checkpoint.read(stored).copy())
-    tie(weights)
+    if tied:
+        tie(weights)
     missing = sorted(set(expected_shapes) - set(weights))
     if not any(map(names.is_vision, weights)):
         missing = [name for name in missing if not names.is_vision(name)]
@@ -78,7 +79,7 @@ def load_model(folder, config: dict) -> T5Gemma2ForConditionalGeneration:
         model = T5Gemma2ForConditionalGeneration._from_config(library_config, attn_implementation="eager",
                                                               dtype=torch.float32)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    weights = load_weights(folder, shapes)
+    weights = load_weights(folder, shapes, config.get("tie_word_embeddings", True))
     model.load_state_dict(weights, strict=False, assign=True)
     verify(model, weights, folder)
     return model.eval()

@@ -16,8 +16,9 @@ HEAD = "lm_head.out_proj.weight"
 DECODER_EMBEDDING = f"{DECODER}.embed_tokens.weight"
 DECODER_EOI = f"{DECODER}.embed_tokens.eoi_embedding"
 
-# What each of these is when a checkpoint does not store it: T5Gemma2ForConditionalGeneration._tied_weights_keys.
-TIED = {DECODER_EMBEDDING: EMBEDDING, DECODER_EOI: EOI, HEAD: EMBEDDING}
+# What each of these is when a checkpoint does not store it, and the order in which they serve for what they stand for:
+# T5Gemma2ForConditionalGeneration._tied_weights_keys, then T5Gemma2Model's.
+TIED = {HEAD: EMBEDDING, DECODER_EMBEDDING: EMBEDDING, DECODER_EOI: EOI}
 # What `--untied` stores beside the encoder's embedding.
 UNTIED = {"head": (HEAD,), "decoder": (DECODER_EMBEDDING, DECODER_EOI), "both": (HEAD, DECODER_EMBEDDING, DECODER_EOI)}
 

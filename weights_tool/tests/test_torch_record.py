@@ -45,13 +45,22 @@ def test_recorded_logits_are_the_librarys(tmp_path, untied, spelling, dtype, sha
     assert np.array_equal(taps["logits"], library_logits(folder))
 
 
-@pytest.mark.parametrize("untied", ["head", "decoder", None])
-def test_what_is_not_stored_is_the_encoders_whatever_the_config_says(tmp_path, untied):
-    folder, config = make(tmp_path, untied=untied)
-    logits = library_logits(folder)
-    write_json(folder / "config.json", {**read_json(folder / "config.json"), "tie_word_embeddings": False})
+@pytest.mark.parametrize("kept", [[names.HEAD], [names.DECODER_EMBEDDING], [names.HEAD, names.DECODER_EMBEDDING]])
+def test_tied_names_serve_for_each_other_in_the_librarys_order(tmp_path, kept):
+    folder, config = make(tmp_path, untied="both", spelling="text_model")
+    write_json(folder / "config.json", {**read_json(folder / "config.json"), "tie_word_embeddings": True})
+    rewrite(folder, lambda tensors: [tensors.pop(name) for name in (names.EMBEDDING, names.HEAD, names.DECODER_EMBEDDING,
+                                                                    names.EOI) if name not in kept])
     model = load_model(folder, load_config(folder))
-    assert np.array_equal(forward(model, Inputs(ENCODER_IDS, DECODER_IDS), DECODER_IDS).numpy(), logits)
+    logits = forward(model, Inputs(ENCODER_IDS, DECODER_IDS), DECODER_IDS).numpy()
+    assert np.array_equal(logits, library_logits(folder))
+
+
+@pytest.mark.parametrize("untied", ["head", "decoder", None])
+def test_where_the_config_unties_them_all_have_to_be_stored(tmp_path, untied):
+    folder, config = make(tmp_path, untied=untied)
+    with pytest.raises(UserError, match="expected it in the checkpoint"):
+        load_model(folder, {**config, "tie_word_embeddings": False})
 
 
 def rewrite(folder, change):
