@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from safetensors.torch import load_file, save_file, save_model
 from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer, GenerationConfig, T5Gemma2ForConditionalGeneration
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
@@ -22,6 +23,7 @@ from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImagePr
 import random_generation
 import random_images
 from t5gemma2_weights_tool.cli import main
+from t5gemma2_weights_tool.config import read_json, write_json
 from t5gemma2_weights_tool.fixtures import SLIDING_PAIR, TEXT, UNEQUAL, Fixture, both, vision, write_fixture
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +100,64 @@ def test_vision_tensors_in_the_file_do_not_matter(tmp_path):
     assert main(["random", "--preset", "tiny", "-o", str(tmp_path)]) == 0
     assert main(["record", str(tmp_path), "-o", str(tmp_path / "reference.safetensors"), "--generate", "9"]) == 0
     check(tmp_path)
+
+
+def read(folder: Path) -> T5Gemma2ForConditionalGeneration:
+    return T5Gemma2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+
+
+def check_as_read(folder: Path, tmp_path: Path) -> None:
+    """The engine reads a folder as transformers does: what that makes of it, saved by itself, is the reference."""
+    read(folder).save_pretrained(tmp_path / "theirs")
+    record = ["record", str(tmp_path / "theirs"), "--generate", "9", "-o", str(folder / "reference.safetensors")]
+    assert main(record) == 0
+    check(folder)
+
+
+EMBEDDINGS = ("model.encoder.embed_tokens.weight", "lm_head.out_proj.weight", "model.decoder.embed_tokens.weight")
+EOI = ("model.encoder.embed_tokens.eoi_embedding", "model.decoder.embed_tokens.eoi_embedding")
+
+
+@pytest.mark.parametrize("kept", [[1], [2], [1, 2]])
+def test_embeddings_that_config_ties_under_any_of_their_names(kept, tmp_path):
+    folder = tmp_path / "ours"
+    assert main(["random", "--preset", "tiny", "--untied", "both", "-o", str(folder)]) == 0
+    write_json(folder / "config.json", {**read_json(folder / "config.json"), "tie_word_embeddings": True})
+    tensors = load_file(folder / "model.safetensors")
+    for name in {*EMBEDDINGS, *EOI} - {EMBEDDINGS[i] for i in kept} - {EOI[kept[-1] % 2]}:
+        del tensors[name]
+    save_file(tensors, folder / "model.safetensors")
+    check_as_read(folder, tmp_path)
+
+
+def test_weights_saved_by_save_model(tmp_path):
+    folder = tmp_path / "ours"
+    assert main(["random", "--preset", "tiny", "-o", str(folder)]) == 0
+    save_model(read(folder), str(folder / "model.safetensors"))
+    assert not {EMBEDDINGS[0], EOI[0]} & set(load_file(folder / "model.safetensors"))
+    check_as_read(folder, tmp_path)
+
+
+def test_a_resized_vocabulary(tmp_path):
+    folder = tmp_path / "ours"
+    assert main(["random", "--preset", "tiny", "-o", str(tmp_path / "small")]) == 0
+    model = read(tmp_path / "small")
+    model.resize_token_embeddings(70)
+    model.config.encoder.text_config.vocab_size = 70  # without this transformers refuses to save it
+    model.save_pretrained(folder)
+    assert read_json(folder / "config.json")["vocab_size"] == 64
+    check_as_read(folder, tmp_path)
+
+
+@pytest.mark.parametrize("wrappers", [["module._orig_mod."], ["base_model.model.", ""]])
+def test_names_in_wrappers(wrappers, tmp_path):
+    folder = tmp_path / "ours"
+    assert main(["random", "--preset", "tiny", "-o", str(folder)]) == 0
+    assert main(["record", str(folder), "-o", str(folder / "reference.safetensors"), "--generate", "9"]) == 0
+    tensors = load_file(folder / "model.safetensors")
+    save_file({wrappers[i % len(wrappers)] + name: tensors[name] for i, name in enumerate(tensors)},
+              folder / "model.safetensors")
+    check(folder)
 
 
 def random_texts() -> list[str]:
