@@ -33,7 +33,7 @@ inline std::vector<std::filesystem::path> entries(const std::filesystem::path& f
 /// The first name in a folder that is `wanted` or, when that begins with a dot, ends so; "" when none is.
 inline std::string find_name(const std::filesystem::path& folder, std::string_view wanted) {
   for (const std::filesystem::path& entry : entries(folder)) {
-    const std::string name = entry.filename().string();
+    std::string name = entry.filename().string();
     if (name == wanted || (wanted.starts_with('.') && name.ends_with(wanted))) return name;
   }
   return "";
@@ -96,7 +96,7 @@ inline std::string unfinished_download(const std::filesystem::path& folder) {
 /// What was found in a folder that lacks a file of a model, and what to do; "" when nothing is known about
 /// it.
 inline std::string found_instead(const std::filesystem::path& folder) {
-  if (const std::string unfinished = unfinished_download(folder); !unfinished.empty()) return unfinished;
+  if (std::string unfinished = unfinished_download(folder); !unfinished.empty()) return unfinished;
   for (const folder_detail::Clue& clue : folder_detail::clues)
     if (const std::string name = folder_detail::find_name(folder, clue.name); !name.empty())
       return name + std::string(clue.advice);

@@ -61,22 +61,23 @@ TEST_CASE("hub: variables in the cache folder, as Python's expandvars and expand
   const CleanEnvironment clean;
   set("HOME", "/h");
   ::unsetenv("T5GEMMA2_NOT_SET");
-  for (const auto& [written, read] :
-       std::map<std::string, std::string>{{"$HOME/x", "/h/x"},
-                                          {"${HOME}/x", "/h/x"},
-                                          {"~", "/h"},
-                                          {"~/x", "/h/x"},
-                                          {"x~", "x~"},
-                                          {"$HOME/~", "/h/~"},
-                                          {"$HOME$HOME", "/h/h"},
-                                          {"$T5GEMMA2_NOT_SET/x", "$T5GEMMA2_NOT_SET/x"},
-                                          {"${T5GEMMA2_NOT_SET}", "${T5GEMMA2_NOT_SET}"},
-                                          {"a$HOMEb", "a$HOMEb"},
-                                          {"${HOME", "${HOME"},
-                                          {"${HO ME}$HOME", "${HO ME}/h"},
-                                          {"$", "$"},
-                                          {"$$HOME", "$/h"},
-                                          {"${}$1", "${}$1"}}) {
+  const std::map<std::string, std::string> read_as{{"$HOME/x", "/h/x"},
+                                                   {"${HOME}/x", "/h/x"},
+                                                   {"~", "/h"},
+                                                   {"~/x", "/h/x"},
+                                                   {"x~", "x~"},
+                                                   {"$HOME/~", "/h/~"},
+                                                   {"$HOME$HOME", "/h/h"},
+                                                   {"$T5GEMMA2_NOT_SET/x", "$T5GEMMA2_NOT_SET/x"},
+                                                   {"${T5GEMMA2_NOT_SET}", "${T5GEMMA2_NOT_SET}"},
+                                                   {"a$HOMEb", "a$HOMEb"},
+                                                   {"${HOME", "${HOME"},
+                                                   {"${HO ME}$HOME", "${HO ME}/h"},
+                                                   {"$", "$"},
+                                                   {"$$HOME", "$/h"},
+                                                   {"${}$1", "${}$1"}};
+  for (const auto& example : read_as) {
+    const std::string &written = example.first, &read = example.second;
     CAPTURE(written);
     set("HF_HUB_CACHE", written);
     CHECK(hub_cache() == read);
