@@ -195,7 +195,7 @@ TEST_CASE("generation_config: a wrong field is named") {
   }
   const ScratchFolder folder;
   std::filesystem::create_symlink("gone", folder.path() / "generation_config.json");
-  contains(error_of([&] { load_generation_config(folder.path()); }), "found a link that leads nowhere: gone");
+  contains(error_of([&] { load_generation_config(folder.path(), model()); }), "found a link that leads nowhere: gone");
   CHECK(complaint("{") != "");
   CHECK(complaint("[1]") != "");
 }
