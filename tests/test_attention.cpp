@@ -4,6 +4,8 @@
 
 #include "fixture.hpp"
 
+namespace test_attention {
+
 using namespace t5gemma2;
 
 namespace {
@@ -281,3 +283,5 @@ TEST_CASE("attention: the same numbers for any number of threads") {
     CHECK(same_for_any_threads([&] { return x.fast(EncoderMask{50}); }));
   }
 }
+
+}  // namespace test_attention

@@ -1,6 +1,6 @@
 // Beam search against all texts there are: a decoder without layers, whose next token depends on the last one
 // alone, is searched with more beams than there are texts. That it goes the reference's way with few beams is
-// seen in against_transformers.py.
+// seen in against_transformers/test_generation.py.
 #include "t5gemma2/beam_search.hpp"
 
 #include <map>
@@ -8,6 +8,8 @@
 
 #include "fixture.hpp"
 #include "scratch.hpp"
+
+namespace test_beam_search {
 
 using namespace t5gemma2;
 
@@ -214,3 +216,5 @@ TEST_CASE("beam_search: a small checkpoint, its window and cache: each beam's sc
     CHECK(std::abs(score - double{beam.score}) <= 1e-4);
   }
 }
+
+}  // namespace test_beam_search

@@ -12,6 +12,8 @@
 #include "fixture.hpp"
 #include "t5gemma2/t5gemma2.hpp"
 
+namespace test_behaviour {
+
 using namespace t5gemma2;
 
 namespace {
@@ -122,3 +124,5 @@ Index answer_items(std::size_t count) {
 TEST_CASE("pocket: an item of each task") { CHECK(answer_items(1) == 9); }
 
 TEST_CASE("pocket: a dozen items of each task") { CHECK(answer_items(12) >= 100); }
+
+}  // namespace test_behaviour

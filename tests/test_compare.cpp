@@ -4,6 +4,8 @@
 #include "fixture.hpp"
 #include "scratch.hpp"
 
+namespace test_compare {
+
 using namespace t5gemma2;
 
 namespace {
@@ -269,3 +271,5 @@ TEST_CASE("compare: divergence and agreement of logits by hand") {
   CHECK(other.mean_kl == doctest::Approx((first + second) / 2).epsilon(1e-5));
   CHECK(other.same_top == 1);
 }
+
+}  // namespace test_compare

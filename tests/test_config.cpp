@@ -6,6 +6,8 @@
 #include "scratch.hpp"
 #include "t5gemma2/config_json.hpp"
 
+namespace test_config {
+
 using namespace t5gemma2;
 using nlohmann::json;
 
@@ -432,3 +434,5 @@ TEST_CASE("config: a link that leads nowhere; what lies in a folder without a co
       load(),
       "/config.json: expected the model's config.json, found a link that leads nowhere: gone is missing");
 }
+
+}  // namespace test_config

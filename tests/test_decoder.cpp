@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_decoder {
+
 using namespace t5gemma2;
 
 namespace {
@@ -247,3 +249,5 @@ TEST_CASE("decoder: the same numbers for any number of threads") {
   const Matrix H = random_matrix(100, 24, 1);
   CHECK(same_for_any_threads([&] { return in_steps(fixture_model().decoder, some_ids(90), H, {70, 1}); }));
 }
+
+}  // namespace test_decoder

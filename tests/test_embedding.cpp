@@ -4,6 +4,8 @@
 #include "fixture.hpp"
 #include "scratch.hpp"
 
+namespace test_embedding {
+
 using namespace t5gemma2;
 
 namespace {
@@ -82,3 +84,5 @@ TEST_CASE("embedding: softcap leaves a NaN NaN") {
   for (Index size = 1; size <= 40; ++size)
     CHECK(std::isnan(softcap(with_nan(random_matrix(1, size, 1), 0, size / 2), 30.0f)(0, size / 2)));
 }
+
+}  // namespace test_embedding

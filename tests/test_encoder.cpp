@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_encoder {
+
 using namespace t5gemma2;
 
 namespace {
@@ -151,3 +153,5 @@ TEST_CASE("encoder: the same numbers for any number of threads") {
   const Matrix x = random_matrix(210, 24, 1);
   CHECK(same_for_any_threads([&] { return encoder(fixture_model().encoder, x); }));
 }
+
+}  // namespace test_encoder

@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_feed_forward {
+
 using namespace t5gemma2;
 
 TEST_CASE("feed_forward: the reference's input gives every one of the reference's tensors") {
@@ -52,3 +54,5 @@ TEST_CASE("feed_forward: the same numbers for any number of threads") {
   const Matrix x = random_matrix(250, 24, 1);
   CHECK(same_for_any_threads([&] { return feed_forward(fixture_model().decoder.layers[1].mlp, x); }));
 }
+
+}  // namespace test_feed_forward

@@ -5,6 +5,8 @@
 
 #include "fixture.hpp"
 
+namespace test_functions {
+
 using namespace t5gemma2;
 
 namespace {
@@ -98,3 +100,5 @@ TEST_CASE("functions: fused rounds once where the machine can, and is a * b + c"
   CHECK(fused(1 + 0x1p-12f, 1 + 0x1p-12f, -1.0f) == 0x1p-11f + 0x1p-24f);
 #endif
 }
+
+}  // namespace test_functions

@@ -5,6 +5,8 @@
 #include "fixture.hpp"
 #include "scratch.hpp"
 
+namespace test_generate {
+
 using namespace t5gemma2;
 
 namespace {
@@ -471,3 +473,5 @@ TEST_CASE("generate: the repetition penalty counts the prefix and bos, and seeds
   const GenerateOptions random{.config = {.temperature = 2, .top_k = 0}, .sample = true, .seed = 4};
   CHECK(ids_with(random, {2}) == ids_with(random, {2}));
 }
+
+}  // namespace test_generate

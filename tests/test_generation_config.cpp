@@ -5,6 +5,8 @@
 #include "scratch.hpp"
 #include "t5gemma2/config_json.hpp"
 
+namespace test_generation_config {
+
 using namespace t5gemma2;
 
 namespace {
@@ -195,7 +197,10 @@ TEST_CASE("generation_config: a wrong field is named") {
   }
   const ScratchFolder folder;
   std::filesystem::create_symlink("gone", folder.path() / "generation_config.json");
-  contains(error_of([&] { load_generation_config(folder.path(), model()); }), "found a link that leads nowhere: gone");
+  contains(error_of([&] { load_generation_config(folder.path(), model()); }),
+           "found a link that leads nowhere: gone");
   CHECK(complaint("{") != "");
   CHECK(complaint("[1]") != "");
 }
+
+}  // namespace test_generation_config

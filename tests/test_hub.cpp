@@ -9,6 +9,8 @@
 #include "scratch.hpp"
 #include "t5gemma2/hub.hpp"
 
+namespace test_hub {
+
 using namespace t5gemma2;
 
 namespace {
@@ -159,3 +161,5 @@ TEST_CASE("hub: a repository in the cache whose refs/main is missing or leads no
   std::filesystem::remove(main);
   CHECK(find() == expected + "no such file" + other);
 }
+
+}  // namespace test_hub

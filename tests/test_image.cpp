@@ -9,6 +9,8 @@
 #include "scratch.hpp"
 #include "t5gemma2/safetensors.hpp"
 
+namespace test_image {
+
 using namespace t5gemma2;
 
 namespace {
@@ -541,3 +543,5 @@ TEST_CASE("image: BMP files of a kind that is not read") {
   contains(error(40, 4, 1), "found a damaged one (its compression does not go with its bits a pixel)");
   contains(error(40, 8, 3), "its compression does not go with its bits a pixel");
 }
+
+}  // namespace test_image

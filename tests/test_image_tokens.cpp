@@ -4,6 +4,8 @@
 #include "scratch.hpp"
 #include "vision_fixture.hpp"
 
+namespace test_image_tokens {
+
 using namespace t5gemma2;
 
 namespace {
@@ -162,3 +164,5 @@ TEST_CASE("image_tokens: the same numbers for any number of threads") {
   const Matrix patches = random_matrix(1024, 90, 3);
   CHECK(same_for_any_threads([&] { return image_tokens(w, patches, 256); }));
 }
+
+}  // namespace test_image_tokens

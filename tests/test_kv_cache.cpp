@@ -5,6 +5,8 @@
 
 #include "fixture.hpp"
 
+namespace test_kv_cache {
+
 using namespace t5gemma2;
 
 namespace {
@@ -91,3 +93,5 @@ TEST_CASE("kv_cache: keys and values of another shape are refused") {
   CHECK_THROWS_AS(cache.append(Matrix(2, 4), Matrix(2, 4)), std::invalid_argument);
   CHECK_THROWS_AS(cache.append(Matrix(2, 3), Matrix(1, 3)), std::invalid_argument);
 }
+
+}  // namespace test_kv_cache

@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_layer {
+
 using namespace t5gemma2;
 
 TEST_CASE("layer: given the reference's attention, a layer makes the reference's output on both sides") {
@@ -80,3 +82,5 @@ TEST_CASE("layer: local layers turn by sliding_attention's RoPE, global ones by 
   CHECK(same_bits(turns.of(LayerType::full_attention).cos, global.cos));
   CHECK(same_bits(turns.of(LayerType::full_attention).sin, global.sin));
 }
+
+}  // namespace test_layer

@@ -3,6 +3,8 @@
 
 #include "vision_fixture.hpp"
 
+namespace test_layer_norm {
+
 using namespace t5gemma2;
 
 namespace {
@@ -95,3 +97,5 @@ TEST_CASE("layer_norm: the same numbers for any number of threads") {
   const Matrix x = random_matrix(400, 9, 3);
   CHECK(same_for_any_threads([&] { return layer_norm(w, x); }));
 }
+
+}  // namespace test_layer_norm

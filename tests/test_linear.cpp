@@ -4,6 +4,8 @@
 
 #include "fixture.hpp"
 
+namespace test_linear {
+
 using namespace t5gemma2;
 
 namespace {
@@ -172,3 +174,5 @@ TEST_CASE("product: a NaN among the values reaches every row") {
       CHECK(rows_with_nan(y.transpose()) == range(col, col));
     }
 }
+
+}  // namespace test_linear

@@ -1,9 +1,11 @@
 // The rules of generation_config.json on the next token, each by hand-computed scores. That all together are
-// transformers' is seen in against_transformers.py.
+// transformers' is seen in against_transformers/test_generation.py.
 #include "t5gemma2/logits_processors.hpp"
 
 #include "fixture.hpp"
 #include "scratch.hpp"
+
+namespace test_logits_processors {
 
 using namespace t5gemma2;
 
@@ -159,3 +161,5 @@ TEST_CASE("logits_processors: rules that do not go together, or not with the voc
            "max_length: expected more than the decoder prompt's 1 token");
   CHECK_THROWS_AS(LogitsProcessors(GenerateOptions(), 0, 6), std::invalid_argument);
 }
+
+}  // namespace test_logits_processors

@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_mask {
+
 using namespace t5gemma2;
 
 namespace {
@@ -138,3 +140,5 @@ TEST_CASE("mask: the size of a range of keys is never below 0") {
   CHECK(KeyRange{3, 3}.size() == 0);
   CHECK(KeyRange{5, 3}.size() == 0);
 }
+
+}  // namespace test_mask

@@ -5,6 +5,8 @@
 
 #include "scratch.hpp"
 
+namespace test_memory {
+
 using namespace t5gemma2;
 
 namespace {
@@ -82,3 +84,5 @@ TEST_CASE("memory: this machine says how much it has") {
   CHECK(available > 1e6);
   CHECK(error_of([] { check_memory(small(), 10, 10); }) == "");
 }
+
+}  // namespace test_memory

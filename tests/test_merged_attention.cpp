@@ -4,6 +4,8 @@
 
 #include "fixture.hpp"
 
+namespace test_merged_attention {
+
 using namespace t5gemma2;
 
 namespace {
@@ -231,3 +233,5 @@ TEST_CASE("merged_attention: the same numbers for any number of threads") {
   CHECK(same_for_any_threads([&] { return merged(with_window(6), X, H); }));
   CHECK(same_for_any_threads([&] { return in_steps(with_window(6), X, H, {1, 60}); }));
 }
+
+}  // namespace test_merged_attention

@@ -7,6 +7,8 @@
 #include "scratch.hpp"
 #include "t5gemma2/compare.hpp"
 
+namespace test_model {
+
 using namespace t5gemma2;
 
 namespace {
@@ -151,4 +153,10 @@ TEST_CASE("model: unknown tensors and unusual fields are noted") {
   write_file(folder.path() / "model.safetensors", tensors);
   std::filesystem::copy(data_folder("basic") / "config.json", folder.path() / "config.json");
   CHECK(load_model(folder.path()).notes == std::vector<std::string>{"unknown tensor, not used: model.extra"});
+  folder.write("adapter_config.json", "{}");
+  contains(load_model(folder.path()).notes.front(), "an adapter beside the model is not applied");
+  folder.write("generation_config.json", R"({"bos_token_id": 2, "eos_token_id": 1, "max_time": 2})");
+  contains(load_model(folder.path()).notes.front(), "without effect here: max_time");
 }
+
+}  // namespace test_model

@@ -8,6 +8,8 @@
 
 #include "fixture.hpp"
 
+namespace test_parallel {
+
 using namespace t5gemma2;
 
 namespace {
@@ -81,3 +83,5 @@ TEST_CASE("parallel: the threads asked for are there") {
   omp_set_num_threads(before);
   CHECK(most == 3);
 }
+
+}  // namespace test_parallel

@@ -4,6 +4,8 @@
 #include "fixture.hpp"
 #include "scratch.hpp"
 
+namespace test_parameters {
+
 using namespace t5gemma2;
 
 namespace {
@@ -102,3 +104,5 @@ TEST_CASE("parameters: vision tensors are counted apart, in either spelling") {
   CHECK(count.vision == before.vision + 24);
   CHECK(count.text() == before.text());
 }
+
+}  // namespace test_parameters

@@ -9,6 +9,8 @@
 
 #include "scratch.hpp"
 
+namespace test_prompt {
+
 using namespace t5gemma2;
 using nlohmann::json;
 
@@ -199,3 +201,5 @@ TEST_CASE("prompt: what is not UTF-8 is refused with the byte's place in the who
   CHECK(message(image + "ab\xff") == "text: byte 18: expected UTF-8, found 0xFF");
   CHECK(message("\xc3" + image) == "text: byte 0: expected UTF-8, found 0xC3");
 }
+
+}  // namespace test_prompt

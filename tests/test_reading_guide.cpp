@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+namespace test_reading_guide {
+
 namespace {
 
 const std::filesystem::path root = std::filesystem::path(T5GEMMA2_TEST_DATA) / "../..";
@@ -79,3 +81,5 @@ TEST_CASE("reading guide: every test that is named exists") {
     CHECK(found);
   }
 }
+
+}  // namespace test_reading_guide

@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_rms_norm {
+
 using namespace t5gemma2;
 
 TEST_CASE("rms_norm: the reference's inputs give the reference's outputs, before and after each sub-layer") {
@@ -103,3 +105,5 @@ TEST_CASE("rms_norm: the same numbers for any number of threads") {
   const Matrix x = random_matrix(300, 40, 1);
   CHECK(same_for_any_threads([&] { return rms_norm_heads(x, random_vector(8, 2), 1e-6f); }));
 }
+
+}  // namespace test_rms_norm

@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_rope {
+
 using namespace t5gemma2;
 
 namespace {
@@ -109,3 +111,5 @@ TEST_CASE("rope: rows and widths that do not fit are refused") {
 TEST_CASE("rope: the same numbers for any number of threads") {
   CHECK(same_for_any_threads([] { return rotate(random_matrix(300, 24, 1), rotation(global, 8, 11, 300)); }));
 }
+
+}  // namespace test_rope

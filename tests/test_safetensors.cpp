@@ -11,6 +11,8 @@
 #include "t5gemma2/safetensors.hpp"
 #include "t5gemma2/safetensors_writer.hpp"
 
+namespace test_safetensors {
+
 using namespace t5gemma2;
 
 namespace {
@@ -483,3 +485,5 @@ TEST_CASE("write_safetensors: a wrong size or a name twice is the caller's mista
   CHECK_THROWS_AS(write_safetensors(folder.path() / "x", twice), std::invalid_argument);
   CHECK_THROWS_AS(write_safetensors(folder.path() / "x", sizes), std::invalid_argument);
 }
+
+}  // namespace test_safetensors

@@ -4,6 +4,8 @@
 #include "fixture.hpp"
 #include "scratch.hpp"
 
+namespace test_sampling {
+
 using namespace t5gemma2;
 
 namespace {
@@ -242,3 +244,5 @@ TEST_CASE(
   config.temperature = 1e-38;
   contains(error_of([&] { draw_token(logits, config, random); }), "expected finite numbers");
 }
+
+}  // namespace test_sampling

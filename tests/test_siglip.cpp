@@ -5,6 +5,8 @@
 
 #include "vision_fixture.hpp"
 
+namespace test_siglip {
+
 using namespace t5gemma2;
 
 namespace {
@@ -258,3 +260,5 @@ TEST_CASE("siglip: the same numbers for any number of threads") {
   const Matrix pixels = random_matrix(3, 48 * 48, 1);
   CHECK(same_for_any_threads([&] { return siglip(random.vision().vision_tower, pixels); }));
 }
+
+}  // namespace test_siglip

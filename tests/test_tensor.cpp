@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace test_tensor {
+
 using namespace t5gemma2;
 
 namespace {
@@ -46,3 +48,5 @@ TEST_CASE("tensor: bytes of one stored number") {
   CHECK(bytes_of(StorageType::float16) == 2);
   CHECK(bytes_of(StorageType::bfloat16) == 2);
 }
+
+}  // namespace test_tensor

@@ -15,6 +15,8 @@
 #include "scratch.hpp"
 #include "t5gemma2/tokenizer_config.hpp"
 
+namespace test_tokenizer {
+
 using namespace t5gemma2;
 using nlohmann::json;
 
@@ -728,3 +730,5 @@ TEST_CASE("tokenizer.model: files that are broken or not like Gemma's") {
   wire::put(model, 3, map);
   CHECK(contains(error(model), "normalizer_spec.precompiled_charsmap"));
 }
+
+}  // namespace test_tokenizer

@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 
+namespace test_trace {
+
 using namespace t5gemma2;
 
 namespace {
@@ -91,3 +93,5 @@ TEST_CASE("trace: wants asks the listener by the full name") {
   CHECK(tap.wants("cross_weights"));
   CHECK(asked == std::vector<std::string>{"layers.0.weights", "layers.0.cross_weights"});
 }
+
+}  // namespace test_trace

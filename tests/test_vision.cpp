@@ -10,6 +10,8 @@
 #include "t5gemma2/compare.hpp"
 #include "vision_fixture.hpp"
 
+namespace test_vision {
+
 using namespace t5gemma2;
 using nlohmann::json;
 
@@ -432,3 +434,5 @@ TEST_CASE("vision: each vision tensor that is missing, misshaped or not of real 
   }
   CHECK(tried == 39);
 }
+
+}  // namespace test_vision

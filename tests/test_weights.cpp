@@ -6,6 +6,8 @@
 #include "fixture.hpp"
 #include "scratch.hpp"
 
+namespace test_weights {
+
 using namespace t5gemma2;
 
 namespace {
@@ -408,3 +410,5 @@ TEST_CASE("weights: a renamed tensor is both missing and unknown") {
       [](OwnedTensors& tensors) { rename(tensors, "model.decoder.norm.weight", "model.decoder.norm"); });
   contains(checkpoint.complaint(), "model.decoder.norm.weight: expected a tensor [24]");
 }
+
+}  // namespace test_weights
