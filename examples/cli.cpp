@@ -28,20 +28,6 @@ namespace cli {
 
 namespace {
 
-/// A message as one line that a terminal shows as it is: control characters, and bytes that are not UTF-8, as
-/// \xNN.
-std::string one_line(const std::string& text) {
-  const bool utf8 = t5gemma2::valid_utf8(text) == text.size();
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    char escaped[5];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-    line += byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8) ? std::string(escaped) : std::string(1, c);
-  }
-  return line;
-}
-
 /// GNU's OpenMP lets waiting threads spin for milliseconds; on a busy machine they keep the core from the
 /// thread that they wait for, and decoding falls tenfold. It reads this before main, so the program starts
 /// itself once more.
@@ -54,6 +40,18 @@ void restart_with_short_waits(char** argv) {
 }
 
 }  // namespace
+
+std::string one_line(const std::string& text) {
+  const bool utf8 = t5gemma2::valid_utf8(text) == text.size();
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[5];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    line += byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8) ? std::string(escaped) : std::string(1, c);
+  }
+  return line;
+}
 
 Option* Option::required() {
   option_->required();

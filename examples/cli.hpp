@@ -82,6 +82,10 @@ void check_writable(const std::string& file);
 /// After reading: throws Error when stdin ended because it cannot be read.
 void check_stdin();
 
+/// A message as one line that a terminal shows as it is: control characters, and bytes that are not UTF-8, as
+/// \xNN.
+std::string one_line(const std::string& text);
+
 double seconds();
 
 /// The largest resident memory so far, in bytes; mapped weights that were read count.

@@ -52,7 +52,8 @@ inline void add_sampling_flags(App& app, Flags& f) {
   app.add_option("--min-p", f.min_p, "... from those with p times the likeliest's")->check(number_in(0, 1));
   app.add_option("--typical", f.typical, "... from the most typical that hold p together")
       ->check(number_in(1e-9, 1));
-  app.add_option("--repeat-penalty", f.repeat_penalty, "divide logits of tokens already made; 1 is off")
+  app.add_option("--repeat-penalty", f.repeat_penalty,
+                 "make tokens of the text so far, decoder prompt included, less likely; 1 is off")
       ->check(number_in(1e-6, 1e6));
 }
 
@@ -63,9 +64,8 @@ inline void add_beam_flags(App& app, Flags& f) {
   app.add_option("--length-penalty", f.length_penalty,
                  "score of a text: log p / tokens^L; above 0 favours long ones")
       ->check(number_in(-1e3, 1e3));
-  app.add_option(
-         "--early-stopping", f.early_stopping,
-         "end at num-beams texts: true; when none is likely to get better: false; can get better: never")
+  app.add_option("--early-stopping", f.early_stopping,
+                 "true: at num-beams texts; false: when none is likely to improve; never: when none can")
       ->check(early_stopping_text());
   app.add_option("--num-return-sequences", f.num_return_sequences, "texts to make, with beams or sampling")
       ->check(integer_in(1, 1024));
@@ -81,12 +81,13 @@ inline void add_flags(App& app, Flags& f) {
   app.add_flag("--pan-and-scan", f.pan_and_scan, "show wide and tall pictures in pieces, too");
   app.add_flag("--jsonl", f.jsonl,
                "a JSON object {\"prompt\", \"decoder_prompt\", \"images\"} a line in (stdin or -f), one out");
-  app.add_option("-n,--n-predict", f.tokens, "number of tokens to make (128)")
+  app.add_option("-n,--n-predict", f.tokens, "number of tokens to make (generation_config.json's, else 128)")
       ->check(integer_in(0, 1000000000));
   add_threads(app, f.threads);
   add_sampling_flags(app, f);
   add_beam_flags(app, f);
-  app.add_option("--stop", f.stop, "text that ends the output, not printed; repeatable")
+  app.add_option("--stop", f.stop,
+                 "text that ends the output, not printed; also a hidden piece's, <unused31>; repeatable")
       ->allow_extra_args(false)
       ->check(utf8_text());
   app.add_flag("--ignore-eos", f.ignore_eos, "go on after the end-of-sequence token");
@@ -94,13 +95,10 @@ inline void add_flags(App& app, Flags& f) {
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
   add_quiet(app, f.quiet);
   app.footer(
-      "Greedy unless --temp, --top-k, --top-p, --min-p or --typical asks for sampling: \"do_sample\": true "
-      "in\n"
-      "generation_config.json does not. All else in that file is the default, as in transformers; a flag "
-      "goes\n"
-      "before it, and where neither sets a limit 128 tokens are made. Without -p and -f, --decoder-prompt "
-      "runs\n"
-      "the decoder alone.");
+      R"(Greedy unless --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in
+generation_config.json does not. All else in that file is the default, as in transformers; a flag goes
+before it, and where neither sets a limit 128 tokens are made. Without -p and -f, --decoder-prompt runs the
+decoder alone. --jsonl answers {"text", "finish_reason", "ids"}, and "sequences" where there are several.)");
 }
 
 /// Whether a flag asks for draws.
@@ -136,6 +134,8 @@ inline GenerateOptions options_for(const Flags& f, const GenerationConfig& file)
   if (!f.stop.empty()) c.stop_strings = f.stop;
   if (f.ignore_eos) c.eos_token_id.clear();
   options.sample = asks_to_sample(f) && c.temperature > 0;
+  // The file may count on its do_sample.
+  if (!options.sample && c.num_beams == 1 && !f.num_return_sequences) c.num_return_sequences = 1;
   return options;
 }
 

@@ -89,7 +89,6 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
   return run;
 }
 
-/// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
 /// As the page calls it: a folder by its name, a hub id as it is.
 std::string model_name(const Flags& f) {
   if (!f.model) return "pocket";
@@ -97,6 +96,7 @@ std::string model_name(const Flags& f) {
   return is_folder ? std::filesystem::canonical(*f.model).filename().string() : *f.model;
 }
 
+/// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
 std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokenizer, const Run& run) {
   const TextConfig& config = model.config.decoder;
   const std::vector<look::Piece> prompt =
@@ -140,6 +140,7 @@ int look_program(Flags& f) {
   const auto folder = cli::model_folder(f.model, f.quiet);
   const Model model = load_model(folder);
   const Tokenizer tokenizer = Tokenizer::load(folder);
+  for (const std::string& text : model.notes) cli::note(text, f.quiet);
   const std::string page = page_of(f, model, tokenizer, run_model(f, model, tokenizer));
   write_whole(f.out, [&](std::ostream& out) { out << page; });
   if (!f.quiet) std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';

@@ -28,9 +28,9 @@ inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   if (model) return t5gemma2::find_model(*model);
   std::filesystem::path folder = t5gemma2::pocket_model();
   note(
-      "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers in words, sorting,"
-      "\n      counting, a made-up language, gaps and codes hidden in a text, and pictures of coloured "
-      "shapes",
+      "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers, sorting, a "
+      "made-up "
+      "language, codes in long texts and pictures of coloured shapes",
       quiet);
   return folder;
 }

@@ -118,7 +118,8 @@ class Session {
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
     warn("decoder prompt", m, longest);
     // Few texts reach a large -n: count on what the model was made for at most.
-    check_memory(model_.config, n, m + std::min(length_limits(options_.config, m).most - m, longest));
+    check_memory(model_.config, n, m + std::min(length_limits(options_.config, m).most - m, longest),
+                 available_memory(), options_.config.num_beams);
   }
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {

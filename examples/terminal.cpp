@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <iostream>
 
@@ -62,8 +63,10 @@ std::string bar_text(const std::string& title, long done, long all, std::size_t 
 }
 
 void on_interrupt(int) {
+  const int interrupted_call = errno;
   constexpr int moment = 50;  // milliseconds; a terminal sends the signal, then shows ^C
   poll(nullptr, 0, moment);
+  errno = interrupted_call;
   if (line != bar) text_stands();
   if (graceful && !stop_requested) {
     stop_requested = 1;
@@ -91,7 +94,7 @@ void fresh_line() {
 void note(const std::string& text, bool quiet) {
   if (quiet) return;
   fresh_line();
-  std::cerr << "note: " << text << '\n';
+  std::cerr << "note: " << one_line(text) << '\n';
 }
 
 void note_waiting(const std::string& what, bool quiet) {

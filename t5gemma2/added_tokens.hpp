@@ -33,7 +33,7 @@ class AddedTokens {
   /// Goes through `text`: on_token gets the id of each token in it, on_text what stands between them.
   template <class OnToken, class OnText>
   void split(std::string_view text, OnToken on_token, OnText on_text) const {
-    std::size_t done = 0;
+    std::size_t done = 0, white_end = 0;  // the end of the white space that was looked at last
     for (std::size_t at = 0; at < text.size();) {
       const Entry* token = longest_at(text.substr(at));
       if (token == nullptr) {
@@ -42,8 +42,10 @@ class AddedTokens {
       }
       std::size_t start = at, end = at + token->text.size();
       at = end;
-      if (token->lstrip) start = std::max(done, start - white_space_at_end(text.substr(0, start)));
-      if (token->rstrip) end += white_space_at_start(text.substr(end));
+      if (token->lstrip && done < start) start -= white_space_at_end(text.substr(done, start - done));
+      if (token->lstrip) start = std::max(done, start);
+      if (token->rstrip && end > white_end) white_end = end + white_space_at_start(text.substr(end));
+      if (token->rstrip) end = std::max(end, white_end);
       if (done < start) on_text(text.substr(done, start - done));
       if (start < end) on_token(token->id);  // nothing is left of it where rstrip of the one before took all
       done = end;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <random>
 #include <span>
 #include <utility>
@@ -32,8 +33,9 @@ struct Beam {
 
 namespace beam_search_detail {
 
-/// Far below every score: of what does not count.
+/// Added to the score of what does not count any more, which is then far below every other.
 inline constexpr float out = -1e9f;
+inline bool counts(float score) { return score > out / 2; }
 
 /// A running text and a token that may follow it.
 struct Continuation {
@@ -98,14 +100,14 @@ class Finished {
   Finished(const GenerationConfig& config, Index most)
       : config_(config),
         most_(most),
-        best_(static_cast<std::size_t>(config.num_beams), Beam{{}, out, false}) {}
+        best_(static_cast<std::size_t>(config.num_beams), Beam{{}, impossible, false}) {}
 
   /// The first num_beams of `texts`, of `tokens` new ones each, where they have ended.
   void add(std::vector<Beam> texts, Index tokens) {
     for (std::size_t rank = 0; rank < texts.size(); ++rank) {
       Beam& text = texts[rank];
-      text.ended = text.ended && std::ssize(best_) > static_cast<Index>(rank);
-      text.score = by_length(text.score, tokens) + (text.ended ? 0 : out);
+      text.ended = text.ended && rank < best_.size() && counts(text.score);
+      text.score = text.ended ? by_length(text.score, tokens) : impossible;
     }
     const std::size_t places = best_.size();
     best_.insert(best_.end(), std::make_move_iterator(texts.begin()), std::make_move_iterator(texts.end()));
@@ -115,21 +117,24 @@ class Finished {
   /// Whether a running text of `tokens` new ones and this score might still get among them.
   bool open_to(float score, Index tokens) const {
     const bool full = std::ranges::all_of(best_, &Beam::ended);
-    if (full && config_.early_stopping == EarlyStopping::yes) return false;
+    if (!counts(score) || (full && config_.early_stopping == EarlyStopping::yes)) return false;
     const bool longest = config_.early_stopping == EarlyStopping::never && config_.length_penalty > 0;
-    return by_length(score, longest ? most_ : tokens) > (full ? best_.back().score : out);
+    return !full || by_length(score, longest ? most_ : tokens) > best_.back().score;
   }
 
   std::vector<Beam> best() const {
     std::vector<Beam> texts;
     std::ranges::copy_if(best_, std::back_inserter(texts), &Beam::ended);
+    if (texts.empty()) fail_without_token();
     texts.resize(std::min(texts.size(), static_cast<std::size_t>(config_.num_return_sequences)));
     return texts;
   }
 
  private:
   float by_length(float score, Index tokens) const {
-    return score / static_cast<float>(std::pow(static_cast<double>(tokens), config_.length_penalty));
+    constexpr double least = std::numeric_limits<float>::lowest();
+    const double penalty = std::pow(static_cast<double>(tokens), config_.length_penalty);
+    return static_cast<float>(std::max(double{score} / penalty, least));
   }
 
   const GenerationConfig& config_;
@@ -144,6 +149,7 @@ inline std::vector<Continuation> continuations(const Matrix& logits, const std::
   const GenerationConfig& config = options.config;
   const std::size_t count = std::max(std::size_t{2}, config.eos_token_id.size() + 1) * beams.size();
   std::vector<Continuation> all;
+  all.reserve(static_cast<std::size_t>(logits.size()));
   for (std::size_t i = 0; i < beams.size(); ++i) {
     const Vector scores = log_probabilities(logits.row(static_cast<Index>(i)), beams[i], options, process);
     for (Index id = 0; id < scores.size(); ++id)

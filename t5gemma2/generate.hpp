@@ -7,6 +7,9 @@
 #pragma once
 #include <functional>
 #include <optional>
+#include <random>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,15 +17,11 @@
 
 #include "beam_search.hpp"
 #include "model.hpp"
-#include "tokenizer.hpp"
+#include "shown_text.hpp"
 
 namespace t5gemma2 {
 
 enum class FinishReason { eos, stop, length, interrupted };
-
-inline bool is_eos(const GenerateOptions& options, TokenId id) {
-  return std::ranges::count(options.config.eos_token_id, id) > 0;
-}
 
 /// Gets each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
@@ -46,76 +45,6 @@ inline FinishReason generate_ids(const Decoder& w, DecoderState state, std::vect
   }
   return FinishReason::length;
 }
-
-/// Holds text back while it could be the beginning of a stop text.
-class StopFilter {
- public:
-  explicit StopFilter(std::vector<std::string> stop) : stop_(std::move(stop)) {}
-
-  /// The text that is sure to be before any stop text. Sets stopped() when one is complete.
-  std::string push(std::string_view text) {
-    held_ += text;
-    std::size_t end = std::string::npos;
-    for (const std::string& stop : stop_) end = std::min(end, stop.empty() ? end : held_.find(stop));
-    stopped_ = end != std::string::npos;
-    return take(stopped_ ? end : held_.size() - possible_start());
-  }
-
-  /// What is left when no more text comes.
-  std::string finish() { return stopped_ ? std::string() : take(held_.size()); }
-  bool stopped() const { return stopped_; }
-
- private:
-  /// Bytes at the end of what is held that begin a stop text.
-  std::size_t possible_start() const {
-    std::size_t longest = 0;
-    for (const std::string& stop : stop_)
-      for (std::size_t size = std::min(stop.size(), held_.size()); size > longest; --size)
-        if (held_.ends_with(std::string_view(stop).substr(0, size))) longest = size;
-    return longest;
-  }
-  std::string take(std::size_t size) {
-    std::string text = held_.substr(0, size);
-    held_.erase(0, size);
-    return text;
-  }
-
-  std::vector<std::string> stop_;
-  std::string held_;
-  bool stopped_ = false;
-};
-
-/// The text that people see of ids as they come: without special pieces and sentinels, and up to the first
-/// stop text.
-class ShownText {
- public:
-  ShownText(const Tokenizer& tokenizer, const GenerateOptions& options)
-      : tokenizer_(tokenizer),
-        options_(options),
-        stream_(tokenizer, options.show_special),
-        filter_(options.config.stop_strings) {}
-
-  /// The text that is certain now: whole UTF-8 characters, perhaps none.
-  std::string push(TokenId id) {
-    const bool hidden = !options_.show_special && (tokenizer_.is_hidden(id) || is_eos(options_, id));
-    return filter_.push(hidden ? std::string() : stream_.push(id));
-  }
-
-  /// What was held back. To be called at the end.
-  std::string finish() {
-    std::string text = filter_.push(stream_.finish());
-    return text += filter_.finish();
-  }
-
-  /// Whether a stop text is complete.
-  bool stopped() const { return filter_.stopped(); }
-
- private:
-  const Tokenizer& tokenizer_;
-  const GenerateOptions& options_;
-  TextStream stream_;
-  StopFilter filter_;
-};
 
 struct Generated {
   std::vector<TokenId> ids;  // the decoder prompt's and new ones
@@ -143,7 +72,7 @@ inline Generated stream_text(const Model& model, const Tokenizer& tokenizer, con
     return more && !shown.stopped();
   };
   made.reason = generate_ids(model.decoder, start, made.ids, options, random, on_token, progress);
-  emit(shown.finish());
+  if (const std::string rest = shown.finish(); !rest.empty()) emit(rest);
   if (shown.stopped()) made.reason = FinishReason::stop;
   return made;
 }
@@ -155,7 +84,7 @@ inline Generated finished_text(const Tokenizer& tokenizer, std::span<const Token
   ShownText shown(tokenizer, options);
   for (const TokenId id : ids.subspan(prompt)) made.text += shown.push(id);
   made.text += shown.finish();
-  if (is_eos(options, ids.back())) made.reason = FinishReason::eos;
+  if (ids.size() > prompt && is_eos(options, ids.back())) made.reason = FinishReason::eos;
   if (shown.stopped()) made.reason = FinishReason::stop;
   return made;
 }
@@ -220,7 +149,8 @@ inline std::vector<Generated> generate_several(const Model& model, const Tokeniz
     const Index all = c.num_return_sequences * (length_limits(c, size).most - size);
     Index written = 0;
     const OnText count = [&](std::string_view) {
-      if (progress) progress(++written, all);
+      written = std::min(written + 1, all);  // what is held back may come behind the last id
+      if (progress) progress(written, all);
       return true;
     };
     for (Index i = 0; i < c.num_return_sequences; ++i)

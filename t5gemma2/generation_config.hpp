@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct LengthDecay {
 /// When beam search has enough finished texts: no, where none that runs is likely to become better; yes,
 /// where there are num_beams of them; never, where none that runs can become better.
 enum class EarlyStopping { no, yes, never };
+
+inline constexpr Index most_texts = 1024;  // at once, or one after the other
 
 struct GenerationConfig {
   std::optional<TokenId> decoder_start_token_id{}, bos_token_id{}, forced_bos_token_id{};
@@ -57,7 +60,8 @@ struct GenerationConfig {
   std::optional<LengthDecay> exponential_decay_length_penalty{};
   bool renormalize_logits = false;
 
-  std::vector<std::string> notes{};  // fields without effect here
+  std::string source = "generation_config.json";  // the file, for messages
+  std::vector<std::string> notes{};               // fields without effect here
 };
 
 /// How one request is answered.
@@ -80,26 +84,25 @@ inline LengthLimits length_limits(const GenerationConfig& c, Index prompt) {
   const Index least = c.min_new_tokens ? prompt + *c.min_new_tokens : c.min_length;
   if (c.max_new_tokens || !c.max_length) return {least, prompt + c.max_new_tokens.value_or(without_limit)};
   if (*c.max_length <= prompt)
-    fail("generation_config.json", "max_length",
-         "more than the decoder prompt's " + std::to_string(prompt) + " tokens",
+    fail(c.source, "max_length", "more than the decoder prompt's " + std::to_string(prompt) + " tokens",
          std::to_string(*c.max_length));
   return {least, *c.max_length};
 }
 
 namespace generation_config_detail {
 
-inline void check_below(const char* field, const std::vector<TokenId>& ids, Index vocab_size) {
+inline void check_below(const GenerationConfig& c, const char* field, const std::vector<TokenId>& ids,
+                        Index vocab_size) {
   for (const TokenId id : ids)
-    if (id >= vocab_size)
-      fail("generation_config.json", field, "token ids below " + std::to_string(vocab_size),
-           std::to_string(id));
+    if (id < 0 || id >= vocab_size)
+      fail(c.source, field, "token ids below " + std::to_string(vocab_size), std::to_string(id));
 }
 
 /// A token that is both forced and suppressed leaves none to choose.
-inline void check_forced(const char* field, const std::vector<TokenId>& forced, const GenerationConfig& c) {
-  const auto suppressed = [&](TokenId id) { return std::ranges::count(c.suppress_tokens, id) > 0; };
-  if (!forced.empty() && std::ranges::all_of(forced, suppressed))
-    fail("generation_config.json", field, "a token that suppress_tokens leaves", std::to_string(forced[0]));
+inline void check_forced(const GenerationConfig& c, const char* field, const std::vector<TokenId>& forced) {
+  const std::set<TokenId> suppressed(c.suppress_tokens.begin(), c.suppress_tokens.end());
+  if (!forced.empty() && std::ranges::all_of(forced, [&](TokenId id) { return suppressed.contains(id); }))
+    fail(c.source, field, "a token that suppress_tokens leaves", std::to_string(forced[0]));
 }
 
 }  // namespace generation_config_detail
@@ -115,12 +118,14 @@ inline void check(const GenerateOptions& options, Index vocab_size) {
     throw Error("num_return_sequences: expected at most num_beams, " + std::to_string(c.num_beams) +
                 ", found " + sequences);
   const std::vector<TokenId> forced_bos(c.forced_bos_token_id ? 1 : 0, c.forced_bos_token_id.value_or(0));
-  check_forced("forced_bos_token_id", forced_bos, c);
-  check_forced("forced_eos_token_id", c.forced_eos_token_id, c);
-  check_below("forced_bos_token_id", forced_bos, vocab_size);
-  check_below("forced_eos_token_id", c.forced_eos_token_id, vocab_size);
-  for (const SequenceBias& bias : c.sequence_bias) check_below("sequence_bias", bias.ids, vocab_size);
-  for (const auto& word : c.bad_words_ids) check_below("bad_words_ids", word, vocab_size);
+  check_forced(c, "forced_bos_token_id", forced_bos);
+  check_forced(c, "forced_eos_token_id", c.forced_eos_token_id);
+  check_below(c, "forced_bos_token_id", forced_bos, vocab_size);
+  check_below(c, "forced_eos_token_id", c.forced_eos_token_id, vocab_size);
+  for (const SequenceBias& bias : c.sequence_bias) check_below(c, "sequence_bias", bias.ids, vocab_size);
+  for (const auto& word : c.bad_words_ids) check_below(c, "bad_words_ids", word, vocab_size);
+  if (c.encoder_repetition_penalty != 1)
+    check_below(c, "encoder_repetition_penalty", options.encoder_input_ids, vocab_size);
 }
 
 }  // namespace t5gemma2

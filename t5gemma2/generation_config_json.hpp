@@ -5,9 +5,11 @@
 #pragma once
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,8 +57,8 @@ inline std::optional<Index> read_count(const JsonField& field, Index least) {
 inline void read(const JsonField& field, double& value, double low, double high) {
   if (field.given()) value = field.number(low, high);
 }
-inline void read(const JsonField& field, Index& value, Index least) {
-  if (field.given()) value = field.integer(least, most);
+inline void read(const JsonField& field, Index& value, Index least, Index largest = most) {
+  if (field.given()) value = field.integer(least, largest);
 }
 inline void read(const JsonField& field, bool& value) {
   if (field.given()) value = field.boolean();
@@ -65,14 +67,19 @@ inline void read(const JsonField& field, bool& value) {
 /// A list of [ids, bias]; of equal ids the last counts.
 inline std::vector<SequenceBias> read_biases(const JsonField& field) {
   std::vector<SequenceBias> biases;
+  std::map<std::vector<TokenId>, std::size_t> places;
   if (!field.given()) return biases;
   for (const JsonField& pair : field.items()) {
     const std::vector<JsonField> parts = pair.items();
     if (parts.size() != 2 || !parts[0].is_array() || parts[0].items().empty())
       pair.refuse("a list of token ids, then a number");
     SequenceBias bias{read_ids(parts[0]), static_cast<float>(parts[1].number(-1e30, 1e30))};
-    std::erase_if(biases, [&](const SequenceBias& other) { return other.ids == bias.ids; });
-    biases.push_back(std::move(bias));
+    const auto [known, is_new] = places.emplace(bias.ids, biases.size());
+    if (is_new) {
+      biases.push_back(std::move(bias));
+    } else {
+      biases[known->second].bias = bias.bias;
+    }
   }
   return biases;
 }
@@ -121,8 +128,8 @@ inline void read_search(const Fields& f, GenerationConfig& c) {
   read(f["top_p"], c.top_p, 0, 1);
   read(f["min_p"], c.min_p, 0, 1);
   read(f["typical_p"], c.typical_p, 1e-9, 1);
-  read(f["num_beams"], c.num_beams, 1);
-  read(f["num_return_sequences"], c.num_return_sequences, 1);
+  read(f["num_beams"], c.num_beams, 1, most_texts);
+  read(f["num_return_sequences"], c.num_return_sequences, 1, most_texts);
   read(f["length_penalty"], c.length_penalty, -1e3, 1e3);
   c.early_stopping = read_early_stopping(f["early_stopping"]);
 }
@@ -195,6 +202,7 @@ inline GenerationConfig parse_generation_config(std::string_view text, const std
   const nlohmann::json json = parse_json(text, where);
   const JsonField file(json, where);
   GenerationConfig c = generation_config_detail::read_all(file, JsonField::missing());
+  c.source = where;
   generation_config_detail::note_the_rest(file, where, c);
   const bool starts = c.decoder_start_token_id || c.bos_token_id;
   if (!starts) c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
@@ -209,11 +217,11 @@ inline GenerationConfig parse_generation_config(std::string_view text, const std
 /// anything in it is wrong.
 inline GenerationConfig load_generation_config(const std::filesystem::path& folder, const Config& model) {
   const std::filesystem::path file = folder / "generation_config.json", other = folder / "config.json";
-  if (is_there(file))
-    return parse_generation_config(read_text(file, "a JSON file"), file.string(), model);
+  if (is_there(file)) return parse_generation_config(read_text(file, "a JSON file"), file.string(), model);
   const nlohmann::json json = parse_json(read_text(other, "the model's config.json"), other.string());
   const JsonField root(json, other.string());
   GenerationConfig c = generation_config_detail::read_all(root, root["decoder"]);
+  c.source = other.string();
   c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
   c.eos_token_id.assign(model.eos_token_id.begin(), model.eos_token_id.end());
   return c;

@@ -86,7 +86,8 @@ inline std::filesystem::path main_snapshot(const std::string& model, const std::
   const std::string download = "hf download " + model;
   if (!commit.empty() || !snapshots.empty()) {
     throw Error(model + ": expected a snapshot named by " + (cached / "refs" / "main").string() + ", found " +
-                (commit.empty() ? "no such file" : readable(commit) + ", which is not there") +
+                (commit.empty() ? (is_there(cached / "refs" / "main") ? "an empty file" : "no such file")
+                                : readable(commit) + ", which is not there") +
                 (snapshots.empty() ? ""
                                    : "; a snapshot that is there can be given by its folder, " +
                                          snapshots.back().string()) +

@@ -6,6 +6,8 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -65,15 +67,18 @@ inline void force(Vector& scores, std::span<const TokenId> ids) {
 
 /// Raises the eos ids by a power of the factor, `tokens` ids after its start.
 inline void favour_the_end(Vector& scores, std::span<const TokenId> eos, double factor, Index tokens) {
-  const auto growth = static_cast<float>(std::pow(factor, static_cast<double>(tokens)) - 1);
+  constexpr double most = std::numeric_limits<float>::max();
+  const double growth = std::min(std::pow(factor, static_cast<double>(tokens)) - 1, most);
   const Vector before = scores;  // an id may stand twice in eos
   for (const TokenId id : eos)
     if (id < scores.size() && std::isfinite(before[id]))
-      scores[id] = before[id] + std::abs(before[id]) * growth;
+      scores[id] = static_cast<float>(
+          std::min(double{before[id]} + std::abs(before[id] * static_cast<float>(growth)), most));
 }
 
-/// log softmax: log p of each token, given its logit.
+/// log softmax: log p of each token, given its logit. Where none is possible, none becomes so.
 inline void log_softmax(Vector& scores) {
+  if (scores.maxCoeff() == impossible) return;
   scores.array() -= scores.maxCoeff();
   scores.array() -= static_cast<float>(std::log(scores.cast<double>().array().exp().sum()));
 }
@@ -90,10 +95,11 @@ class LogitsProcessors {
         limits_(length_limits(options.config, prompt)) {
     if (prompt < 1) throw std::invalid_argument("LogitsProcessors: expected a decoder prompt, found no ids");
     check(options, vocab_size);
+    const std::set<TokenId> eos(config_.eos_token_id.begin(), config_.eos_token_id.end());
     for (const auto& word : config_.bad_words_ids)
-      if (word.size() > 1 || std::ranges::count(config_.eos_token_id, word[0]) == 0)
-        bad_words_.push_back({word, impossible});
+      if (word.size() > 1 || !eos.contains(word[0])) bad_words_.push_back({word, impossible});
   }
+  LogitsProcessors(GenerateOptions&&, Index, Index) = delete;
 
   /// scores [vocab] of what follows `ids`, the decoder prompt's among them. Throws Error when one is not
   /// finite.

@@ -34,6 +34,12 @@ inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   return need;
 }
 
+/// Bytes that beams need beside the first: caches, and for the logits of each its continuations.
+inline double beam_need(const Config& config, Index m, Index beams) {
+  const double vocab = static_cast<double>(config.decoder.vocab_size);
+  return static_cast<double>(beams - 1) * (2 * memory_need(config, 0, m).decoder_kv + 32 * vocab);
+}
+
 /// Bytes of all tensors of one traced pass, softmax weights of every layer among them (n^2 and m (m+n) per
 /// head).
 inline double trace_need(const Config& config, Index n, Index m) {
@@ -68,8 +74,9 @@ inline void check_memory(double needed, Index n, double available) {
 }
 
 /// Throws Error when a run over n and m tokens would not fit into memory.
-inline void check_memory(const Config& config, Index n, Index m, double available = available_memory()) {
-  check_memory(memory_need(config, n, m).peak(), n, available);
+inline void check_memory(const Config& config, Index n, Index m, double available = available_memory(),
+                         Index beams = 1) {
+  check_memory(memory_need(config, n, m).peak() + beam_need(config, m, beams), n, available);
 }
 
 /// The same for a traced pass, whose tensors are all kept.

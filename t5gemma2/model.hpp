@@ -47,7 +47,8 @@ inline Model load_model(const std::filesystem::path& folder) {
   for (const std::string& note : model.generation_config.notes) model.notes.push_back(note);
   if (is_there(folder / "adapter_config.json"))
     model.notes.push_back("adapter_config.json: an adapter beside the model is not applied: merge it first");
-  for (const std::string& name : read.unknown()) model.notes.push_back("unknown tensor, not used: " + name);
+  for (const std::string& name : read.unknown())
+    model.notes.push_back("unknown tensor, not used: " + readable(name));
   return model;
 }
 

@@ -14,6 +14,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "error.hpp"
@@ -31,10 +32,14 @@ struct Candidate {
   float score;
 };
 
-/// The first of the largest scores.
+[[noreturn]] inline void fail_without_token() {
+  throw Error("logits: expected a token that may come next, found none: the rules forbid all");
+}
+
+/// The first of the largest scores. Throws Error when no token is possible.
 inline TokenId most_likely(const Vector& scores) {
   Index largest = 0;
-  scores.maxCoeff(&largest);
+  if (scores.maxCoeff(&largest) == impossible) fail_without_token();
   return static_cast<TokenId>(largest);
 }
 
@@ -105,17 +110,13 @@ inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, s
   candidates = std::move(typical);
 }
 
-[[noreturn]] inline void fail_without_token() {
-  throw Error(
-      "generation_config.json: expected a token that may come next, found none: its rules forbid all");
-}
-
 /// What to draw from, largest first; at least `least` where there are as many. Throws Error when the
 /// temperature is so small that a score overflows, and when no token is possible.
 inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfig& c, Index least = 1) {
   const auto at_least = static_cast<std::size_t>(least);
+  const auto possible = std::ranges::count_if(scores, [](float score) { return std::isfinite(score); });
   scores /= static_cast<float>(c.temperature);
-  if (scores.hasNaN() || scores.maxCoeff() == HUGE_VALF)
+  if (possible != std::ranges::count_if(scores, [](float score) { return std::isfinite(score); }))
     throw Error("logits / temperature: expected finite numbers, found NaN or infinity");
   std::vector<Candidate> candidates = top_candidates(scores, c.top_k == 0 ? 0 : std::max(c.top_k, least));
   if (candidates.empty()) fail_without_token();

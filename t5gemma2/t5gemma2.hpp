@@ -7,42 +7,43 @@
 //   const auto ids = tokenizer.encode("The capital of France is");
 //   std::cout << t5gemma2::generate(model, tokenizer, t5gemma2::encode(model, ids), ids).text;
 #pragma once
-#include "attention.hpp"          // equation 4
-#include "beam_search.hpp"        // several texts side by side
-#include "compare.hpp"            // against a reference
-#include "config.hpp"             // sizes
-#include "config_json.hpp"        // config.json
-#include "decoder.hpp"            // the decoder
-#include "embedding.hpp"          // tied embedding
-#include "encoder.hpp"            // the encoder
-#include "feed_forward.hpp"       // GeGLU
-#include "generate.hpp"           // text
-#include "generation_config.hpp"  // how the checkpoint wants it
-#include "generation_config_json.hpp"
-#include "hub.hpp"                // where models lie
-#include "image.hpp"              // a picture to pixels
-#include "image_prompt.hpp"       // images and text together
-#include "image_tokens.hpp"       // patches to image tokens
-#include "kv_cache.hpp"           // what decoding keeps
-#include "layer.hpp"              // a transformer layer
-#include "linear.hpp"             // y = x W^T
-#include "logits_processors.hpp"  // what may come next
-#include "mask.hpp"               // who sees whom
-#include "memory.hpp"             // what a run needs
-#include "merged_attention.hpp"   // equations 1-5
-#include "model.hpp"              // load, encode, forward
-#include "parameters.hpp"         // what it is made of
-#include "rms_norm.hpp"           // RMSNorm, QK-norm
-#include "rope.hpp"               // positions
-#include "safetensors.hpp"        // stored tensors
-#include "safetensors_writer.hpp"
-#include "sampling.hpp"          // the next token
-#include "siglip.hpp"            // the vision encoder
-#include "tensor.hpp"            // shapes
-#include "tokenizer.hpp"         // text <-> ids
-#include "tokenizer_config.hpp"  // what is said beside it
-#include "trace.hpp"             // names of intermediate tensors
-#include "version.hpp"
-#include "vision.hpp"   // images to features
-#include "weights.hpp"  // names -> structs
-#include "whole_file.hpp"
+#include "attention.hpp"               // equation 4
+#include "beam_search.hpp"             // several texts side by side
+#include "compare.hpp"                 // against a reference
+#include "config.hpp"                  // sizes
+#include "config_json.hpp"             // config.json
+#include "decoder.hpp"                 // the decoder
+#include "embedding.hpp"               // tied embedding
+#include "encoder.hpp"                 // the encoder
+#include "feed_forward.hpp"            // GeGLU
+#include "generate.hpp"                // text
+#include "generation_config.hpp"       // how the checkpoint wants it
+#include "generation_config_json.hpp"  // generation_config.json
+#include "hub.hpp"                     // where models lie
+#include "image.hpp"                   // a picture to pixels
+#include "image_prompt.hpp"            // images and text together
+#include "image_tokens.hpp"            // patches to image tokens
+#include "kv_cache.hpp"                // what decoding keeps
+#include "layer.hpp"                   // a transformer layer
+#include "linear.hpp"                  // y = x W^T
+#include "logits_processors.hpp"       // what may come next
+#include "mask.hpp"                    // who sees whom
+#include "memory.hpp"                  // what a run needs
+#include "merged_attention.hpp"        // equations 1-5
+#include "model.hpp"                   // load, encode, forward
+#include "parameters.hpp"              // what it is made of
+#include "rms_norm.hpp"                // RMSNorm, QK-norm
+#include "rope.hpp"                    // positions
+#include "safetensors.hpp"             // stored tensors
+#include "safetensors_writer.hpp"      // tensors to a file
+#include "sampling.hpp"                // the next token
+#include "shown_text.hpp"              // what a person sees of the tokens
+#include "siglip.hpp"                  // the vision encoder
+#include "tensor.hpp"                  // shapes
+#include "tokenizer.hpp"               // text <-> ids
+#include "tokenizer_config.hpp"        // what is said beside it
+#include "trace.hpp"                   // names of intermediate tensors
+#include "version.hpp"                 // which release
+#include "vision.hpp"                  // images to features
+#include "weights.hpp"                 // names -> structs
+#include "whole_file.hpp"              // files written whole or not at all

@@ -3,8 +3,9 @@
 //
 //   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec   200 checksum (ours)
 //   SentencePiece   1 text   2 score   3 type   200 flags (ours: Gemma's added tokens; other readers skip it)
-//   TrainerSpec     3 model type (2 = BPE)   24 '▁' as suffix   35 byte fallback   41 bos id   45, 46 unk,
-//   bos text NormalizerSpec  2 character map   3 dummy prefix   4 remove extra spaces   5 ' ' becomes '▁'
+//   TrainerSpec     3 model type (2 = BPE)   24 '▁' as suffix   35 byte fallback   41 bos id
+//                   45, 46 unk, bos text
+//   NormalizerSpec  2 character map   3 dummy prefix   4 remove extra spaces   5 ' ' becomes '▁'
 //
 // Reference: sentencepiece_model.proto of google/sentencepiece.
 #pragma once
@@ -141,6 +142,7 @@ inline Piece read_piece(std::string_view message, std::size_t id, const std::str
     }
   }
   if (flagged && piece.text == text_of_none(id)) {
+    if (piece.added) refuse("a text of what is added", "none");
     piece.text.clear();
     return piece;
   }

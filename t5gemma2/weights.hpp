@@ -14,7 +14,10 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <functional>
 #include <initializer_list>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -28,17 +31,21 @@
 namespace t5gemma2 {
 
 /// The one name for all spellings of a tensor's name.
-inline std::string canonical_name(std::string name) {
+inline std::string canonical_name(std::string_view stored) {
   using namespace std::literals;
   constexpr std::array wrappers{"model."sv, "module."sv, "_orig_mod."sv, "base_model."sv};
   const auto outermost = [&] {
     return std::ranges::find_if(wrappers,
-                                [&](std::string_view wrapper) { return name.starts_with(wrapper); });
+                                [&](std::string_view wrapper) { return stored.starts_with(wrapper); });
   };
-  for (auto at = outermost(); at != wrappers.end(); at = outermost()) name.erase(0, at->size());
+  for (auto at = outermost(); at != wrappers.end(); at = outermost()) stored.remove_prefix(at->size());
   constexpr std::string_view compiled = "._orig_mod.";  // torch.compile of single layers
-  for (auto at = name.find(compiled); at != name.npos; at = name.find(compiled))
-    name.erase(at, compiled.size() - 1);
+  std::string name;
+  for (auto at = stored.find(compiled); at != stored.npos; at = stored.find(compiled)) {
+    name += stored.substr(0, at);
+    stored.remove_prefix(at + compiled.size() - 1);  // its last dot may begin another
+  }
+  name += stored;
   const auto drop = [&](std::string_view head, std::string_view part) {
     if (name.starts_with(std::string(head) + std::string(part))) name.erase(head.size(), part.size());
   };

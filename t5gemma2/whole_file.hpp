@@ -32,11 +32,19 @@ void write_whole(const std::filesystem::path& path, const Write& write) {
   if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
     const std::filesystem::path target = std::filesystem::weakly_canonical(path, ignored);  // behind a link
     const std::filesystem::path part = target.string() + ".part" + std::to_string(::getpid());
-    unfinished_file = part.c_str();
+    struct Unfinished {  // removed by whatever ends the writing
+      const std::filesystem::path& part;
+      explicit Unfinished(const std::filesystem::path& path) : part(path) { unfinished_file = part.c_str(); }
+      ~Unfinished() {
+        std::error_code nothing_left;
+        std::filesystem::remove(part, nothing_left);
+        unfinished_file = nullptr;
+      }
+      Unfinished(const Unfinished&) = delete;
+    };
+    const Unfinished unfinished(part);
     write_to(part);
     if (!trouble) std::filesystem::rename(part, target, trouble);
-    if (trouble) std::filesystem::remove(part, ignored);
-    unfinished_file = nullptr;
   } else {
     write_to(path);
   }

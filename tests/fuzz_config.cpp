@@ -1,8 +1,10 @@
-// libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error.
+// libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error; and
+// whatever generation_config.json holds, a GenerationConfig or an Error.
 #include <cstdint>
 #include <cstdlib>
 
 #include "t5gemma2/config_json.hpp"
+#include "t5gemma2/generation_config_json.hpp"
 
 namespace {
 
@@ -17,8 +19,14 @@ void check(const t5gemma2::TextConfig& text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
   try {
-    const std::string text(reinterpret_cast<const char*>(data), size);
+    const t5gemma2::GenerationConfig config = t5gemma2::parse_generation_config(text, "fuzz", {});
+    check(t5gemma2::GenerateOptions{.config = config}, 1000);
+    if (config.num_beams < 1 || config.repetition_penalty <= 0) std::abort();
+  } catch (const t5gemma2::Error&) {
+  }
+  try {
     const t5gemma2::Config config = t5gemma2::parse_config(text, "fuzz");
     check(config.encoder);
     check(config.decoder);

@@ -37,9 +37,10 @@ class Chain {
     decoder_.lm_head = head_.weight();
   }
 
-  std::vector<Beam> search(const GenerateOptions& options, const Ids& prompt = {start}) const {
+  std::vector<Beam> search(const GenerateOptions& options, const Ids& prompt = {start},
+                           const Progress& progress = {}) const {
     const auto has_ended = [&](std::span<const TokenId> ids) { return ids.back() == eos; };
-    return beam_search(decoder_, Matrix(0, vocab), prompt, options, has_ended);
+    return beam_search(decoder_, Matrix(0, vocab), prompt, options, has_ended, progress);
   }
 
   double log_p(TokenId before, TokenId id) const {
@@ -190,10 +191,50 @@ TEST_CASE("beam_search: the decoder prompt is kept, no token may be asked for, a
     CHECK(beam.ids.size() > 3);
     CHECK(Ids(beam.ids.begin(), beam.ids.begin() + 3) == Ids{start, 3, 4});
   }
+  options.config.suppress_tokens = {eos};
+  std::vector<std::pair<Index, Index>> told;
+  chain.search(options, {start}, [&](Index done, Index all) { told.emplace_back(done, all); });
+  CHECK(told == std::vector<std::pair<Index, Index>>{{1, 5}, {2, 5}, {3, 5}, {4, 5}});
   options.config.max_new_tokens = 0;
   const std::vector<Beam> none = chain.search(options);
   REQUIRE(none.size() == 1);
   CHECK(none[0].ids == Ids{start});
+}
+
+TEST_CASE(
+    "beam_search: any length penalty leaves the texts that ended, and rules that leave no token are an "
+    "error") {
+  const Chain chain(7);
+  for (const double length_penalty : {-1000.0, -150.0, -15.0, 1000.0}) {
+    GenerateOptions options = options_for(3, 3, 9);
+    options.config.length_penalty = length_penalty;
+    CHECK(chain.search(options).size() == 3);
+  }
+  GenerateOptions options = options_for(2, 1, 3);
+  options.config.suppress_tokens = {0, 1, 2, 3, 4};
+  contains(error_of([&] { chain.search(options); }), "expected a token that may come next");
+  options.sample = true;
+  contains(error_of([&] { chain.search(options); }), "expected a token that may come next");
+}
+
+TEST_CASE("beam_search: a beam without a possible token ends, the others go on; each text comes once") {
+  const Chain chain(8);
+  for (const bool renormalize : {false, true}) {
+    GenerateOptions options = options_for(4, 4, 3);
+    options.config.renormalize_logits = renormalize;
+    options.config.suppress_tokens = {eos};
+    for (TokenId id = 0; id < vocab; ++id) options.config.bad_words_ids.push_back({3, id});
+    const std::vector<Beam> found = chain.search(options);
+    CHECK(found.size() == 4);
+    for (const Beam& beam : found) {
+      CHECK(std::ranges::count(std::span(beam.ids).first(3), 3) == 0);  // behind 3 nothing may come
+      CHECK(std::ranges::count(found, beam.ids, &Beam::ids) == 1);
+      CHECK(std::isfinite(beam.score));
+    }
+  }
+  GenerateOptions options = options_for(4, 4, 3);
+  options.config.forced_bos_token_id = eos;
+  CHECK(chain.search(options).size() == 1);  // all beams would be this one
 }
 
 TEST_CASE("beam_search: a small checkpoint, its window and cache: each beam's score is that of one pass") {

@@ -198,7 +198,7 @@ TEST_CASE("generate: after a stop text no further token is made") {
 TEST_CASE("generate: the text comes piece by piece, and the pieces are the text") {
   std::vector<std::string> pieces;
   const Generated made = Scripted(sentence).run(until_eos(), &pieces);
-  CHECK(pieces == std::vector<std::string>{"The", " dog", " and", " the", " village", "", ""});
+  CHECK(pieces == std::vector<std::string>{"The", " dog", " and", " the", " village", ""});
   CHECK(made.text == "The dog and the village");
 }
 
@@ -257,13 +257,13 @@ TEST_CASE("generate: the short form starts with bos and stops at the model's eos
 TEST_CASE("generate: the short form starts with the checkpoint's start id, and obeys its rules") {
   Scripted scripted(sentence);
   Model model = scripted.model();
-  const Matrix none(0, tokenizer().vocab_size());
+  const Matrix none(0, rows());
   model.generation_config.decoder_start_token_id = tokenizer().id_of("▁dog");
   CHECK(generate(model, tokenizer(), none).text == " and the village");
   model.generation_config.max_length = 3;
   CHECK(generate(model, tokenizer(), none).text == " and the");
   model.generation_config.encoder_no_repeat_ngram_size = 1;
-  const Matrix H = Matrix::Zero(1, tokenizer().vocab_size());
+  const Matrix H = Matrix::Zero(1, rows());
   CHECK_THROWS_AS(generate(model, tokenizer(), H), std::invalid_argument);  // of which ids?
   CHECK(generate(model, tokenizer(), H, {tokenizer().id_of("▁the").value()}).text == " and");  // then <pad>
 }
@@ -284,7 +284,7 @@ TEST_CASE("generate: the decoder prompt begins with the start id, which bos of i
 
 TEST_CASE("generate: beams come at the end, their texts stopped and cut as one text is") {
   const Scripted scripted(sentence);
-  const Matrix none(0, tokenizer().vocab_size());
+  const Matrix none(0, rows());
   GenerateOptions options = until_eos();
   options.config.num_beams = 3;
   options.config.num_return_sequences = 2;
@@ -405,14 +405,26 @@ TEST_CASE("generate: what is held back for a stop text comes before the bytes of
   CHECK(ends.stopped());
 }
 
+TEST_CASE("generate: a hidden piece may be a stop text; what comes before it is shown whole") {
+  const Scripted model({"The", "a", "<0xE2>", "<0x82>", "<0xAC>", "<start_of_turn>", "▁dog", "<eos>"});
+  GenerateOptions options = until_eos();
+  options.config.stop_strings = {"a!", "<start_of_turn>"};
+  const Generated made = model.run(options);
+  CHECK(made.text == "Thea\u20AC");
+  CHECK(made.reason == FinishReason::stop);
+  CHECK(made.ids.back() == tokenizer().id_of("<start_of_turn>"));
+  options.config.stop_strings = {"of_turn"};  // not seen, so no part of it is a stop text
+  CHECK(model.run(options).reason == FinishReason::eos);
+}
+
 TEST_CASE("generate: a stop text that the decoder prompt begins is none: the text is what is made") {
   const Scripted scripted(sentence);
   GenerateOptions options = until_eos();
   options.config.stop_strings = {"The dog"};
   Ids prompt{2};
   for (const TokenId id : ids_of({"The"})) prompt.push_back(id);
-  const Generated made = generate(scripted.model(), tokenizer(), Matrix(0, tokenizer().vocab_size()), prompt,
-                                  options, [](std::string_view) { return true; });
+  const Generated made = generate(scripted.model(), tokenizer(), Matrix(0, rows()), prompt, options,
+                                  [](std::string_view) { return true; });
   CHECK(made.text == " dog and the village");
   CHECK(made.reason == FinishReason::eos);
 }

@@ -104,7 +104,7 @@ TEST_CASE("generation_config: one id or a list of them, one text or several, thr
   CHECK(load(R"({"bad_words_ids": [[], [4]]})").bad_words_ids == std::vector<Ids>{{4}});
   const GenerationConfig twice = load(R"({"sequence_bias": [[[3], 1], [[4], 2], [[3], 5]]})");
   REQUIRE(twice.sequence_bias.size() == 2);  // of equal ids the last counts
-  CHECK(twice.sequence_bias[1].bias == 5);
+  CHECK(twice.sequence_bias[0].bias == 5);
 }
 
 TEST_CASE("generation_config: a file that names no id to start from takes bos and eos from config.json") {

@@ -120,6 +120,9 @@ TEST_CASE("logits_processors: eos grows by a power of the factor, from its start
   Vector negative{{-1.0f, -2.0f, no}};
   favour_the_end(negative, Ids{1, 2}, 3, 1);
   CHECK(negative == Vector{{-1.0f, 2.0f, no}});
+  Vector huge{{0.0f, 5.0f}};
+  favour_the_end(huge, Ids{0, 1}, 1e6, 100);  // no infinity, and no NaN out of it
+  CHECK(huge == Vector{{0.0f, std::numeric_limits<float>::max()}});
 }
 
 TEST_CASE("logits_processors: log softmax") {
@@ -128,6 +131,9 @@ TEST_CASE("logits_processors: log softmax") {
   CHECK(scores[0] == doctest::Approx(std::log(0.25)));
   CHECK(scores[1] == doctest::Approx(std::log(0.75)));
   CHECK(scores[2] == no);
+  Vector none = Vector::Constant(3, no);
+  log_softmax(none);
+  CHECK(none == Vector::Constant(3, no));
 }
 
 TEST_CASE("logits_processors: logits that are not finite are refused") {
@@ -159,7 +165,10 @@ TEST_CASE("logits_processors: rules that do not go together, or not with the voc
   CHECK(complaint({.config = {.num_return_sequences = 3}, .sample = true}) == "");
   contains(complaint({.config = {.max_length = 1}}),
            "max_length: expected more than the decoder prompt's 1 token");
-  CHECK_THROWS_AS(LogitsProcessors(GenerateOptions(), 0, 6), std::invalid_argument);
+  const GenerateOptions options,
+      foreign{.config = {.encoder_repetition_penalty = 2}, .encoder_input_ids = {6}};
+  CHECK_THROWS_AS(LogitsProcessors(options, 0, 6), std::invalid_argument);
+  contains(complaint(foreign), "encoder_repetition_penalty: expected token ids below 6, found 6");
 }
 
 }  // namespace test_logits_processors

@@ -74,6 +74,9 @@ TEST_CASE("memory: too little memory is one clear line, enough is none") {
   const Config config = small();
   const double needed = memory_need(config, 1 << 20, 100).peak();
   CHECK(error_of([&] { check_memory(config, 1 << 20, 100, needed); }) == "");
+  CHECK(error_of([&] { check_memory(config, 1 << 20, 100, needed, 2); }) != "");
+  CHECK(beam_need(config, 100, 1) == 0);
+  CHECK(beam_need(config, 100, 5) > 4 * memory_need(config, 0, 100).decoder_kv);
   const std::string message = error_of([&] { check_memory(config, 1 << 20, 100, 0.25e9); });
   CHECK(message.starts_with("memory: 1048576 input tokens: expected "));
   CHECK(message.ends_with(" GB free beside the weights, found 0.2 GB"));

@@ -89,6 +89,7 @@ TEST_CASE("weights: every spelling of a name has one canonical name") {
         "model._orig_mod.decoder.norm.weight", "model.decoder._orig_mod.norm._orig_mod.weight"})
     CHECK(canonical_name(name) == "decoder.norm.weight");
   CHECK(canonical_name("module.lm_head.out_proj.weight") == "lm_head.out_proj.weight");
+  CHECK(canonical_name("encoder._orig_mod._orig_mod.layers.0.a") == "encoder.layers.0.a");
   CHECK(canonical_name("lm_head.out_proj.weight") == "lm_head.out_proj.weight");
   CHECK(canonical_name("model.encoder.vision_tower.vision_model.embeddings.patch_embedding.bias") ==
         "encoder.vision_tower.embeddings.patch_embedding.bias");
