@@ -106,7 +106,7 @@ class Finished {
   void add(std::vector<Beam> texts, Index tokens) {
     for (std::size_t rank = 0; rank < texts.size(); ++rank) {
       Beam& text = texts[rank];
-      text.ended = text.ended && rank < best_.size() && counts(text.score);
+      text.ended = text.ended && rank < best_.size() && text.score > impossible;
       text.score = text.ended ? by_length(text.score, tokens) : impossible;
     }
     const std::size_t places = best_.size();

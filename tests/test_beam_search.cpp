@@ -217,7 +217,7 @@ TEST_CASE(
   contains(error_of([&] { chain.search(options); }), "expected a token that may come next");
 }
 
-TEST_CASE("beam_search: a beam without a possible token ends, the others go on; each text comes once") {
+TEST_CASE("beam_search: a beam without a possible token ends, the others go on") {
   const Chain chain(8);
   for (const bool renormalize : {false, true}) {
     GenerateOptions options = options_for(4, 4, 3);
@@ -232,9 +232,6 @@ TEST_CASE("beam_search: a beam without a possible token ends, the others go on; 
       CHECK(std::isfinite(beam.score));
     }
   }
-  GenerateOptions options = options_for(4, 4, 3);
-  options.config.forced_bos_token_id = eos;
-  CHECK(chain.search(options).size() == 1);  // all beams would be this one
 }
 
 TEST_CASE("beam_search: a small checkpoint, its window and cache: each beam's score is that of one pass") {
