@@ -1,7 +1,6 @@
 #include "cli.hpp"
 
 #include <omp.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,9 +12,11 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <new>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "t5gemma2/error.hpp"
@@ -116,7 +117,7 @@ int App::complain(const std::string& what, int code) const {
 }
 
 int App::flushed(int code) const {
-  fresh_line();
+  end_shown_text();
   std::cout.flush();
   const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   return written ? code : complain("standard output: cannot be written to", failed);
@@ -191,9 +192,11 @@ double seconds() {
 }
 
 double peak_memory() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024;
+  std::ifstream status("/proc/self/status");  // not getrusage, whose peak may be that of whoever started us
+  std::string name, rest;
+  for (double kilobytes = 0; status >> name; std::getline(status, rest))
+    if (name == "VmHWM:" && status >> kilobytes) return kilobytes * 1024;
+  return 0;
 }
 
 }  // namespace cli

@@ -58,6 +58,7 @@ void answer_one(Session& session, const Flags& f) {
     cli::print_text(std::exchange(before, "").append(text));
     return !stop_requested && std::cout;
   });
+  cli::print_text(before);                       // where no text came
   for (std::size_t i = 1; i < made.size(); ++i)  // a line or more for each of several
     cli::print_text((made[i - 1].text.ends_with('\n') ? "" : "\n") + echoed + made[i].text);
   if (made.size() > 1 && !made.back().text.ends_with('\n')) cli::print_text("\n");

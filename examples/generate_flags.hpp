@@ -87,7 +87,7 @@ inline void add_flags(App& app, Flags& f) {
   add_sampling_flags(app, f);
   add_beam_flags(app, f);
   app.add_option("--stop", f.stop,
-                 "text that ends the output, not printed; also a hidden piece's, <unused31>; repeatable")
+                 "text that ends what is made, not printed; also a hidden piece's, <unused31>; repeatable")
       ->allow_extra_args(false)
       ->check(utf8_text());
   app.add_flag("--ignore-eos", f.ignore_eos, "go on after the end-of-sequence token");

@@ -24,7 +24,7 @@ struct Flags {
   std::string prompt, decoder_prompt, out;
   std::vector<std::string> images;
   bool encodes = false;  // there is something for the encoder
-  Index tokens = 48;
+  std::optional<Index> tokens;
   double megabytes = 16;
   bool quiet = false;
   int threads = 1;
@@ -35,9 +35,10 @@ void add_flags(cli::App& app, Flags& f) {
   app.add_option("-p,--prompt", f.prompt, "text for the encoder, <start_of_image> where an image goes");
   app.add_option("--image", f.images, "picture for the encoder; repeatable")->allow_extra_args(false);
   app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
-  app.add_option("-n,--n-predict", f.tokens, "number of tokens to make; 0: look at --decoder-prompt's words")
-      ->check(cli::integer_in(0, 1000000))
-      ->capture_default_str();
+  app.add_option(
+         "-n,--n-predict", f.tokens,
+         "number of tokens to make (generation_config.json's, else 48); 0: look at --decoder-prompt's words")
+      ->check(cli::integer_in(0, 1000000));
   app.add_option("--megabytes", f.megabytes,
                  "about the most that the page may hold; words behind are left out")
       ->check(cli::number_in(0, 1000))
@@ -63,7 +64,13 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
   if (f.encodes) run.ids = encode_prompt(tokenizer, model.config, f.prompt, count_crops(run.images, false));
   run.decoder_ids = decoder_prompt(model, tokenizer, f.decoder_prompt);
   run.given = std::ssize(run.decoder_ids);
-  check_memory(model.config, std::ssize(run.ids), run.given + f.tokens);
+  GenerateOptions options{.config = model.generation_config, .encoder_input_ids = run.ids};
+  GenerationConfig& config = options.config;
+  if (f.tokens) config.max_new_tokens = f.tokens;
+  if (!config.max_new_tokens && !config.max_length) config.max_new_tokens = 48;
+  config.num_return_sequences = 1;
+  const Index most = length_limits(config, run.given).most - run.given;
+  check_memory(model.config, std::ssize(run.ids), run.given + most);
   ImageFeatures features;
   if (vision) {
     const cli::ProgressBar bar("looking", !f.quiet);
@@ -74,14 +81,11 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
     const cli::ProgressBar bar("encoding", !f.quiet);
     run.H = encode(model, run.ids, features.tokens, [&](Index done, Index all) { bar.update(done, all); });
   }
-  if (f.tokens == 0) return run;
-  GenerateOptions options{.config = model.generation_config, .encoder_input_ids = run.ids};
-  options.config.max_new_tokens = f.tokens;
-  options.config.num_return_sequences = 1;
+  if (most == 0) return run;
   const cli::ProgressBar bar("writing", !f.quiet);
   Index made = 0;
   const auto on_text = [&](std::string_view) {
-    bar.update(static_cast<long>(++made), static_cast<long>(f.tokens));
+    bar.update(static_cast<long>(++made), static_cast<long>(most));
     return true;
   };
   const auto on_step = [&](Index done, Index all) { bar.update(done, all); };
@@ -141,6 +145,8 @@ int look_program(Flags& f) {
   const Model model = load_model(folder);
   const Tokenizer tokenizer = Tokenizer::load(folder);
   for (const std::string& text : model.notes) cli::note(text, f.quiet);
+  if (model.generation_config.do_sample)
+    cli::note("generation_config.json asks for sampling; here the likeliest tokens are shown", f.quiet);
   const std::string page = page_of(f, model, tokenizer, run_model(f, model, tokenizer));
   write_whole(f.out, [&](std::ostream& out) { out << page; });
   if (!f.quiet) std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';

@@ -39,6 +39,8 @@ class Session {
     check(options_, model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text, flags.quiet);
     for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
+    if (asks_to_sample(flags) && !flags.temperature && options_.config.temperature == 0)
+      note("generation_config.json says temperature 0: greedy without --temp above 0", flags.quiet);
     if (options_.config.do_sample && !options_.sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
            flags.quiet);

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,16 @@ namespace {
 
 const bool types = isatty(STDIN_FILENO), shows_text = isatty(STDOUT_FILENO),
            shows_bars = isatty(STDERR_FILENO);
+
+/// Whether text and notes go to one file or pipe.
+bool same_output() {
+  struct stat text {
+  }, notes{};
+  return fstat(STDOUT_FILENO, &text) == 0 && fstat(STDERR_FILENO, &notes) == 0 &&
+         text.st_dev == notes.st_dev && text.st_ino == notes.st_ino;
+}
+
+const bool one_output = same_output();
 
 /// What stands on the terminal's last line.
 enum Line : std::sig_atomic_t { nothing, bar, some_text };
@@ -82,13 +93,17 @@ void on_interrupt(int) {
 void print_text(std::string_view text) {
   if (line == bar) fresh_line();
   std::cout << text << std::flush;
-  if (shows_text && !text.empty()) line = text.ends_with('\n') ? nothing : some_text;
+  if ((shows_text || one_output) && !text.empty()) line = text.ends_with('\n') ? nothing : some_text;
 }
 
 void fresh_line() {
   if (line == bar) write_now(STDERR_FILENO, "\r\033[K");
   if (line == some_text) write_now(shows_text ? STDOUT_FILENO : STDERR_FILENO, "\n");
   line = nothing;
+}
+
+void end_shown_text() {
+  if (shows_text || line != some_text || !one_output) fresh_line();
 }
 
 void note(const std::string& text, bool quiet) {

@@ -16,6 +16,9 @@ void print_text(std::string_view text);
 /// signal handler.
 void fresh_line();
 
+/// At the end of the program: text that a terminal shows is ended, any other stays as it is.
+void end_shown_text();
+
 /// "note: ..." on stderr.
 void note(const std::string& text, bool quiet);
 

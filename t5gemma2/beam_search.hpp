@@ -35,7 +35,6 @@ namespace beam_search_detail {
 
 /// Added to the score of what does not count any more, which is then far below every other.
 inline constexpr float out = -1e9f;
-inline bool counts(float score) { return score > out / 2; }
 
 /// A running text and a token that may follow it.
 struct Continuation {
@@ -100,14 +99,15 @@ class Finished {
   Finished(const GenerationConfig& config, Index most)
       : config_(config),
         most_(most),
-        best_(static_cast<std::size_t>(config.num_beams), Beam{{}, impossible, false}) {}
+        best_(static_cast<std::size_t>(config.num_beams), Beam{{}, out, false}) {}
 
   /// The first num_beams of `texts`, of `tokens` new ones each, where they have ended.
   void add(std::vector<Beam> texts, Index tokens) {
     for (std::size_t rank = 0; rank < texts.size(); ++rank) {
       Beam& text = texts[rank];
       text.ended = text.ended && rank < best_.size() && text.score > impossible;
-      text.score = text.ended ? by_length(text.score, tokens) : impossible;
+      const float score = by_length(text.score, tokens);
+      text.score = text.ended ? std::max(score, out / 2) : score + out;
     }
     const std::size_t places = best_.size();
     best_.insert(best_.end(), std::make_move_iterator(texts.begin()), std::make_move_iterator(texts.end()));
@@ -117,7 +117,7 @@ class Finished {
   /// Whether a running text of `tokens` new ones and this score might still get among them.
   bool open_to(float score, Index tokens) const {
     const bool full = std::ranges::all_of(best_, &Beam::ended);
-    if (!counts(score) || (full && config_.early_stopping == EarlyStopping::yes)) return false;
+    if (score <= out / 2 || (full && config_.early_stopping == EarlyStopping::yes)) return false;
     const bool longest = config_.early_stopping == EarlyStopping::never && config_.length_penalty > 0;
     return !full || by_length(score, longest ? most_ : tokens) > best_.back().score;
   }

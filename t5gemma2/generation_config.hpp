@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "error.hpp"
@@ -117,6 +118,9 @@ inline void check(const GenerateOptions& options, Index vocab_size) {
   if (c.num_beams > 1 && c.num_return_sequences > c.num_beams)
     throw Error("num_return_sequences: expected at most num_beams, " + std::to_string(c.num_beams) +
                 ", found " + sequences);
+  for (const auto& [field, id] : {std::pair("decoder_start_token_id", c.decoder_start_token_id),
+                                  std::pair("bos_token_id", c.bos_token_id)})
+    if (id) check_below(c, field, {*id}, vocab_size);
   const std::vector<TokenId> forced_bos(c.forced_bos_token_id ? 1 : 0, c.forced_bos_token_id.value_or(0));
   check_forced(c, "forced_bos_token_id", forced_bos);
   check_forced(c, "forced_eos_token_id", c.forced_eos_token_id);

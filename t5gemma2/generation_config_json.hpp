@@ -69,6 +69,7 @@ inline std::vector<SequenceBias> read_biases(const JsonField& field) {
   std::vector<SequenceBias> biases;
   std::map<std::vector<TokenId>, std::size_t> places;
   if (!field.given()) return biases;
+  if (!field.is_array()) field.refuse("a list of [[token ids], bias]");
   for (const JsonField& pair : field.items()) {
     const std::vector<JsonField> parts = pair.items();
     if (parts.size() != 2 || !parts[0].is_array() || parts[0].items().empty())
@@ -178,9 +179,11 @@ inline const std::set<std::string, std::less<>>& known_fields() {
   return fields;
 }
 
-/// Whether the field asks for nothing: null, false, 0, or one of what one is the usual number of.
+/// Whether the field asks for nothing: null, false, 0, nothing in it, or one of what one is the usual number
+/// of.
 inline bool is_neutral(const std::string& key, const JsonField& field) {
   if (!field.given() || field.is(false) || field.is(0)) return true;
+  if (field.is(nlohmann::json::array()) || field.is(nlohmann::json::object())) return true;
   return field.is(1) && (key == "num_beam_groups" || key == "guidance_scale");
 }
 

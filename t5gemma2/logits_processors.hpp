@@ -73,7 +73,7 @@ inline void favour_the_end(Vector& scores, std::span<const TokenId> eos, double 
   for (const TokenId id : eos)
     if (id < scores.size() && std::isfinite(before[id]))
       scores[id] = static_cast<float>(
-          std::min(double{before[id]} + std::abs(before[id] * static_cast<float>(growth)), most));
+          std::min(double{before[id]} + std::abs(before[id]) * static_cast<float>(growth), most));
 }
 
 /// log softmax: log p of each token, given its logit. Where none is possible, none becomes so.

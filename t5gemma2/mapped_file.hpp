@@ -103,6 +103,7 @@ inline void refuse_impostor(std::string_view content, const std::string& file, c
   if (content.starts_with("version https://git-lfs")) {
     fail_file(file, expected, "a git-LFS pointer: the content itself was not downloaded (git lfs pull)");
   }
+  if (content.starts_with("\xEF\xBB\xBF")) content.remove_prefix(3);  // a byte order mark
   const std::size_t start = content.substr(0, 256).find_first_not_of(" \t\r\n\f");
   if (start != std::string_view::npos && content[start] == '<' && starts_as_text(content)) {
     fail_file(file, expected, "a web page (HTML): the download went wrong");

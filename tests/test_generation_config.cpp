@@ -141,7 +141,7 @@ TEST_CASE(
     "generation_config: what is asked for and not done is named in one note; what asks for nothing is not") {
   const GenerationConfig c =
       load(R"({"bos_token_id": 2, "eos_token_id": 1, "max_time": 3, "guidance_scale": 1.5,
-      "num_beam_groups": 1, "epsilon_cutoff": 0.0, "watermarking_config": null, "token_healing": false,
+      "num_beam_groups": 1, "epsilon_cutoff": 0.0, "watermarking_config": null, "constraints": [], "generation_kwargs": {}, "token_healing": false,
       "cache_implementation": "hybrid", "pad_token_id": 0})");
   REQUIRE(c.notes.size() == 1);
   CHECK(c.notes[0].ends_with("generation_config.json: without effect here: guidance_scale, max_time"));

@@ -120,6 +120,9 @@ TEST_CASE("logits_processors: eos grows by a power of the factor, from its start
   Vector negative{{-1.0f, -2.0f, no}};
   favour_the_end(negative, Ids{1, 2}, 3, 1);
   CHECK(negative == Vector{{-1.0f, 2.0f, no}});
+  Vector falling{{4.0f, -4.0f}};
+  favour_the_end(falling, Ids{0, 1}, 0.5, 1);  // below 1 it disfavours
+  CHECK(falling == Vector{{2.0f, -6.0f}});
   Vector huge{{0.0f, 5.0f}};
   favour_the_end(huge, Ids{0, 1}, 1e6, 100);  // no infinity, and no NaN out of it
   CHECK(huge == Vector{{0.0f, std::numeric_limits<float>::max()}});
@@ -154,6 +157,8 @@ TEST_CASE("logits_processors: rules that do not go together, or not with the voc
   contains(complaint({.config = {.bad_words_ids = {{2, 6}}}}),
            "bad_words_ids: expected token ids below 6, found 6");
   contains(complaint({.config = {.sequence_bias = {{{7}, 1}}}}), "sequence_bias: expected token ids below 6");
+  contains(complaint({.config = {.decoder_start_token_id = 6}}),
+           "generation_config.json: decoder_start_token_id: expected token ids below 6, found 6");
   contains(complaint({.config = {.forced_bos_token_id = 6}}), "forced_bos_token_id: expected");
   contains(complaint({.config = {.forced_eos_token_id = {1, 6}}}), "forced_eos_token_id: expected");
   contains(complaint({.config = {.forced_bos_token_id = 3, .suppress_tokens = {3}}}),

@@ -207,6 +207,7 @@ TEST_CASE("safetensors: not a safetensors file") {
   contains(complaint("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"),
            "git-LFS pointer");
   contains(complaint("\n<!DOCTYPE html><html></html>"), "HTML");
+  contains(complaint("\xEF\xBB\xBF<!DOCTYPE html><html></html>"), "HTML");
   contains(complaint("Entry not found"), "header length: expected at most 100 MB");
 }
 

@@ -55,6 +55,7 @@ class JpegDecoder {
       jpeg_read_header(&state, TRUE);
     });
     check_components();
+    orientation_ = find_orientation();
   }
   JpegDecoder(const JpegDecoder&) = delete;
   JpegDecoder& operator=(const JpegDecoder&) = delete;
@@ -64,15 +65,7 @@ class JpegDecoder {
   Index height() const { return state_.image_height; }
 
   /// The orientation in the first EXIF segment; 1 without one.
-  int orientation() const {
-    using namespace std::literals;
-    for (const jpeg_marker_struct* segment = state_.marker_list; segment != nullptr;
-         segment = segment->next) {
-      const Bytes content = std::as_bytes(std::span(segment->data, segment->data_length));
-      if (holds(content, 0, "Exif\0\0"sv)) return orientation_of(content);
-    }
-    return 1;
-  }
+  int orientation() const { return orientation_; }
 
   /// The picture as it stands in the file. Once only. Throws Error when the file is damaged or truncated.
   Image pixels() {
@@ -109,6 +102,17 @@ class JpegDecoder {
       decoder.too_many_scans_ = decoder.state_.input_scan_number > most_jpeg_scans;
       if (decoder.too_many_scans_) give_up(state);
     };
+  }
+
+  /// libjpeg keeps the segments no longer than until the last pixels.
+  int find_orientation() const {
+    using namespace std::literals;
+    for (const jpeg_marker_struct* segment = state_.marker_list; segment != nullptr;
+         segment = segment->next) {
+      const Bytes content = std::as_bytes(std::span(segment->data, segment->data_length));
+      if (holds(content, 0, "Exif\0\0"sv)) return orientation_of(content);
+    }
+    return 1;
   }
 
   [[noreturn]] static void give_up(j_common_ptr state) {
@@ -183,6 +187,7 @@ class JpegDecoder {
   jpeg_progress_mgr progress_{};
   std::jmp_buf start_of_run_{};
   bool too_many_scans_ = false;
+  int orientation_ = 1;
 };
 
 }  // namespace t5gemma2::image_files

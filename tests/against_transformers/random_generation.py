@@ -29,7 +29,7 @@ def generation_config(rng: random.Random, likely: list[int], vocab_size: int) ->
         "repetition_penalty": (0.25, lambda: rng.uniform(0.7, 2)),
         "encoder_repetition_penalty": (0.25, lambda: rng.uniform(0.7, 2)),
         "renormalize_logits": (0.15, lambda: True),
-        "exponential_decay_length_penalty": (0.2, lambda: [rng.randint(0, 6), rng.uniform(0.9, 1.6)]),
+        "exponential_decay_length_penalty": (0.2, lambda: [rng.randint(0, 6), rng.uniform(0.4, 1.6)]),
         "temperature": (0.1, lambda: rng.uniform(0.5, 2)),  # this one and the next without effect: nothing is drawn
         "top_k": (0.1, lambda: rng.randint(1, 9)),
         "num_beams": (0.6, lambda: rng.randint(2, 5)),

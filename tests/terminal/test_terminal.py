@@ -377,3 +377,19 @@ def test_an_error_begins_a_line():
     assert terminal.end() == 1
     assert terminal.shown().split("\n")[1:] == [
         "x", 't5gemma2-tokenize: error: stdin: byte 0: expected a token id, found "x"']
+
+
+def test_text_and_timings_in_one_file_have_lines_of_their_own():
+    def into_one(*arguments):
+        return subprocess.run([PROGRAMS / "t5gemma2-generate", *arguments, "-p", "sort: ox cat"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+    lines = into_one("-m", "pocket").split("\n")
+    assert lines[0] == "cat ox" and TIMINGS.fullmatch(lines[1]) and lines[2:] == [""]
+    assert into_one("-q") == "cat ox"
+
+
+def test_echo_without_a_token():
+    done = subprocess.run([PROGRAMS / "t5gemma2-generate", "-q", "--echo", "--decoder-prompt", "cat", "-n", "0"],
+                          text=True, capture_output=True)
+    assert done.stdout == "cat" and done.returncode == 0
