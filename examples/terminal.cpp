@@ -97,9 +97,10 @@ void print_text(std::string_view text) {
 }
 
 void fresh_line() {
-  if (line == bar) write_now(STDERR_FILENO, "\r\033[K");
-  if (line == some_text) write_now(shows_text ? STDOUT_FILENO : STDERR_FILENO, "\n");
-  line = nothing;
+  const std::sig_atomic_t stood = line;
+  line = nothing;  // first: the ^C of an interrupt comes behind what is written now
+  if (stood == bar) write_now(STDERR_FILENO, "\r\033[K");
+  if (stood == some_text) write_now(shows_text ? STDOUT_FILENO : STDERR_FILENO, "\n");
 }
 
 void end_shown_text() {
@@ -109,7 +110,7 @@ void end_shown_text() {
 void note(const std::string& text, bool quiet) {
   if (quiet) return;
   fresh_line();
-  std::cerr << "note: " << one_line(text) << '\n';
+  std::cerr << "note: " + one_line(text) + '\n';  // at once: Ctrl-C may come
 }
 
 void note_waiting(const std::string& what, bool quiet) {
