@@ -8,6 +8,8 @@
 // T5Gemma2Decoder, T5Gemma2ForConditionalGeneration.
 #pragma once
 #include <memory>
+#include <span>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -67,19 +69,30 @@ inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progr
   return state;
 }
 
+/// ids [m] -> x [m, d] after the last norm; attend(number of the layer, X [m, d]) -> [m, d].
+template <class Attend>
+Matrix decoder_layers(const Decoder& w, std::span<const TokenId> ids, const Attend& attend) {
+  Matrix x = embed(w.embed_tokens, ids);
+  for (std::size_t i = 0; i < w.layers.size(); ++i)
+    x = transformer_layer(w.layers[i], std::move(x), {}, [&](const Matrix& X) { return attend(i, X); });
+  return rms_norm(std::move(x), w.norm, w.config.rms_norm_eps);
+}
+
+/// Merged attention of layer i over tokens X [m, d] that follow those of the state.
+inline Matrix attend_step(const Decoder& w, std::size_t i, const Matrix& X, const Rotations& turns,
+                          DecoderState& state) {
+  const Layer& layer = w.layers[i];
+  return merged_attention_step(layer.self_attn, X, state.position, turns.of(layer.type), state.past[i],
+                               (*state.of_H)[i]);
+}
+
 /// The next ids [m] -> x [m, d] after the last norm. Advances the state by m tokens.
 inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<const TokenId> ids) {
-  Matrix x = embed(w.embed_tokens, ids);
-  const Rotations turns = rotations(w.config, state.position, x.rows());
-  for (std::size_t i = 0; i < w.layers.size(); ++i) {
-    const Layer& layer = w.layers[i];
-    x = transformer_layer(layer, std::move(x), {}, [&](const Matrix& X) {
-      return merged_attention_step(layer.self_attn, X, state.position, turns.of(layer.type), state.past[i],
-                                   (*state.of_H)[i]);
-    });
-  }
+  const Rotations turns = rotations(w.config, state.position, std::ssize(ids));
+  Matrix x = decoder_layers(
+      w, ids, [&](std::size_t i, const Matrix& X) { return attend_step(w, i, X, turns, state); });
   state.position += x.rows();
-  return rms_norm(std::move(x), w.norm, w.config.rms_norm_eps);
+  return x;
 }
 
 /// The next id of each of several texts, equally long so far -> logits [states, vocab] of what follows it.
@@ -87,23 +100,17 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
 /// forward and head are read once.
 inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                               std::span<const TokenId> ids) {
-  Matrix x = embed(w.embed_tokens, ids);
-  check_shape(x, std::ssize(states), -1, "decode_together ids");
+  if (states.empty() || states.size() != ids.size())
+    throw std::invalid_argument("decode_together: expected an id for each state");
   const Rotations turns = rotations(w.config, states[0].position, 1);
-  for (std::size_t i = 0; i < w.layers.size(); ++i) {
-    const Layer& layer = w.layers[i];
-    x = transformer_layer(layer, std::move(x), {}, [&](const Matrix& X) {
-      Matrix O(X.rows(), X.cols());
-      for (Index row = 0; row < X.rows(); ++row) {
-        DecoderState& state = states[static_cast<std::size_t>(row)];
-        O.row(row) = merged_attention_step(layer.self_attn, X.row(row), state.position, turns.of(layer.type),
-                                           state.past[i], (*state.of_H)[i]);
-      }
-      return O;
-    });
-  }
+  const Matrix x = decoder_layers(w, ids, [&](std::size_t i, const Matrix& X) {
+    Matrix O(X.rows(), X.cols());
+    for (Index row = 0; row < X.rows(); ++row)
+      O.row(row) = attend_step(w, i, X.row(row), turns, states[static_cast<std::size_t>(row)]);
+    return O;
+  });
   for (DecoderState& state : states) ++state.position;
-  return logits_of(w, rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
+  return logits_of(w, x);
 }
 
 /// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m

@@ -22,10 +22,16 @@ namespace t5gemma2 {
 
 namespace generation_config_detail {
 
-/// A field is looked up in the file, then in `other`.
+using Names = std::set<std::string, std::less<>>;
+
+/// A field is looked up in the file, then in `other`. `asked` gets the names of all that were.
 struct Fields {
   JsonField file, other;
-  JsonField operator[](std::string_view key) const { return file[key].given() ? file[key] : other[key]; }
+  Names& asked;
+  JsonField operator[](std::string_view key) const {
+    asked.emplace(key);
+    return file[key].given() ? file[key] : other[key];
+  }
 };
 
 constexpr Index most = std::numeric_limits<TokenId>::max();
@@ -153,29 +159,25 @@ inline void read_rules(const Fields& f, GenerationConfig& c) {
   read(f["renormalize_logits"], c.renormalize_logits);
 }
 
-inline GenerationConfig read_all(const JsonField& file, const JsonField& other) {
+inline GenerationConfig read_all(const Fields& fields) {
   GenerationConfig c;
-  read_search({file, other}, c);
-  read_rules({file, other}, c);
+  read_search(fields, c);
+  read_rules(fields, c);
   return c;
 }
 
-/// What read_all reads.
-inline const std::set<std::string, std::less<>>& known_fields() {
-  static const std::set<std::string, std::less<>> fields{
-      "max_length", "max_new_tokens", "min_new_tokens", "min_length", "stop_strings", "do_sample",
-      "temperature", "top_k", "top_p", "min_p", "typical_p", "num_beams", "num_return_sequences",
-      "length_penalty", "early_stopping", "decoder_start_token_id", "bos_token_id", "eos_token_id",
-      "forced_bos_token_id", "forced_eos_token_id", "sequence_bias", "repetition_penalty",
-      "encoder_repetition_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
-      "suppress_tokens", "begin_suppress_tokens", "exponential_decay_length_penalty", "renormalize_logits",
-      // These change no token of one text.
+/// Fields that change no token of one text.
+inline const Names& harmless_fields() {
+  static const Names fields{
+      // What is written beside the text, and how it is computed.
       "pad_token_id", "transformers_version", "use_cache", "cache_implementation", "cache_config",
       "max_cache_len", "output_attentions", "output_hidden_states", "output_scores", "output_logits",
       "return_dict_in_generate", "_from_model_config", "_commit_hash", "low_memory", "compile_config",
-      "disable_compile", "prefill_chunk_size", "is_assistant", "num_assistant_tokens",
-      "num_assistant_tokens_schedule", "assistant_confidence_threshold", "prompt_lookup_num_tokens",
-      "max_matching_ngram_size", "assistant_early_exit", "assistant_lookbehind", "target_lookbehind"};
+      "disable_compile", "prefill_chunk_size",
+      // A second model or a lookup that guesses ahead.
+      "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
+      "assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size",
+      "assistant_early_exit", "assistant_lookbehind", "target_lookbehind"};
   return fields;
 }
 
@@ -187,11 +189,12 @@ inline bool is_neutral(const std::string& key, const JsonField& field) {
   return field.is(1) && (key == "num_beam_groups" || key == "guidance_scale");
 }
 
-/// Names what the file asks for and nobody here does.
-inline void note_the_rest(const JsonField& file, const std::string& name, GenerationConfig& c) {
+/// Names what the file asks for and nobody here does: fields that are not `read`.
+inline void note_the_rest(const JsonField& file, const std::string& name, const Names& read,
+                          GenerationConfig& c) {
   std::string fields;
   for (const std::string& key : file.keys())
-    if (!known_fields().contains(key) && !is_neutral(key, file[key]))
+    if (!read.contains(key) && !harmless_fields().contains(key) && !is_neutral(key, file[key]))
       fields += (fields.empty() ? "" : ", ") + readable(key);
   if (!fields.empty()) c.notes.push_back(name + ": without effect here: " + fields);
 }
@@ -204,9 +207,10 @@ inline GenerationConfig parse_generation_config(std::string_view text, const std
                                                 const Config& model) {
   const nlohmann::json json = parse_json(text, where);
   const JsonField file(json, where);
-  GenerationConfig c = generation_config_detail::read_all(file, JsonField::missing());
+  generation_config_detail::Names read;
+  GenerationConfig c = generation_config_detail::read_all({file, JsonField::missing(), read});
   c.source = where;
-  generation_config_detail::note_the_rest(file, where, c);
+  generation_config_detail::note_the_rest(file, where, read, c);
   const bool starts = c.decoder_start_token_id || c.bos_token_id;
   if (!starts) c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
   if (c.eos_token_id.empty() && !starts)
@@ -223,7 +227,8 @@ inline GenerationConfig load_generation_config(const std::filesystem::path& fold
   if (is_there(file)) return parse_generation_config(read_text(file, "a JSON file"), file.string(), model);
   const nlohmann::json json = parse_json(read_text(other, "the model's config.json"), other.string());
   const JsonField root(json, other.string());
-  GenerationConfig c = generation_config_detail::read_all(root, root["decoder"]);
+  generation_config_detail::Names read;
+  GenerationConfig c = generation_config_detail::read_all({root, root["decoder"], read});
   c.source = other.string();
   c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
   c.eos_token_id.assign(model.eos_token_id.begin(), model.eos_token_id.end());

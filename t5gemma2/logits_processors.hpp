@@ -78,8 +78,9 @@ inline void favour_the_end(Vector& scores, std::span<const TokenId> eos, double 
 
 /// log softmax: log p of each token, given its logit. Where none is possible, none becomes so.
 inline void log_softmax(Vector& scores) {
-  if (scores.maxCoeff() == impossible) return;
-  scores.array() -= scores.maxCoeff();
+  const float largest = scores.maxCoeff();
+  if (largest == impossible) return;
+  scores.array() -= largest;
   scores.array() -= static_cast<float>(std::log(scores.cast<double>().array().exp().sum()));
 }
 

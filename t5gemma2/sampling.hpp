@@ -114,9 +114,10 @@ inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, s
 /// temperature is so small that a score overflows, and when no token is possible.
 inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfig& c, Index least = 1) {
   const auto at_least = static_cast<std::size_t>(least);
-  const auto possible = std::ranges::count_if(scores, [](float score) { return std::isfinite(score); });
+  const auto finite = [&] { return scores.array().isFinite().count(); };
+  const Index possible = finite();
   scores /= static_cast<float>(c.temperature);
-  if (possible != std::ranges::count_if(scores, [](float score) { return std::isfinite(score); }))
+  if (finite() != possible)
     throw Error("logits / temperature: expected finite numbers, found NaN or infinity");
   std::vector<Candidate> candidates = top_candidates(scores, c.top_k == 0 ? 0 : std::max(c.top_k, least));
   if (candidates.empty()) fail_without_token();
