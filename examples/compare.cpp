@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "cli.hpp"
+#include "programs.hpp"
 #include "t5gemma2/compare.hpp"
 #include "t5gemma2/hub.hpp"
 #include "terminal.hpp"
 
-namespace {
+namespace compare_program {
 
 using namespace t5gemma2;
 
@@ -81,7 +82,7 @@ void print_summary(const Comparison& result) {
   std::printf("\n");
 }
 
-int compare_program(const std::string& model_name, const std::string& file_name, float tolerance) {
+int run(const std::string& model_name, const std::string& file_name, float tolerance) {
   const Model model = load_model(find_model(model_name));
   for (const std::string& note : model.notes) cli::note(note, false);
   const SafetensorsFile file = SafetensorsFile::open(file_name);
@@ -101,9 +102,10 @@ int compare_program(const std::string& model_name, const std::string& file_name,
   return result.passed() ? cli::ok : cli::failed;
 }
 
-}  // namespace
+}  // namespace compare_program
 
-int main(int argc, char** argv) {
+int programs::compare(int argc, char** argv) {
+  using namespace compare_program;
   cli::App app("Holds every tensor of a reference file against the engine's.", "t5gemma2-compare");
   std::string model, file;
   float tolerance = 1e-4f;
@@ -116,6 +118,6 @@ int main(int argc, char** argv) {
   cli::add_threads(app, threads);
   return app.run(argc, argv, [&] {
     omp_set_num_threads(threads);
-    return compare_program(model, file, tolerance);
+    return run(model, file, tolerance);
   });
 }

@@ -10,10 +10,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "programs.hpp"
 #include "session.hpp"
 #include "terminal.hpp"
 
-namespace {
+namespace generate_program {
 
 using namespace t5gemma2;
 using cli::Flags, cli::Request, cli::Session, cli::stop_requested;
@@ -116,7 +117,7 @@ void answer_lines(Session& session, const Flags& f) {
   }
 }
 
-int generate_program(const cli::App& app, Flags& f) {
+int run(const cli::App& app, Flags& f) {
   f.has_prompt = app.count("--prompt") > 0;
   f.has_decoder_prompt = app.count("--decoder-prompt") > 0;
   if (f.has_prompt && !f.file.empty()) throw cli::UsageError("-p and -f: one of them, not both");
@@ -134,11 +135,12 @@ int generate_program(const cli::App& app, Flags& f) {
   return stop_requested ? cli::interrupted : cli::ok;
 }
 
-}  // namespace
+}  // namespace generate_program
 
-int main(int argc, char** argv) {
+int programs::generate(int argc, char** argv) {
+  using namespace generate_program;
   cli::App app("Writes the text that follows a prompt.", "t5gemma2-generate");
   Flags flags;
   cli::add_flags(app, flags);
-  return app.run(argc, argv, [&] { return generate_program(app, flags); });
+  return app.run(argc, argv, [&] { return run(app, flags); });
 }

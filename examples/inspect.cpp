@@ -4,11 +4,12 @@
 #include <string>
 
 #include "model_flag.hpp"
+#include "programs.hpp"
 #include "t5gemma2/memory.hpp"
 #include "t5gemma2/model.hpp"
 #include "t5gemma2/parameters.hpp"
 
-namespace {
+namespace inspect_program {
 
 using namespace t5gemma2;
 
@@ -96,9 +97,10 @@ void print_memory(const Model& model, Index context) {
   line("decoder, K and V of its own tokens", need.decoder_kv);
 }
 
-}  // namespace
+}  // namespace inspect_program
 
-int main(int argc, char** argv) {
+int programs::inspect(int argc, char** argv) {
+  using namespace inspect_program;
   cli::App app("Shows a checkpoint's sizes, parameters and memory.", "t5gemma2-inspect");
   cli::ModelName model_name;
   Index context = 4096;

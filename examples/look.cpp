@@ -10,12 +10,13 @@
 #include "look_html.hpp"  // made from look.html by CMake
 #include "look_page.hpp"
 #include "model_flag.hpp"
+#include "programs.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
 #include "terminal.hpp"
 
-namespace {
+namespace look_program {
 
 using namespace t5gemma2;
 
@@ -138,7 +139,7 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
                                     {"weights", look::weights_json(weights)}});
 }
 
-int look_program(Flags& f) {
+int run(Flags& f) {
   cli::check_writable(f.out);
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.quiet);
@@ -153,9 +154,10 @@ int look_program(Flags& f) {
   return cli::ok;
 }
 
-}  // namespace
+}  // namespace look_program
 
-int main(int argc, char** argv) {
+int programs::look(int argc, char** argv) {
+  using namespace look_program;
   cli::App app("Shows where the decoder looked for each word it wrote, as an HTML page.", "t5gemma2-look");
   Flags flags;
   add_flags(app, flags);
@@ -165,6 +167,6 @@ int main(int argc, char** argv) {
       throw cli::UsageError("-p, --image or --decoder-prompt is required");
     if (flags.tokens == 0 && flags.decoder_prompt.empty())
       throw cli::UsageError("-n 0 needs words in --decoder-prompt");
-    return look_program(flags);
+    return run(flags);
   });
 }

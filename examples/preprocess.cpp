@@ -2,11 +2,12 @@
 #include <string>
 
 #include "cli.hpp"
+#include "programs.hpp"
 #include "t5gemma2/config_json.hpp"
 #include "t5gemma2/hub.hpp"
 #include "t5gemma2/image.hpp"
 
-namespace {
+namespace preprocess_program {
 
 using namespace t5gemma2;
 
@@ -19,9 +20,10 @@ Index image_size_of(const std::string& model_name) {
   return config.vision->image_size;
 }
 
-}  // namespace
+}  // namespace preprocess_program
 
-int main(int argc, char** argv) {
+int programs::preprocess(int argc, char** argv) {
+  using namespace preprocess_program;
   cli::App app("Writes an image as the model sees it: upright, on white, square.", "t5gemma2-preprocess");
   std::string image, model_name, out;
   Index size = 0;

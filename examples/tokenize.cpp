@@ -12,11 +12,12 @@
 #include <vector>
 
 #include "model_flag.hpp"
+#include "programs.hpp"
 #include "t5gemma2/json_fields.hpp"
 #include "t5gemma2/tokenizer_config.hpp"
 #include "terminal.hpp"
 
-namespace {
+namespace tokenize_program {
 
 using t5gemma2::TokenId;
 
@@ -94,9 +95,10 @@ void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
   std::cout << '\n';
 }
 
-}  // namespace
+}  // namespace tokenize_program
 
-int main(int argc, char** argv) {
+int programs::tokenize(int argc, char** argv) {
+  using namespace tokenize_program;
   cli::App app("Text on stdin to token ids on stdout, <bos> first, as the model gets them.",
                "t5gemma2-tokenize");
   app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");

@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "model_flag.hpp"
+#include "programs.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
 #include "t5gemma2/model.hpp"
 #include "t5gemma2/safetensors_writer.hpp"
 #include "terminal.hpp"
 
-namespace {
+namespace trace_program {
 
 using namespace t5gemma2;
 
@@ -62,9 +63,10 @@ ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Re
       vision, images, false, [&](Index done, Index all) { bar.update(done, all); }, &trace);
 }
 
-}  // namespace
+}  // namespace trace_program
 
-int main(int argc, char** argv) {
+int programs::trace(int argc, char** argv) {
+  using namespace trace_program;
   cli::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
   cli::ModelName model_name;
   std::string prompt, decoder_prompt, out;

@@ -1,0 +1,15 @@
+// The programs, all in one binary: t5gemma2-generate is a link to t5gemma2, which knows itself by the name
+// that it was called by. So the engine, which is headers, is compiled once for all.
+#pragma once
+
+namespace programs {
+
+int compare(int argc, char** argv);
+int generate(int argc, char** argv);
+int inspect(int argc, char** argv);
+int look(int argc, char** argv);
+int preprocess(int argc, char** argv);
+int tokenize(int argc, char** argv);
+int trace(int argc, char** argv);
+
+}  // namespace programs
