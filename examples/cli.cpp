@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -17,8 +18,10 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "habits.hpp"
 #include "t5gemma2/error.hpp"
 #include "t5gemma2/mapped_file.hpp"
 #include "t5gemma2/utf8.hpp"
@@ -94,7 +97,6 @@ Option* App::add_option(const std::string& names, T& value, const std::string& d
 }
 template Option* App::add_option(const std::string&, int&, const std::string&);
 template Option* App::add_option(const std::string&, std::int64_t&, const std::string&);
-template Option* App::add_option(const std::string&, std::uint64_t&, const std::string&);
 template Option* App::add_option(const std::string&, float&, const std::string&);
 template Option* App::add_option(const std::string&, double&, const std::string&);
 template Option* App::add_option(const std::string&, std::string&, const std::string&);
@@ -108,7 +110,6 @@ Option* App::add_flag(const std::string& names, bool& value, const std::string& 
 }
 
 void App::footer(const std::string& text) { app_->footer(text); }
-std::size_t App::count(const std::string& name) const { return app_->count(name); }
 
 int App::complain(const std::string& what, int code) const {
   fresh_line();
@@ -123,16 +124,41 @@ int App::flushed(int code) const {
   return written ? code : complain("standard output: cannot be written to", failed);
 }
 
+void App::parse(int argc, char** argv) {
+  const auto takes_value = [this](const std::string& name) {
+    const CLI::Option* option = app_->get_option_no_throw(name);
+    return option == nullptr ? std::optional<bool>() : option->get_expected_min() > 0;
+  };
+  KnownFlags known{.takes_value = takes_value, .names = {}};
+  for (const CLI::Option* option : app_->get_options()) {
+    for (const std::string& name : option->get_lnames()) known.names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) known.names.push_back("-" + name);
+  }
+  Understood understood = understand({argv + 1, argv + std::max(argc, 1)}, known);
+  std::reverse(understood.arguments.begin(), understood.arguments.end());  // as CLI11 wants them
+  app_->parse(std::move(understood.arguments));
+  std::string ignored;
+  for (const std::string& name : understood.ignored) ignored += (ignored.empty() ? "" : ", ") + name;
+  const bool quiet = takes_value("--quiet") && app_->count("--quiet") > 0;
+  if (!ignored.empty())
+    note(ignored + ": without effect here: memory grows as needed, and all runs on the CPU", quiet);
+}
+
 int App::run(int argc, char** argv, const std::function<int()>& body) {
   restart_with_short_waits(argv);
   end_on_interrupt();
   app_->set_version_flag("--version", std::string(t5gemma2::version));
   app_->get_formatter()->column_width(34);
   try {
-    app_->parse(argc, argv);
+    parse(argc, argv);
     return flushed(body());
   } catch (const CLI::Success& help) {
     return flushed(app_->exit(help));
+  } catch (const CLI::ExtrasError&) {
+    return complain(
+        app_->remaining().at(0) +
+            ": a word more than expected; a text of several words goes in quotes (--help lists the flags)",
+        wrong_usage);
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
   } catch (const UsageError& error) {
@@ -156,10 +182,10 @@ Check number_in(double low, double high) {
   };
 }
 
-Check integer_in(std::uint64_t low, std::uint64_t high) {
+Check integer_in(std::int64_t low, std::int64_t high) {
   const std::string range = std::to_string(low) + " to " + std::to_string(high);
   return [=](const std::string& given) {
-    std::uint64_t value = 0;
+    std::int64_t value = 0;
     const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
     const bool is_integer = error == std::errc() && end == given.data() + given.size();
     return is_integer && value >= low && value <= high

@@ -30,8 +30,8 @@ using Check = std::function<std::string(const std::string&)>;
 /// Accepts finite numbers within [low, high] only.
 Check number_in(double low, double high);
 
-/// Accepts whole numbers within [low, high], written with digits alone.
-Check integer_in(std::uint64_t low, std::uint64_t high);
+/// Accepts whole numbers within [low, high], written with digits, and - before them.
+Check integer_in(std::int64_t low, std::int64_t high);
 
 /// A CLI::Option.
 class Option {
@@ -60,12 +60,12 @@ class App {
   Option* add_option(const std::string& names, T& value, const std::string& description);
   Option* add_flag(const std::string& names, bool& value, const std::string& description);
   void footer(const std::string& text);
-  std::size_t count(const std::string& name) const;
 
   /// Parses the arguments and runs the body, which returns the exit code; every error is one line on stderr.
   int run(int argc, char** argv, const std::function<int()>& body);
 
  private:
+  void parse(int argc, char** argv);
   int complain(const std::string& what, int code) const;
   int flushed(int code) const;
 

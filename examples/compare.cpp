@@ -7,10 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cli.hpp"
+#include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/compare.hpp"
-#include "t5gemma2/hub.hpp"
 #include "terminal.hpp"
 
 namespace compare_program {
@@ -82,15 +81,7 @@ void print_summary(const Comparison& result) {
   std::printf("\n");
 }
 
-int run(const std::string& model_name, const std::string& file_name, float tolerance) {
-  const Model model = load_model(find_model(model_name));
-  for (const std::string& note : model.notes) cli::note(note, false);
-  const SafetensorsFile file = SafetensorsFile::open(file_name);
-  Comparison result;
-  {
-    const cli::ProgressBar bar("encoding", true);
-    result = compare(model, file, tolerance, [&](Index done, Index layers) { bar.update(done, layers); });
-  }
+void print(const Comparison& result, float tolerance) {
   int name_width = 0;
   for (const TensorComparison& t : result.tensors)
     name_width = std::max(name_width, static_cast<int>(t.name.size()));
@@ -99,6 +90,28 @@ int run(const std::string& model_name, const std::string& file_name, float toler
   for (const TensorComparison& t : result.tensors) print_line(t, name_width);
   print_summary(result);
   std::fflush(stdout);
+}
+
+struct Flags {
+  cli::ModelName model;
+  std::string first, second;  // MODEL REFERENCE, or REFERENCE
+  float tolerance = 1e-4f;
+  bool quiet = false;
+  int threads = 1;
+};
+
+int run(const Flags& f) {
+  omp_set_num_threads(f.threads);
+  const cli::ModelName named = f.second.empty() ? f.model : f.first;
+  const Model model = load_model(cli::model_folder(named, f.quiet));
+  for (const std::string& note : model.notes) cli::note(note, f.quiet);
+  const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
+  Comparison result;
+  {
+    const cli::ProgressBar bar("encoding", !f.quiet);
+    result = compare(model, file, f.tolerance, [&](Index done, Index layers) { bar.update(done, layers); });
+  }
+  print(result, f.tolerance);
   return result.passed() ? cli::ok : cli::failed;
 }
 
@@ -107,17 +120,17 @@ int run(const std::string& model_name, const std::string& file_name, float toler
 int programs::compare(int argc, char** argv) {
   using namespace compare_program;
   cli::App app("Holds every tensor of a reference file against the engine's.", "t5gemma2-compare");
-  std::string model, file;
-  float tolerance = 1e-4f;
-  int threads = 1;
-  app.add_option("MODEL", model, "folder or hub id")->required();
-  app.add_option("REFERENCE", file, "safetensors file with inputs and activations")->required();
-  app.add_option("--tolerance", tolerance, "largest max |diff| / max |reference|")
+  Flags flags;
+  cli::add_model(app, flags.model);
+  app.add_option("MODEL", flags.first, "the model, without -m")->required();
+  app.add_option("REFERENCE", flags.second, "safetensors file with inputs and activations; alone after -m");
+  app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference|")
       ->check(cli::number_in(0, 1e6))
       ->capture_default_str();
-  cli::add_threads(app, threads);
+  cli::add_threads(app, flags.threads);
+  cli::add_quiet(app, flags.quiet);
   return app.run(argc, argv, [&] {
-    omp_set_num_threads(threads);
-    return run(model, file, tolerance);
+    if (flags.model && !flags.second.empty()) throw cli::UsageError("MODEL or -m: one of them, not both");
+    return run(flags);
   });
 }

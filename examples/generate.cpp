@@ -1,15 +1,11 @@
 // t5gemma2-generate: a prompt in, text out as it is made. The text goes to stdout, everything else to stderr.
 #include <omp.h>
+#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "jsonl.hpp"
 #include "programs.hpp"
 #include "session.hpp"
 #include "terminal.hpp"
@@ -17,118 +13,81 @@
 namespace generate_program {
 
 using namespace t5gemma2;
-using cli::Flags, cli::Request, cli::Session, cli::stop_requested;
+using cli::Answer, cli::Session, cli::stop_requested;
 
-/// The stream to read: stdin for "" and "-", else `file`, opened in `opened`.
-std::istream& input(const std::string& file, std::ifstream& opened) {
-  if (file.empty() || file == "-") return std::cin;
-  if (std::filesystem::is_directory(file)) fail_file(file, "a file to read", "a folder");
-  opened.open(file);
-  if (!opened) fail_file(file, "a file to read", std::strerror(errno));
-  return opened;
-}
+struct Flags {
+  cli::SessionFlags session;
+  cli::Request request;
+  std::string file;
+  bool jsonl = false, echo = false;
+  int threads = 1;
+};
 
-/// A whole file, or all of stdin.
-std::string read_prompt(const Flags& f) {
-  std::ifstream file;
-  std::istream& in = input(f.file, file);
-  if (&in == &std::cin) cli::note_waiting("the prompt", f.quiet);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  cli::check_stdin();
-  cli::end_typed_line(in, text);
-  return text;
-}
-
-/// The next line, if there is one.
-bool next_line(std::istream& in, std::string& line) {
-  const bool found = static_cast<bool>(std::getline(in, line));
-  cli::check_stdin();
-  if (found && in.eof()) cli::end_typed_line(in, line);
-  return found;
+void add_flags(cli::App& app, Flags& f) {
+  cli::add_model(app, f.session.model);
+  cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
+  app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin");
+  app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall pictures in pieces, too");
+  app.add_flag("--jsonl", f.jsonl,
+               "a JSON object {\"prompt\", \"decoder_prompt\", \"images\"} a line in (stdin or -f), one out");
+  cli::add_sampling_flags(app, f.request.sampling);
+  app.add_flag("--special", f.session.special, "print special pieces and <unusedN> sentinels, too");
+  app.add_flag("--echo", f.echo, "print the decoder prompt first");
+  cli::add_threads(app, f.threads);
+  cli::add_quiet(app, f.session.quiet);
+  app.footer(
+      R"(Greedy unless --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in
+generation_config.json does not. All else in that file is the default, as in transformers; a flag goes
+before it, and where neither sets a limit 128 tokens are made. Without a prompt --decoder-prompt runs the
+decoder alone; with nothing at all the prompt is stdin, less one newline at its end. --jsonl answers
+{"text", "finish_reason", "ids"}, "seed" where it was drawn, and "sequences" where there are several.)");
 }
 
 void answer_one(Session& session, const Flags& f) {
-  Request request{.prompt = {}, .decoder_prompt = {}, .images = f.images};
-  if (!f.file.empty()) request.prompt = read_prompt(f);
-  if (f.has_prompt) request.prompt = f.prompt;
-  if (f.has_decoder_prompt) request.decoder_prompt = f.decoder_prompt;
-  const std::string echoed = f.echo ? f.decoder_prompt : "";
-  std::string before = echoed;
   const cli::GracefulInterrupt graceful;
-  const std::vector<Generated> made = session.answer(request, [&](std::string_view text) {
+  const std::string echoed = f.echo ? f.request.input.decoder_prompt.value_or("") : "";
+  std::string before = echoed;
+  const Answer answer = session.answer(f.request, [&](std::string_view text) {
     cli::print_text(std::exchange(before, "").append(text));
     return !stop_requested && std::cout;
   });
+  const std::vector<Generated>& made = answer.texts;
   cli::print_text(before);                       // where no text came
   for (std::size_t i = 1; i < made.size(); ++i)  // a line or more for each of several
     cli::print_text((made[i - 1].text.ends_with('\n') ? "" : "\n") + echoed + made[i].text);
   if (made.size() > 1 && !made.back().text.ends_with('\n')) cli::print_text("\n");
+  if (answer.seed && f.request.sampling.seed.value_or(cli::at_random) == cli::at_random)
+    cli::note("drawn with --seed " + std::to_string(*answer.seed), f.session.quiet);
 }
 
-Request read_request(const std::string& line, const std::string& where) {
-  const nlohmann::json json = parse_json(line, where);
-  const JsonField object(json, where);
-  Request request;
-  for (const std::string& key : object.keys()) {
-    const JsonField field = object[key];
-    if (key == "prompt") {
-      request.prompt = field.text();
-    } else if (key == "decoder_prompt") {
-      request.decoder_prompt = field.text();
-    } else if (key == "images") {
-      for (const JsonField& image : field.items()) request.images.push_back(image.text());
-    } else {
-      field.refuse("prompt, decoder_prompt and images only");
-    }
-  }
-  if (!request.prompt && !request.decoder_prompt && request.images.empty()) object["prompt"].refuse("a text");
-  return request;
-}
-
-nlohmann::ordered_json to_json(const Generated& made) {
-  constexpr const char* reasons[] = {"eos", "stop", "length", "interrupted"};
-  return {{"text", made.text}, {"finish_reason", reasons[static_cast<int>(made.reason)]}, {"ids", made.ids}};
-}
-
-/// The first text, and all of several as `sequences`.
-void print_answer(const std::vector<Generated>& made) {
-  nlohmann::ordered_json line = to_json(made.at(0));
-  if (made.size() > 1)
-    for (const Generated& one : made) line["sequences"].push_back(to_json(one));
-  cli::fresh_line();
-  cli::print_text(line.dump() + '\n');
-}
-
-void answer_lines(Session& session, const Flags& f) {
-  std::ifstream file;
-  std::istream& in = input(f.file, file);
-  if (&in == &std::cin) cli::note_waiting("JSON requests, one a line,", f.quiet);
-  std::string line;
-  for (Index number = 1; std::cout && !stop_requested && next_line(in, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = (&in == &std::cin ? "stdin" : f.file) + " line " + std::to_string(number);
-    const Request request = read_request(line, where);
-    const cli::GracefulInterrupt graceful;
-    try {
-      print_answer(session.answer(request, [](std::string_view) { return !stop_requested; }));
-    } catch (const Error& error) {
-      throw Error(where + ": " + error.what());
-    }
-  }
-}
-
-int run(const cli::App& app, Flags& f) {
-  f.has_prompt = app.count("--prompt") > 0;
-  f.has_decoder_prompt = app.count("--decoder-prompt") > 0;
-  if (f.has_prompt && !f.file.empty()) throw cli::UsageError("-p and -f: one of them, not both");
-  if (f.jsonl && (f.has_prompt || f.has_decoder_prompt || f.echo || !f.images.empty()))
+void check_flags(const Flags& f) {
+  const cli::Input& input = f.request.input;
+  if (input.has_text() && !f.file.empty()) throw cli::UsageError("a prompt and -f: one of them, not both");
+  if (f.jsonl && (!input.empty() || f.echo))
     throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags; no --echo");
-  if (!f.jsonl && !f.has_prompt && f.file.empty() && !f.has_decoder_prompt && f.images.empty())
-    throw cli::UsageError("-p, -f, --image or --decoder-prompt is required");
+}
+
+/// Reads the prompt where it is in a file, or where nothing else is there to answer in what is piped in.
+void read_prompt(Flags& f) {
+  cli::Input& input = f.request.input;
+  const bool piped = f.file.empty() && input.empty();
+  if (piped && isatty(STDIN_FILENO) != 0)
+    throw cli::UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none");
+  if (piped || !f.file.empty()) input.prompt = cli::read_text(piped ? "-" : f.file, f.session.quiet);
+  if (piped && input.prompt->empty())
+    throw cli::UsageError("standard input: expected a prompt, found nothing; -p TEXT gives one");
+}
+
+int run(Flags& f) {
+  check_flags(f);
   omp_set_num_threads(f.threads);
+  if (!f.jsonl) read_prompt(f);
   try {
-    Session session(f);
-    f.jsonl ? answer_lines(session, f) : answer_one(session, f);
+    Session session(f.session, f.request.sampling);
+    if (f.jsonl)
+      cli::answer_lines(session, f.file, f.request.sampling, f.session.quiet);
+    else
+      answer_one(session, f);
     session.print_timings();
   } catch (const cli::Interrupted&) {
   }
@@ -141,6 +100,6 @@ int programs::generate(int argc, char** argv) {
   using namespace generate_program;
   cli::App app("Writes the text that follows a prompt.", "t5gemma2-generate");
   Flags flags;
-  cli::add_flags(app, flags);
-  return app.run(argc, argv, [&] { return run(app, flags); });
+  add_flags(app, flags);
+  return app.run(argc, argv, [&] { return run(flags); });
 }

@@ -105,7 +105,7 @@ int programs::inspect(int argc, char** argv) {
   cli::ModelName model_name;
   Index context = 4096;
   bool quiet = false;
-  cli::add_model(app, "MODEL", model_name);
+  cli::add_model(app, model_name, true);
   cli::add_quiet(app, quiet);
   app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
       ->check(cli::integer_in(1, 100000000))

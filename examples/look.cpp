@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "input_flags.hpp"
 #include "look_html.hpp"  // made from look.html by CMake
 #include "look_page.hpp"
-#include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/image_prompt.hpp"
@@ -22,9 +22,8 @@ using namespace t5gemma2;
 
 struct Flags {
   cli::ModelName model;
-  std::string prompt, decoder_prompt, out;
-  std::vector<std::string> images;
-  bool encodes = false;  // there is something for the encoder
+  cli::Input input;
+  std::string out;
   std::optional<Index> tokens;
   double megabytes = 16;
   bool quiet = false;
@@ -32,10 +31,8 @@ struct Flags {
 };
 
 void add_flags(cli::App& app, Flags& f) {
-  cli::add_model(app, "-m,--model", f.model);
-  app.add_option("-p,--prompt", f.prompt, "text for the encoder, <start_of_image> where an image goes");
-  app.add_option("--image", f.images, "picture for the encoder; repeatable")->allow_extra_args(false);
-  app.add_option("--decoder-prompt", f.decoder_prompt, "text that the decoder continues");
+  cli::add_model(app, f.model);
+  cli::add_input_flags(app, f.input, "text that the decoder continues", true);
   app.add_option(
          "-n,--n-predict", f.tokens,
          "number of tokens to make (generation_config.json's, else 48); 0: look at --decoder-prompt's words")
@@ -59,11 +56,11 @@ struct Run {
 
 Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
   Run run;
-  for (const std::string& file : f.images) run.images.push_back(load_image(file));
+  for (const std::string& file : f.input.images) run.images.push_back(load_image(file));
   std::optional<Vision> vision;
   if (!run.images.empty()) vision = load_vision(model.config, *model.checkpoint);
-  if (f.encodes) run.ids = encode_prompt(tokenizer, model.config, f.prompt, count_crops(run.images, false));
-  run.decoder_ids = decoder_prompt(model, tokenizer, f.decoder_prompt);
+  run.ids = cli::encoder_ids(f.input, tokenizer, model.config, count_crops(run.images, false), f.quiet);
+  run.decoder_ids = cli::decoder_ids(f.input, model, tokenizer);
   run.given = std::ssize(run.decoder_ids);
   GenerateOptions options{.config = model.generation_config, .encoder_input_ids = run.ids};
   GenerationConfig& config = options.config;
@@ -125,7 +122,7 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokeniz
   look::Json pictures = look::Json::array();
   for (std::size_t i = 0; i < run.images.size(); ++i) {
     pictures.push_back(look::picture(run.images[i], model.config.vision->image_size));
-    pictures.back()["name"] = std::filesystem::path(f.images[i]).filename().string();
+    pictures.back()["name"] = std::filesystem::path(f.input.images[i]).filename().string();
   }
   return look::fill_in(look::html, {{"model", model_name(f)},
                                     {"layers", look::layers_json(config)},
@@ -162,11 +159,10 @@ int programs::look(int argc, char** argv) {
   Flags flags;
   add_flags(app, flags);
   return app.run(argc, argv, [&] {
-    flags.encodes = app.count("--prompt") > 0 || !flags.images.empty();
-    if (!flags.encodes && app.count("--decoder-prompt") == 0)
-      throw cli::UsageError("-p, --image or --decoder-prompt is required");
-    if (flags.tokens == 0 && flags.decoder_prompt.empty())
-      throw cli::UsageError("-n 0 needs words in --decoder-prompt");
+    if (flags.input.empty())
+      throw cli::UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none");
+    const bool given = !flags.input.decoder_prompt.value_or("").empty() || flags.input.decoder_input_ids;
+    if (flags.tokens == 0 && !given) throw cli::UsageError("-n 0 needs words in --decoder-prompt");
     return run(flags);
   });
 }

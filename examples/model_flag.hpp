@@ -1,4 +1,4 @@
-// -m, --model (or MODEL) and -q, --quiet. Without a model it is pocket, which comes with the programs.
+// -m, --model and -q, --quiet. Without a model it is pocket, which comes with the programs.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -12,10 +12,13 @@ namespace cli {
 
 using ModelName = std::optional<std::string>;
 
-/// `flags` is -m,--model or MODEL.
-inline void add_model(App& app, const std::string& flags, ModelName& model,
-                      const std::string& what = "folder, or hub id in the local Hugging Face cache") {
-  app.add_option(flags, model, what + "; default: pocket, which comes with the programs");
+/// -m, --model; and MODEL without a flag, where `positional`.
+inline Option* add_model(App& app, ModelName& model, bool positional = false,
+                         const std::string& what = "folder, or hub id in the local Hugging Face cache") {
+  Option* flag =
+      app.add_option("-m,--model", model, what + "; default: pocket, which comes with the programs");
+  if (positional) app.add_option("MODEL", model, "the model, without -m")->excludes(flag);
+  return flag;
 }
 
 inline void add_quiet(App& app, bool& quiet) {

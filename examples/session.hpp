@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "generate_flags.hpp"
 #include "image_memory.hpp"
+#include "input_flags.hpp"
+#include "sampling_flags.hpp"
 #include "t5gemma2/hub.hpp"
-#include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
 #include "t5gemma2/tokenizer_config.hpp"
 #include "terminal.hpp"
@@ -19,14 +19,26 @@ namespace cli {
 /// Thrown where Ctrl-C ends what has no partial result.
 struct Interrupted : std::exception {};
 
+/// One request; both halves are flags, and keys of a JSON line.
 struct Request {
-  std::optional<std::string> prompt, decoder_prompt;
-  std::vector<std::string> images;  // files
+  Input input;
+  Sampling sampling;
+};
+
+struct Answer {
+  std::vector<Generated> texts;       // one at least
+  std::optional<std::uint64_t> seed;  // where it was drawn
+};
+
+struct SessionFlags {
+  ModelName model;
+  bool pan_and_scan = false, special = false, quiet = false;
 };
 
 class Session {
  public:
-  explicit Session(const Flags& flags) : flags_(flags) {
+  /// `flags` must live longer. Throws Error where the model cannot be loaded, or not be asked for `sampling`.
+  Session(const SessionFlags& flags, const Sampling& sampling) : flags_(flags) {
     const double start = seconds();
     const ProgressBar bar("loading", !flags.quiet);
     bar.update(0, 2);
@@ -35,35 +47,33 @@ class Session {
     bar.update(1, 2);
     tokenizer_.emplace(Tokenizer::load(folder));
     bar.update(2, 2);
-    options_ = options_for(flags, model_.generation_config);
-    check(options_, model_.config.decoder.vocab_size);
+    check(options_for(sampling, model_.generation_config), model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text, flags.quiet);
     for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
-    if (asks_to_sample(flags) && !flags.temperature && options_.config.temperature == 0)
-      note("generation_config.json says temperature 0: greedy without --temp above 0", flags.quiet);
-    if (options_.config.do_sample && !options_.sample)
-      note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
-           flags.quiet);
+    note_sampling(sampling);
     load_seconds_ = seconds() - start;
   }
 
   /// on_text gets the text as it is made. Throws Interrupted when Ctrl-C comes before the first token.
-  std::vector<Generated> answer(const Request& request, const OnText& on_text) {
-    const std::vector<TokenId> prompt = decoder_prompt(model_, *tokenizer_, request.decoder_prompt);
-    const std::vector<Image> images = load_images(request.images);
-    std::vector<TokenId> ids;
-    if (request.prompt || !images.empty())
-      ids = encode_prompt(*tokenizer_, model_.config, request.prompt.value_or(""),
-                          count_crops(images, flags_.pan_and_scan));
+  Answer answer(const Request& request, const OnText& on_text) {
+    const Input& input = request.input;
+    const std::vector<TokenId> prompt = decoder_ids(input, model_, *tokenizer_);
+    const std::vector<Image> images = load_images(input.images);
+    GenerateOptions options = options_for(request.sampling, model_.generation_config);
+    options.show_special = flags_.special;
+    options.encoder_input_ids = encoder_ids(input, *tokenizer_, model_.config,
+                                            count_crops(images, flags_.pan_and_scan), flags_.quiet);
+    const std::vector<TokenId>& ids = options.encoder_input_ids;
     check_ids(ids, model_.config.encoder.vocab_size);
-    check_lengths(std::ssize(ids), std::ssize(prompt));
+    check_lengths(std::ssize(ids), std::ssize(prompt), options.config);
     const std::vector<Matrix> features = look_at(images);
     const double start = seconds();
     const Matrix H = encode_with_progress(ids, features);
     encode_seconds_ += seconds() - start;
     input_tokens_ += ids.size();
-    options_.encoder_input_ids = ids;
-    return decode_with_progress(H, prompt, on_text);
+    Answer answer{.texts = decode_with_progress(H, prompt, options, on_text), .seed = {}};
+    if (options.sample) answer.seed = options.seed;
+    return answer;
   }
 
   void print_timings() const {
@@ -83,6 +93,16 @@ class Session {
   }
 
  private:
+  void note_sampling(const Sampling& sampling) const {
+    const GenerationConfig& file = model_.generation_config;
+    const bool sample = options_for(sampling, file).sample;
+    if (asks_to_sample(sampling) && !sample && !sampling.temp)
+      note("generation_config.json says temperature 0: greedy without --temp above 0", flags_.quiet);
+    if (file.do_sample && !sample)
+      note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
+           flags_.quiet);
+  }
+
   /// The first image opens the vision half, too.
   std::vector<Image> load_images(const std::vector<std::string>& files) {
     std::vector<Image> images;
@@ -109,7 +129,7 @@ class Session {
     return features;
   }
 
-  void check_lengths(Index n, Index m) const {
+  void check_lengths(Index n, Index m, const GenerationConfig& config) const {
     const auto warn = [&](const char* what, Index length, Index most) {
       if (length > most)
         note(std::string(what) + " of " + std::to_string(length) +
@@ -120,8 +140,8 @@ class Session {
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
     warn("decoder prompt", m, longest);
     // Few texts reach a large -n: count on what the model was made for at most.
-    check_memory(model_.config, n, m + std::min(length_limits(options_.config, m).most - m, longest),
-                 available_memory(), options_.config.num_beams);
+    check_memory(model_.config, n, m + std::min(length_limits(config, m).most - m, longest),
+                 available_memory(), config.num_beams);
   }
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
@@ -132,10 +152,10 @@ class Session {
   /// Reads H and the decoder prompt, then writes; the first new token comes with the reading, and all that is
   /// done for several texts counts as writing.
   std::vector<Generated> decode_with_progress(const Matrix& H, const std::vector<TokenId>& prompt,
-                                              const OnText& on_text) {
+                                              const GenerateOptions& options, const OnText& on_text) {
     const double start = seconds();
     double first = 0;
-    const bool streams = options_.config.num_beams == 1 && options_.config.num_return_sequences == 1;
+    const bool streams = options.config.num_beams == 1 && options.config.num_return_sequences == 1;
     const ProgressBar bar(streams ? "reading" : "writing", !flags_.quiet);
     const auto cleared = [&](std::string_view text) {
       if (first == 0) first = seconds();
@@ -143,7 +163,7 @@ class Session {
       return on_text(text);
     };
     std::vector<Generated> made =
-        generate_several(model_, *tokenizer_, H, prompt, options_, cleared, watch(bar));
+        generate_several(model_, *tokenizer_, H, prompt, options, cleared, watch(bar));
     std::size_t written = 0;
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
     if (written == 0) return made;  // for no token nothing is read
@@ -163,12 +183,11 @@ class Session {
     };
   }
 
-  const Flags& flags_;
+  const SessionFlags& flags_;
   Model model_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<Vision> vision_;
   ImageMemory seen_;
-  GenerateOptions options_;
   double load_seconds_ = 0, image_seconds_ = 0, encode_seconds_ = 0, read_seconds_ = 0, decode_seconds_ = 0;
   std::size_t input_tokens_ = 0, prompt_tokens_ = 0, new_tokens_ = 0;
 };

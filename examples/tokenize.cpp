@@ -103,7 +103,7 @@ int programs::tokenize(int argc, char** argv) {
                "t5gemma2-tokenize");
   app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");
   Options options;
-  cli::add_model(app, "-m,--model", options.model, "folder, hub id, tokenizer.json or tokenizer.model");
+  cli::add_model(app, options.model, false, "folder, hub id, tokenizer.json or tokenizer.model");
   cli::Option* decode = app.add_flag("--decode", options.decode,
                                      "token ids that have a piece, separated by white space, to text");
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);

@@ -10,9 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "model_flag.hpp"
+#include "input_flags.hpp"
 #include "programs.hpp"
-#include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
 #include "t5gemma2/model.hpp"
 #include "t5gemma2/safetensors_writer.hpp"
@@ -63,53 +62,55 @@ ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Re
       vision, images, false, [&](Index done, Index all) { bar.update(done, all); }, &trace);
 }
 
+struct Flags {
+  cli::ModelName model;
+  cli::Input input;
+  std::string out;
+  bool quiet = false;
+  int threads = 1;
+};
+
+int run(const Flags& f) {
+  cli::check_writable(f.out);
+  omp_set_num_threads(f.threads);
+  const auto folder = cli::model_folder(f.model, f.quiet);
+  const Model model = load_model(folder);
+  const Tokenizer tokenizer = Tokenizer::load(folder);
+  Recording recording;
+  const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
+    recording.add(name, shape, values);
+  }};
+  std::vector<Image> images;
+  for (const std::string& file : f.input.images) images.push_back(load_image(file));
+  std::optional<Vision> vision;
+  if (!images.empty()) vision = load_vision(model.config, *model.checkpoint);
+  const auto ids = cli::encoder_ids(f.input, tokenizer, model.config, count_crops(images, false), f.quiet);
+  const auto decoder_ids = cli::decoder_ids(f.input, model, tokenizer);
+  check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
+  recording.add_ids("inputs.input_ids", ids);
+  recording.add_ids("inputs.decoder_input_ids", decoder_ids);
+  const ImageFeatures features =
+      vision ? look_at(*vision, images, recording, trace, f.quiet) : ImageFeatures();
+  const Matrix H = encode(model, ids, features.tokens, {}, &trace);
+  forward(model, decoder_ids, H, &trace);
+  write_safetensors(f.out, recording.tensors(), {{"format", "pt"}});
+  if (!f.quiet) std::cerr << recording.tensors().size() << " tensors written to " << f.out << '\n';
+  return cli::ok;
+}
+
 }  // namespace trace_program
 
 int programs::trace(int argc, char** argv) {
   using namespace trace_program;
   cli::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
-  cli::ModelName model_name;
-  std::string prompt, decoder_prompt, out;
-  std::vector<std::string> image_files;
-  bool quiet = false;
-  int threads = 1;
-  cli::add_model(app, "MODEL", model_name);
-  app.add_option("-p,--prompt", prompt, "text for the encoder; without it the decoder runs alone");
-  app.add_option("--image", image_files, "picture for the <start_of_image> in the prompt; repeatable")
-      ->allow_extra_args(false);
-  app.add_option("--decoder-prompt", decoder_prompt, "text of the decoder");
-  app.add_option("-o,--output", out, "the file to write")->required();
-  cli::add_threads(app, threads);
-  cli::add_quiet(app, quiet);
+  Flags flags;
+  cli::add_model(app, flags.model, true);
+  cli::add_input_flags(app, flags.input, "text of the decoder", false);
+  app.add_option("-o,--output", flags.out, "the file to write")->required();
+  cli::add_threads(app, flags.threads);
+  cli::add_quiet(app, flags.quiet);
   return app.run(argc, argv, [&] {
-    const bool encodes = app.count("--prompt") > 0 || !image_files.empty();
-    if (!encodes && app.count("--decoder-prompt") == 0)
-      throw cli::UsageError("-p, --image or --decoder-prompt is required");
-    cli::check_writable(out);
-    omp_set_num_threads(threads);
-    const auto folder = cli::model_folder(model_name, quiet);
-    const Model model = load_model(folder);
-    const Tokenizer tokenizer = Tokenizer::load(folder);
-    Recording recording;
-    const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
-      recording.add(name, shape, values);
-    }};
-    std::vector<Image> images;
-    for (const std::string& file : image_files) images.push_back(load_image(file));
-    std::optional<Vision> vision;
-    if (!images.empty()) vision = load_vision(model.config, *model.checkpoint);
-    std::vector<TokenId> ids;
-    if (encodes) ids = encode_prompt(tokenizer, model.config, prompt, count_crops(images, false));
-    const auto decoder_ids = tokenizer.encode(decoder_prompt);
-    check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
-    recording.add_ids("inputs.input_ids", ids);
-    recording.add_ids("inputs.decoder_input_ids", decoder_ids);
-    const ImageFeatures features =
-        vision ? look_at(*vision, images, recording, trace, quiet) : ImageFeatures();
-    const Matrix H = encode(model, ids, features.tokens, {}, &trace);
-    forward(model, decoder_ids, H, &trace);
-    write_safetensors(out, recording.tensors(), {{"format", "pt"}});
-    if (!quiet) std::cerr << recording.tensors().size() << " tensors written to " << out << '\n';
-    return cli::ok;
+    if (flags.input.empty()) throw cli::UsageError("expected -p, --image or --decoder-prompt, found none");
+    return run(flags);
   });
 }

@@ -70,6 +70,7 @@ struct GenerateOptions {
   GenerationConfig config;                   // Model::generation_config, and what is to be otherwise
   bool sample = false;                       // draw; config.do_sample alone does not
   std::uint64_t seed = 0;                    // of the draws
+  std::optional<Index> repeat_last_n{};      // repetition_penalty counts the last of these ids only
   bool show_special = false;                 // special pieces and sentinels in the text
   std::vector<TokenId> encoder_input_ids{};  // what H was made of; only the encoder_... rules need it
 };

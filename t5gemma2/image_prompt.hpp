@@ -46,17 +46,22 @@ inline std::vector<std::size_t> count_crops(const std::vector<Image>& images, bo
   return crops;
 }
 
-/// The encoder's ids for a text with one placeholder for each image, image i with crops[i] crops; `prompt`
-/// empty and images given: the images alone. Throws Error unless placeholders and images match, when the text
-/// itself holds image tokens, and where encode_prompt does.
-inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
-                                          std::string_view prompt, std::span<const std::size_t> crops) {
-  const bool alone = prompt.empty() && !crops.empty();
-  std::vector<TokenId> ids =
-      encode_prompt(tokenizer, config, add_crops(alone ? prompt_of_images(crops.size()) : prompt, crops));
+/// Throws Error unless `ids` hold the image tokens of the pictures: image i and its crops[i] crops.
+inline void check_pictures(std::span<const TokenId> ids, const Config& config,
+                           std::span<const std::size_t> crops) {
   const std::size_t pictures = std::accumulate(crops.begin(), crops.end(), crops.size());
   if (pictures > 0)
     check_places(ids, config.image_token_index, static_cast<Index>(pictures) * config.mm_tokens_per_image);
+}
+
+/// The encoder's ids for a text with one placeholder for each image, image i with crops[i] crops; for a text
+/// without any the images stand in front. Throws Error unless placeholders and images match, when the text
+/// itself holds image tokens, and where encode_prompt does.
+inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
+                                          std::string_view prompt, std::span<const std::size_t> crops) {
+  const std::string placed = with_placeholders(prompt, crops.size());
+  std::vector<TokenId> ids = encode_prompt(tokenizer, config, add_crops(placed, crops));
+  check_pictures(ids, config, crops);
   return ids;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -92,6 +93,7 @@ class LogitsProcessors {
   LogitsProcessors(const GenerateOptions& options, Index prompt, Index vocab_size)
       : config_(options.config),
         encoder_ids_(options.encoder_input_ids),
+        repeat_last_n_(options.repeat_last_n),
         prompt_(prompt),
         limits_(length_limits(options.config, prompt)) {
     if (prompt < 1) throw std::invalid_argument("LogitsProcessors: expected a decoder prompt, found no ids");
@@ -110,7 +112,7 @@ class LogitsProcessors {
     const auto size = std::ssize(ids);
     bias_sequences(scores, ids, c.sequence_bias);
     penalise_repetition(scores, encoder_ids_, 1 / c.encoder_repetition_penalty);
-    penalise_repetition(scores, ids, c.repetition_penalty);
+    penalise_repetition(scores, ids.last(repeat_last_n(ids.size())), c.repetition_penalty);
     forbid_ngrams_of(scores, ids, ids, c.no_repeat_ngram_size);
     forbid_ngrams_of(scores, encoder_ids_, ids, c.encoder_no_repeat_ngram_size);
     bias_sequences(scores, ids, bad_words_);
@@ -125,8 +127,14 @@ class LogitsProcessors {
   }
 
  private:
+  /// How many of `size` ids the repetition penalty counts.
+  std::size_t repeat_last_n(std::size_t size) const {
+    return repeat_last_n_ ? std::min(size, static_cast<std::size_t>(*repeat_last_n_)) : size;
+  }
+
   const GenerationConfig& config_;
   const std::vector<TokenId>& encoder_ids_;
+  std::optional<Index> repeat_last_n_;
   Index prompt_;
   LengthLimits limits_;
   std::vector<SequenceBias> bad_words_;

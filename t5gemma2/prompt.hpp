@@ -24,11 +24,17 @@ namespace t5gemma2 {
 
 inline constexpr std::string_view image_placeholder = "<start_of_image>";
 
-/// The placeholders of `images` images, joined by spaces: the prompt of images without text.
+/// The placeholders of `images` images, joined by spaces.
 inline std::string prompt_of_images(std::size_t images) {
   std::string prompt;
   for (std::size_t i = 0; i < images; ++i) prompt.append(i > 0 ? " " : "").append(image_placeholder);
   return prompt;
+}
+
+/// The prompt as it is where it says where `images` images go, else with their placeholders in front.
+inline std::string with_placeholders(std::string_view prompt, std::size_t images) {
+  const bool has_places = prompt.find(image_placeholder) != prompt.npos;
+  return (has_places ? std::string() : prompt_of_images(images)).append(prompt);
 }
 
 /// The stretches of `prompt` between its placeholders, one more than there are placeholders.

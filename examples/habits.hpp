@@ -1,0 +1,26 @@
+// What people type who know llama.cpp or Hugging Face: other names of our flags, flags that have nothing to
+// do here, and flags mistyped.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cli {
+
+/// The flags of a program, by their names as typed: whether one takes a value; none when it has no such flag.
+struct KnownFlags {
+  std::function<std::optional<bool>(const std::string& name)> takes_value;
+  std::vector<std::string> names;
+};
+
+struct Understood {
+  std::vector<std::string> arguments;  // with our names
+  std::vector<std::string> ignored;    // flags without effect
+};
+
+/// The arguments (without the program's name) in our words: --top_k is --top-k, --temperature is --temp, -ngl
+/// 99 is taken out. Throws UsageError for a flag that nobody knows, with the nearest one that somebody does.
+Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known);
+
+}  // namespace cli

@@ -1,0 +1,114 @@
+// What goes in, of generate, look and trace: text, pictures, or ids as they are.
+#pragma once
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model_flag.hpp"
+#include "t5gemma2/generate.hpp"
+#include "t5gemma2/image_prompt.hpp"
+#include "t5gemma2/tokenizer.hpp"
+
+namespace cli {
+
+using namespace t5gemma2;
+
+struct Input {
+  std::optional<std::string> prompt, decoder_prompt;
+  std::vector<std::string> images;  // files
+  std::optional<std::string> input_ids, decoder_input_ids;
+  bool raw_prompt = false;
+
+  bool has_text() const { return prompt || input_ids; }
+  bool has_encoder_input() const { return has_text() || !images.empty(); }
+  bool empty() const { return !has_encoder_input() && !decoder_prompt && !decoder_input_ids; }
+};
+
+/// `what` the decoder prompt is for. PROMPT without a flag is the prompt, too, where `positional`.
+inline void add_input_flags(App& app, Input& input, const std::string& what, bool positional) {
+  Option* prompt = app.add_option("-p,--prompt", input.prompt, "text for the encoder; \"\" is <bos> alone");
+  app.add_option("--image", input.images,
+                 "picture for the encoder, at the prompt's <start_of_image> or else in front; repeatable")
+      ->allow_extra_args(false);
+  Option* raw = app.add_flag("--raw-prompt", input.raw_prompt, "<start_of_image> stays the token that it is");
+  Option* decoder = app.add_option("--decoder-prompt", input.decoder_prompt, what);
+  Option* ids = app.add_option("--input-ids", input.input_ids, "2,5,7: the encoder's ids, in place of a text")
+                    ->excludes(prompt)
+                    ->excludes(raw);
+  app.add_option("--decoder-input-ids", input.decoder_input_ids, "the decoder's ids, in place of a text")
+      ->excludes(decoder);
+  if (positional)
+    app.add_option("PROMPT", input.prompt, "the prompt, without -p")->excludes(prompt)->excludes(ids);
+}
+
+/// Ids as "2,5,7", in brackets or with spaces too. `flag` is for messages.
+inline std::vector<TokenId> parse_ids(std::string_view text, const std::string& flag) {
+  constexpr std::string_view between = " \t\r\n,[]";
+  std::vector<TokenId> ids;
+  for (std::size_t at = text.find_first_not_of(between); at < text.size();
+       at = text.find_first_not_of(between, at)) {
+    const std::string_view word = text.substr(at, text.find_first_of(between, at) - at);
+    TokenId id = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size() || id < 0)
+      fail(flag, "byte " + std::to_string(at), "a token id", in_quotes(word));
+    ids.push_back(id);
+    at += word.size();
+  }
+  return ids;
+}
+
+/// The encoder's ids: those given, or the prompt's with the tokens of pictures; picture i has crops[i] crops.
+/// A note says so where pictures stand in front of the prompt because it does not say where they go.
+inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer& tokenizer, const Config& config,
+                                        const std::vector<std::size_t>& crops, bool quiet) {
+  if (!input.has_encoder_input()) return {};
+  const std::string prompt = input.prompt.value_or("");
+  if (input.input_ids || input.raw_prompt) {
+    const auto ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids") : tokenizer.encode(prompt);
+    check_pictures(ids, config, crops);
+    return ids;
+  }
+  if (!crops.empty() && !prompt.empty() && prompt.find(image_placeholder) == prompt.npos)
+    note("the prompt does not say where pictures go (<start_of_image>): they stand in front of it", quiet);
+  return encode_prompt(tokenizer, config, prompt, crops);
+}
+
+/// The decoder's ids: those given, or the start and the decoder prompt's.
+inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, const Tokenizer& tokenizer) {
+  if (!input.decoder_input_ids) return decoder_prompt(model, tokenizer, input.decoder_prompt);
+  const std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
+  if (ids.empty()) throw UsageError("--decoder-input-ids: expected at least one id, found none");
+  return ids;
+}
+
+/// The stream to read: stdin for "-", else `file`, opened in `opened`.
+inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
+  if (file == "-") return std::cin;
+  if (std::filesystem::is_directory(file)) fail_file(file, "a file to read", "a folder");
+  opened.open(file);
+  if (!opened) fail_file(file, "a file to read", std::strerror(errno));
+  return opened;
+}
+
+/// A whole file, or for "-" all of stdin, less one newline at its end, which an editor or echo put there.
+inline std::string read_text(const std::string& file, bool quiet) {
+  std::ifstream opened;
+  std::istream& in = open_input(file, opened);
+  if (&in == &std::cin) note_waiting("the prompt", quiet);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  check_stdin();
+  end_typed_line(in, text);
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace cli
