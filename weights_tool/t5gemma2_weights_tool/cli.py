@@ -1,43 +1,15 @@
 """The `weights_tool` command. Exit status: 0 done, 1 bad input (one line on standard error), 2 wrong usage."""
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from . import adapt, config, fixtures, names, random_checkpoint
 from .errors import UserError, say
-from .flags import count, id_list, positive
-from .inputs import Inputs, random_ids, random_pixels, read_pixels
+from .flags import count, positive
+from .need import need
 from .pocket import commands as pocket_commands
+from .record_command import add_record
 from .storage import DTYPE_BYTES
-
-
-def add_record(commands) -> None:
-    parser = commands.add_parser("record", help="transformers' activations of a checkpoint folder")
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the reference.safetensors to write")
-    encoder = parser.add_mutually_exclusive_group()
-    encoder.add_argument("--input-ids", type=id_list, metavar="2,5,7", help="encoder input")
-    encoder.add_argument("--input-text", metavar="TEXT", help="encoder input, by the checkpoint's tokenizer.json")
-    encoder.add_argument("--input-length", type=count, metavar="N", help="N random ids, bos first (default 16)")
-    encoder.add_argument("--no-encoder-input", action="store_true", help="n = 0")
-    decoder = parser.add_mutually_exclusive_group()
-    decoder.add_argument("--decoder-input-ids", type=id_list, metavar="2,5,7")
-    decoder.add_argument("--decoder-input-text", metavar="TEXT")
-    decoder.add_argument("--decoder-length", type=positive, metavar="M", help="M random ids, bos first (default 8)")
-    pictures = parser.add_mutually_exclusive_group()
-    pictures.add_argument("--images", type=count, default=0, metavar="K", help="K random pictures in the random input")
-    pictures.add_argument("--pixel-values", type=Path, metavar="FILE", help=".npy or .safetensors")
-    parser.add_argument("--seed", type=count, default=0, help="of the random ids and pictures")
-    parser.add_argument("--generate", type=count, default=0, metavar="N", help="N greedy tokens, eos not stopping")
-    prefix = parser.add_mutually_exclusive_group()
-    prefix.add_argument("--generate-from", type=id_list, metavar="2,5,7", help="decoder prefix, bos included")
-    prefix.add_argument("--generate-from-decoder-input", action="store_true", help="the decoder input is the prefix")
-    parser.add_argument("--light", action="store_true", help="only layers, final norms, embeddings, head and logits")
-    parser.add_argument("--last-rows", type=positive, metavar="N", help="store the last N rows of longer tensors")
-    parser.set_defaults(run=run_record)
 
 
 def add_random(commands) -> None:
@@ -78,51 +50,6 @@ def add_fixtures(commands) -> None:
     parser.set_defaults(run=run_fixtures)
 
 
-def need_torch() -> None:
-    if any(importlib.util.find_spec(package) is None for package in ("torch", "transformers")):
-        raise UserError("this command needs torch and transformers: pip install 't5gemma2-weights-tool[torch]'")
-
-
-def run_record(args) -> None:
-    need_torch()
-    from .model import load_config
-    from .record import write_reference
-    normal = load_config(args.checkpoint)
-    write_reference(args.checkpoint, normal, args.output, record_inputs(args, normal), light=args.light,
-                    last_rows=args.last_rows)
-
-
-def record_inputs(args, normal: dict) -> Inputs:
-    """The inputs a `record` command line asks for."""
-    encoder_ids = chosen_ids(args.checkpoint, args.input_ids, args.input_text)
-    if encoder_ids is None:
-        length = 0 if args.no_encoder_input else 16 if args.input_length is None else args.input_length
-        encoder_ids = random_ids(normal, length, args.seed, args.images)
-    decoder_ids = chosen_ids(args.checkpoint, args.decoder_input_ids, args.decoder_input_text)
-    if decoder_ids is None:
-        decoder_ids = random_ids(normal, args.decoder_length or 8, args.seed + 1)
-    pixels = random_pixels(normal, args.images, args.seed) if args.images else None
-    if args.pixel_values:
-        pixels = read_pixels(args.pixel_values)
-    prefix = decoder_ids.copy() if args.generate_from_decoder_input else args.generate_from
-    return Inputs(encoder_ids, decoder_ids, pixels, prefix, args.generate)
-
-
-def chosen_ids(checkpoint: Path, ids: np.ndarray | None, text: str | None) -> np.ndarray | None:
-    """Given ids, or a text by the checkpoint's tokenizer.json (which puts bos in front), or nothing."""
-    if text is None:
-        return ids
-    from tokenizers import Tokenizer
-    file = checkpoint / "tokenizer.json"
-    if not file.exists():
-        raise UserError(f"{file}: expected a tokenizer for the given text, found nothing")
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise UserError(f"{file}: tokenizers cannot read it: {error}") from None
-    return np.array([tokenizer.encode(text).ids], np.int64)
-
-
 def run_random(args) -> None:
     file = args.preset or args.config
     model = config.read_preset(args.preset) if args.preset else config.read_json(args.config)
@@ -137,7 +64,7 @@ def run_adapt(args) -> None:
 
 
 def run_fixtures(args) -> None:
-    need_torch()
+    need("torch", "transformers")
     fixtures.write_fixtures(args.output, args.only)
 
 

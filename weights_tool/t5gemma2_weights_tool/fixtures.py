@@ -11,7 +11,7 @@ import numpy as np
 
 from . import names
 from .config import normalise, read_preset
-from .inputs import Inputs, random_ids, random_pixels
+from .inputs import Inputs, picture_ids, random_ids, random_pixels
 from .random_checkpoint import initial_values, write_random
 from .storage import Checkpoint, Source, write_checkpoint
 
@@ -121,9 +121,7 @@ def fixture_inputs(fixture: Fixture, config: dict) -> Inputs:
 
 def ids_with_images(config: dict, length: int, seed: int, images: int) -> np.ndarray:
     """[1, length]: bos and random ids, with the tokens of the images spread among them."""
-    encoder = config["encoder"]
-    picture = [encoder["boi_token_index"], *[config["image_token_index"]] * encoder["mm_tokens_per_image"],
-               encoder["eoi_token_index"]]
+    picture = picture_ids(config)
     text = random_ids(config, length - images * len(picture), seed)[0]
     first, *others = np.array_split(text, images + 1)
     return np.array([[*first, *(id for part in others for id in (*picture, *part))]], np.int64).reshape(1, -1)

@@ -12,6 +12,13 @@ def id_list(text: str) -> np.ndarray:
         raise argparse.ArgumentTypeError(f"expected ids separated by commas, found {text!r}") from None
 
 
+def utf8(text: str) -> str:
+    """A text that was UTF-8 on the command line."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise argparse.ArgumentTypeError("expected UTF-8, found other bytes")
+    return text
+
+
 def count(text: str) -> int:
     """A whole number from 0."""
     if not text.isdigit():

@@ -1,18 +1,14 @@
 """The pocket model's commands: items and tokenizer, train and export, evaluate and report."""
-import importlib.util
 import os
 from pathlib import Path
 
-from ..errors import UserError, say
+from ..errors import say
 from ..flags import count, positive, positive_real, whole_numbers
+from ..need import need
 from . import items
 from .recipe import STAGES, read_recipe
 
-
-def need(*packages: str) -> None:
-    if any(importlib.util.find_spec(package) is None for package in packages):
-        raise UserError(f"this command needs {', '.join(packages)}: "
-                        "pip install 't5gemma2-weights-tool[adapt,torch,pocket]'")
+ALL = "torch,pocket"  # extras that learning and measuring need
 
 
 def add_tokenizer(commands) -> None:
@@ -42,7 +38,7 @@ def add_items(commands) -> None:
 
 def run_items(args) -> None:
     if args.images:
-        need("PIL")
+        need("PIL", extras="pocket")
     from . import listing
     listing.print_items(args.task, args.n, kind=args.kind, length=args.length, seed=args.seed, held_out=args.held_out,
                         images=args.images, jsonl=args.jsonl)
@@ -62,7 +58,7 @@ def add_train(commands) -> None:
 
 
 def run_train(args) -> None:
-    need("torch", "transformers", "tqdm", "PIL")
+    need("torch", "transformers", "PIL", extras=ALL)
     recipe = read_recipe(args.recipe)
     from .pipeline import scaled, train
     train(scaled(recipe, args.steps_scale), args.output, until=args.stage, workers=args.workers)
@@ -76,7 +72,7 @@ def add_export(commands) -> None:
 
 
 def run_export(args) -> None:
-    need("torch", "transformers", "tqdm", "PIL")
+    need("torch", "transformers", "PIL", extras=ALL)
     from .export import export
     from .pipeline import RECIPE, Run
     export(Run(read_recipe(str(args.training / RECIPE)), args.training), args.output)
@@ -97,7 +93,7 @@ def add_evaluate(commands) -> None:
 
 
 def run_evaluate(args) -> None:
-    need("torch", "transformers", "tqdm", "PIL")
+    need("torch", "transformers", "PIL", extras=ALL)
     from .evaluation import Evaluation
     from .results import table
     evaluation = Evaluation(args.model, engine=args.engine, count=args.n, tasks=args.tasks.split(","),
@@ -115,7 +111,7 @@ def add_answers(commands) -> None:
 
 
 def run_answers(args) -> None:
-    need("torch", "transformers", "tqdm", "PIL")
+    need("torch", "transformers", "PIL", extras=ALL)
     from .behaviour import write_answers
     write_answers(args.model, args.output, count=args.n, seed=args.seed)
 
@@ -130,7 +126,7 @@ def add_report(commands) -> None:
 
 
 def run_report(args) -> None:
-    need("matplotlib")
+    need("matplotlib", extras="pocket")
     from .report import report
     report(args.training, args.evaluation, output=args.output, model=args.model)
 
