@@ -14,7 +14,8 @@ from pathlib import Path
 
 from . import names
 from .config import write_json
-from .errors import UserError, expected, say
+from .console import say
+from .errors import UserError, expected
 from .gemma3 import open_gemma3
 from .random_checkpoint import generation_config
 from .storage import DTYPE_BYTES, Source, make_folder, write_checkpoint

@@ -1,19 +1,26 @@
-"""The `weights_tool` command. Exit status: 0 done, 1 bad input (one line on standard error), 2 wrong usage."""
+"""The `weights_tool` command. Exit status: 0 done, 1 bad input (one line on standard error), 2 wrong usage,
+130 stopped by Ctrl-C."""
 import argparse
 import sys
 from pathlib import Path
 
 from . import adapt, config, fixtures, names, random_checkpoint
-from .errors import UserError, say
-from .flags import count, positive
+from .console import clear_line, complain, set_quiet
+from .errors import UserError
+from .flags import Parser, add_command, count, positive
 from .need import need
 from .pocket import commands as pocket_commands
 from .record_command import add_record
 from .storage import DTYPE_BYTES
+from .usage import parse
+
+INTERRUPTED = 130  # by Ctrl-C
 
 
 def add_random(commands) -> None:
-    parser = commands.add_parser("random", help="a random checkpoint folder from a config.json")
+    parser = add_command(commands, "random", "a random checkpoint folder from a config.json",
+                         "--preset tiny -o random",
+                         "examples/pocket/config.json --dtype bfloat16 --shards 2 -o random")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("config", type=Path, nargs="?", metavar="CONFIG.json")
     source.add_argument("--preset", choices=config.preset_names())
@@ -30,7 +37,9 @@ def add_random(commands) -> None:
 
 
 def add_adapt(commands) -> None:
-    parser = commands.add_parser("adapt", help="Gemma 3 (folder or GGUF file) -> T5Gemma 2 (paper section 3.1)")
+    parser = add_command(commands, "adapt", "Gemma 3 (folder or GGUF file) -> T5Gemma 2 (paper section 3.1)",
+                         "gemma-3-270m -o adapted",
+                         "gemma-3-270m.gguf --tokenizer tokenizer.json --rope-factor 8 -o adapted")
     parser.add_argument("gemma3", type=Path, metavar="GEMMA3")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, metavar="tokenizer.json[.xz]", help="copied into the folder")
@@ -44,7 +53,9 @@ def add_adapt(commands) -> None:
 
 
 def add_fixtures(commands) -> None:
-    parser = commands.add_parser("fixtures", help="the small checkpoints with references that the tests read")
+    parser = add_command(commands, "fixtures", "the small checkpoints with references that the tests read",
+                         "-o tests/data",
+                         "--only basic images -o fixtures")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=sorted(fixtures.FIXTURES), metavar="NAME")
     parser.set_defaults(run=run_fixtures)
@@ -68,24 +79,29 @@ def run_fixtures(args) -> None:
     fixtures.write_fixtures(args.output, args.only)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="weights_tool", description=__doc__)
+def make_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+    """The command line, and that of each command."""
+    parser = Parser(prog="weights_tool", description=__doc__, epilog="weights_tool COMMAND --help ends with examples.")
     commands = parser.add_subparsers(dest="command", required=True)
     for add in (add_record, add_random, add_adapt, add_fixtures, *pocket_commands.ADD):
         add(commands)
-    return parser
+    return parser, commands.choices
 
 
 def main(argv=None) -> int:
-    args = make_parser().parse_args(argv)
+    args = parse(*make_parser(), sys.argv[1:] if argv is None else argv)
+    set_quiet(args.quiet)
     try:
         args.run(args)
     except UserError as error:
-        say(f"weights_tool: {error}")
+        complain(f"weights_tool: {error}")
         return 1
     except OSError as error:
-        say(f"weights_tool: {error.filename or args.command}: {error.strerror or error}")
+        complain(f"weights_tool: {error.filename or args.command}: {error.strerror or error}")
         return 1
+    except KeyboardInterrupt:
+        clear_line()
+        return INTERRUPTED
     return 0
 
 

@@ -8,7 +8,8 @@ import copy
 import json
 from pathlib import Path
 
-from .errors import UserError, expected, say
+from .console import say
+from .errors import UserError, expected
 
 PRESETS = Path(__file__).parent / "presets"
 

@@ -1,5 +1,4 @@
-"""The one exception a user may cause, and the one way to talk to a user."""
-import sys
+"""The one exception a user may cause, and how it is worded."""
 
 
 class UserError(Exception):
@@ -9,8 +8,3 @@ class UserError(Exception):
 def expected(file, field, wanted, found) -> UserError:
     """The line every bad input gets: which file, which field, what was wanted, what was there."""
     return UserError(f"{file}: {field}: expected {wanted}, found {found}")
-
-
-def say(message: str) -> None:
-    """Progress and notes: standard error, so that standard output stays free."""
-    print(message, file=sys.stderr, flush=True)

@@ -1,7 +1,30 @@
-"""Types of command line arguments."""
+"""Commands with their examples, and the types of their arguments."""
 import argparse
 
 import numpy as np
+
+
+class Parser(argparse.ArgumentParser):
+    """Names the next step in every error."""
+
+    def error(self, message: str):
+        super().error(f"{message} ({self.prog} --help says more)")
+
+
+def add_command(commands, name: str, what: str, *examples: str) -> argparse.ArgumentParser:
+    """A command that does `what`; its --help ends with the examples, each what follows the command's name."""
+    lines = "\n".join(f"  weights_tool {name} {example}" for example in examples)
+    parser = commands.add_parser(name, help=what, description=what, epilog=f"examples:\n{lines}",
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and notes")
+    return parser
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The checkpoint folder, with or without -m. (A type would be applied to the default of what is left out.)"""
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("model", nargs="?", default=argparse.SUPPRESS, metavar="MODEL", help="checkpoint folder")
+    model.add_argument("-m", "--model", metavar="MODEL", help="the same, as the engine's programs have it")
 
 
 def id_list(text: str) -> np.ndarray:
@@ -28,8 +51,8 @@ def count(text: str) -> int:
 
 def positive(text: str) -> int:
     """A whole number from 1."""
-    if count(text) == 0:
-        raise argparse.ArgumentTypeError("expected a whole number from 1, found 0")
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return int(text)
 
 

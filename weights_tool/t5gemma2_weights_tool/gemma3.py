@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from .config import normalise_text, read_json
-from .errors import UserError, expected, say
+from .console import say
+from .errors import UserError, expected
 from .storage import Checkpoint
 
 TEXT_KEYS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",

@@ -17,7 +17,8 @@ from transformers.initialization import no_init_weights
 
 from . import names
 from .config import normalise, read_json
-from .errors import UserError, expected, say
+from .console import bar, say
+from .errors import UserError, expected
 from .storage import Checkpoint
 
 
@@ -25,28 +26,39 @@ def load_config(folder) -> dict:
     """The folder's config.json, normalised, with the overrides the library applies: the top level's
     image_token_index wins over the encoder's, the encoder's eoi_token_index over the top level's."""
     file = Path(folder) / "config.json"
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: expected a checkpoint folder, found {'a file' if Path(folder).exists() else 'nothing'}; "
+                        "the hub's are downloaded by: hf download NAME --local-dir FOLDER")
     config = normalise(read_json(file), file)
     config.setdefault("image_token_index", config["encoder"].get("image_token_index"))
     return config
 
 
-def load_weights(folder, expected_shapes: dict[str, tuple], tied: bool = True) -> dict[str, torch.Tensor]:
-    """{canonical name: float32 tensor}, the tied ones filled in where they are `tied`, every name and shape checked.
-
-    Vision may be absent as a whole (a text-only checkpoint)."""
+def read_weights(folder, expected_shapes: dict[str, tuple]) -> dict[str, torch.Tensor]:
+    """{canonical name: float32 tensor} of what is stored, every name and shape checked."""
     checkpoint = Checkpoint(folder)
     weights = {}
-    for stored in checkpoint:
-        name = "lm_head.out_proj.weight" if stored == "lm_head.weight" else names.canonical(stored)
-        if name is None:
-            continue
-        if name not in expected_shapes:
-            raise expected(folder, "tensors", "only T5Gemma 2 names", stored)
-        if name in weights:
-            raise expected(folder, name, "one spelling", f"{stored} besides another")
-        if checkpoint.shape(stored) != expected_shapes[name]:
-            raise expected(folder, stored, f"shape {list(expected_shapes[name])}", list(checkpoint.shape(stored)))
-        weights[name] = torch.from_numpy(checkpoint.read(stored).copy())
+    with bar(len(checkpoint), "loading", "tensor") as loading:
+        for stored in checkpoint:
+            loading.update()
+            name = "lm_head.out_proj.weight" if stored == "lm_head.weight" else names.canonical(stored)
+            if name is None:
+                continue
+            if name not in expected_shapes:
+                raise expected(folder, "tensors", "only T5Gemma 2 names", stored)
+            if name in weights:
+                raise expected(folder, name, "one spelling", f"{stored} besides another")
+            if checkpoint.shape(stored) != expected_shapes[name]:
+                raise expected(folder, stored, f"shape {list(expected_shapes[name])}", list(checkpoint.shape(stored)))
+            weights[name] = torch.from_numpy(checkpoint.read(stored).copy())
+    return weights
+
+
+def load_weights(folder, expected_shapes: dict[str, tuple], tied: bool = True) -> dict[str, torch.Tensor]:
+    """{canonical name: float32 tensor}, the tied ones filled in where they are `tied`, none missing.
+
+    Vision may be absent as a whole (a text-only checkpoint)."""
+    weights = read_weights(folder, expected_shapes)
     if tied:
         tie(weights)
     missing = sorted(set(expected_shapes) - set(weights))

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from .errors import UserError, expected, say
+from .console import say
+from .errors import UserError, expected
 from .inputs import picture_ids
 
 PLACEHOLDER = "<start_of_image>"

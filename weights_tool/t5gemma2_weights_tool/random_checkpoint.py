@@ -18,7 +18,7 @@ import numpy as np
 
 from . import names
 from .config import normalise, with_old_keys, write_json
-from .errors import say
+from .console import say
 from .storage import Source, make_folder, write_checkpoint
 
 

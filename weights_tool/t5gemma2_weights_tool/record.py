@@ -6,12 +6,15 @@ call in the pass (the decoder's k_proj, v_proj, k_norm on the encoder output), `
 softmax weights, and `[-N:]` where only the last N rows of the second-last axis are stored.
 """
 import re
+from collections.abc import Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from .errors import UserError, say
+from .console import bar, say
+from .errors import UserError
 from .inputs import Inputs, check
 from .model import load_model
 from .names import canonical, is_vision
@@ -23,6 +26,23 @@ SKIPPED = re.compile(r"(|model|model\.encoder|model\.decoder|model\.encoder\.tex
                      r"|.*\.dropout|.*\.rotary_emb|.*\.position_embedding)")
 LIGHT = re.compile(r"(.*\.layers\.\d+|model\.(decoder|encoder\.text_model)\.(norm|embed_tokens)|.*\.post_layernorm"
                    r"|model\.encoder\.multi_modal_projector|lm_head)")
+
+
+LAYER = re.compile(r".*\.layers\.\d+")
+
+
+@contextmanager
+def counted(modules: Sequence[torch.nn.Module], what: str, unit: str, total: int):
+    """A bar that counts how often the modules have been called."""
+    with bar(total, what, unit) as progress:
+        def count(*_):
+            progress.update()
+        handles = [module.register_forward_hook(count) for module in modules]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 class Recorder:
@@ -84,10 +104,13 @@ def encoder_arguments(inputs: Inputs, bos: int) -> dict:
 
 
 @torch.no_grad()
-def forward(model, inputs: Inputs, decoder_ids: np.ndarray) -> torch.Tensor:
-    """Logits [1, m, vocab] of one pass without cache."""
+def forward(model, inputs: Inputs, decoder_ids: np.ndarray, what: str = "forward pass") -> torch.Tensor:
+    """Logits [1, m, vocab] of one pass without cache; `what` is told while it runs."""
     arguments = encoder_arguments(inputs, model.config.decoder.bos_token_id)
-    return model(**arguments, decoder_input_ids=torch.from_numpy(decoder_ids), use_cache=False).logits
+    layers = [module for name, module in model.named_modules()
+              if LAYER.fullmatch(name) and ("pixel_values" in arguments or not is_vision(f"{name}."))]
+    with counted(layers, what, "layer", len(layers)):
+        return model(**arguments, decoder_input_ids=torch.from_numpy(decoder_ids), use_cache=False).logits
 
 
 @torch.no_grad()
@@ -98,7 +121,8 @@ def generate(model, inputs: Inputs, prefix: np.ndarray) -> np.ndarray:
         do_sample=False, max_new_tokens=inputs.generate, eos_token_id=None, pad_token_id=decoder.pad_token_id,
         bos_token_id=decoder.bos_token_id, decoder_start_token_id=decoder.bos_token_id, use_cache=True)
     arguments = encoder_arguments(inputs, decoder.bos_token_id)
-    tokens = model.generate(**arguments, decoder_input_ids=torch.from_numpy(prefix)).numpy()
+    with counted([model.lm_head], "generating", "token", inputs.generate):
+        tokens = model.generate(**arguments, decoder_input_ids=torch.from_numpy(prefix)).numpy()
     if tokens.shape[1] != prefix.shape[1] + inputs.generate or (tokens[:, :prefix.shape[1]] != prefix).any():
         raise UserError(f"generate: expected the prefix and {inputs.generate} tokens, found {tokens.tolist()}")
     return tokens
@@ -106,7 +130,7 @@ def generate(model, inputs: Inputs, prefix: np.ndarray) -> np.ndarray:
 
 def check_generated(model, inputs: Inputs, tokens: np.ndarray, prefix_length: int) -> None:
     """Say how close the closest greedy choice was, and fail when a pass without cache chooses otherwise."""
-    logits = forward(model, inputs, tokens[:, :-1])[0, prefix_length - 1:]
+    logits = forward(model, inputs, tokens[:, :-1], "checking")[0, prefix_length - 1:]
     best = logits.topk(2).values
     chosen = torch.from_numpy(tokens[0, prefix_length:])
     behind = (best[:, 0] - logits.gather(1, chosen[:, None])[:, 0]).max().item()

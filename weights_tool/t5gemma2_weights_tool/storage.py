@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, TensorSpec, safe_open, serialize_file
 
 from .config import read_json, write_json
+from .console import bar
 from .errors import UserError, expected
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -72,9 +73,13 @@ def write_checkpoint(folder, sources: Mapping[str, Source], dtype: str, shards: 
     runs = split(sources, shards)
     files = ["model.safetensors"] if len(runs) == 1 else [
         f"model-{i:05}-of-{len(runs):05}.safetensors" for i in range(1, len(runs) + 1)]
-    for file, run in zip(files, runs):
-        arrays = {name: as_stored(sources[name].values(), dtype) for name in run}
-        write_tensors(folder / file, arrays, dict.fromkeys(run, dtype))
+    with bar(len(sources), "making", "tensor") as making:
+        for file, run in zip(files, runs):
+            arrays = {}
+            for name in run:
+                arrays[name] = as_stored(sources[name].values(), dtype)
+                making.update()
+            write_tensors(folder / file, arrays, dict.fromkeys(run, dtype))
     if len(runs) > 1:
         total = sum(int(np.prod(source.shape)) for source in sources.values()) * DTYPE_BYTES[dtype]
         weight_map = {name: file for file, run in zip(files, runs) for name in run}
@@ -110,6 +115,9 @@ class Checkpoint:
 
     def __iter__(self):
         return iter(self.where)
+
+    def __len__(self):
+        return len(self.where)
 
     def shape(self, name: str) -> tuple:
         return self.where[name][2]

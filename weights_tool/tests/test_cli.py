@@ -6,9 +6,10 @@ import sys
 import pytest
 from PIL import Image
 
-from t5gemma2_weights_tool.cli import main
+from t5gemma2_weights_tool.cli import main, make_parser
 from t5gemma2_weights_tool.config import read_preset
 from t5gemma2_weights_tool.flags import id_list
+from t5gemma2_weights_tool.usage import parse
 
 
 @pytest.mark.parametrize("arguments", [
@@ -22,6 +23,46 @@ def test_wrong_usage_exits_2(arguments, capsys):
         main(arguments)
     assert stop.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def usage_error(arguments, capsys) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["recrod"], "weights_tool: error: unknown command recrod; the nearest is record (weights_tool --help says more)"),
+    (["xyz"], "weights_tool: error: unknown command xyz (weights_tool --help says more)"),
+    (["record", "x", "--imput-text", "y"],
+     "weights_tool record: error: unknown flag --imput-text; the nearest is --input-text (weights_tool record --help says more)"),
+    (["record", "x", "--ouput=y"], "unknown flag --ouput; the nearest is --output ("),
+    (["record", "x", "-o", "y", "-input-ids", "2"], "unknown flag -input-ids; the nearest is --input-ids ("),
+    (["items", "dates", "--xyz"], "unknown flag --xyz ("),
+    (["record", "x", "-o", "y", "--images", "cat.png"], "found 'cat.png'; a file is --image FILE ("),
+    (["record", "x", "-m", "y", "-o", "z"], "not allowed with argument"),
+    (["items", "dates", "-n", "-1"], "expected a whole number from 1, found '-1' ("),
+])
+def test_the_next_step_is_named(arguments, message, capsys):
+    assert message in usage_error(arguments, capsys)
+
+
+@pytest.mark.parametrize("words", [
+    ["-p", "-- is it", "-o", "y"], ["-psort", "-o", "y"], ["--input-t=a", "--output=y"], ["-o", "y", "-q"]])
+def test_what_argparse_knows_is_not_unknown(words):
+    parser, commands = make_parser()
+    assert parse(parser, commands, ["record", "x", *words]) == parser.parse_args(["record", "x", *words])
+
+
+@pytest.mark.parametrize("words, twins", [
+    ("x -o y --input-text a", ["x -o y -p a", "x -o y --prompt a", "-m x -o y -p a", "-o y --model x --input-text a"]),
+    ("x -o y --decoder-input-text a", ["x -o y --decoder-prompt a"]),
+    ("x -o y --generate 3", ["x -o y -n 3", "x -o y --n-predict 3"])])
+def test_flags_of_record_that_the_engine_has_too(words, twins):
+    parser, _ = make_parser()
+    for twin in twins:
+        assert parser.parse_args(["record", *twin.split()]) == parser.parse_args(["record", *words.split()])
 
 
 def error_line(arguments, capsys) -> str:

@@ -194,6 +194,12 @@ def test_a_placeholder_without_a_picture(refused):
         "--input-text", "<start_of_image>")
 
 
+@pytest.mark.parametrize("model, found", [("google/t5gemma-2-270m-270m", "nothing"), (SHAPES, "a file")])
+def test_no_folder(model, found, refused):
+    assert refused(model=model) == (f"weights_tool: {model}: expected a checkpoint folder, found {found}; the hub's are "
+                                    "downloaded by: hf download NAME --local-dir FOLDER\n")
+
+
 def test_a_model_that_cannot_see(tmp_path, refused, capsys):
     write_random(read_preset("tiny"), tmp_path / "no_tokenizer")
     capsys.readouterr()
@@ -233,7 +239,7 @@ def test_no_array(content, tmp_path, refused):
 @pytest.mark.parametrize("arguments, message", [
     (["--image", "a.png", "--pixel-values", "b.npy"], "not allowed with argument"),
     (["--image", "a.png", "--images", "1"], "not allowed with argument"),
-    (["--input-text", "a\udcff"], "argument --input-text: expected UTF-8, found other bytes"),
+    (["--input-text", "a\udcff"], "argument --input-text/-p/--prompt: expected UTF-8, found other bytes"),
 ])
 def test_wrong_usage(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:

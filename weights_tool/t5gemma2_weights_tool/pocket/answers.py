@@ -1,13 +1,12 @@
 """Greedy answers of a model to items: by the C++ engine, and by transformers in float32."""
 import json
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from ..errors import UserError
 from . import drawing
@@ -19,9 +18,11 @@ NEW_TOKENS = 48     # no right answer is longer
 SCORES = 2**20      # of one head, of all prompts of a batch in transformers: beyond the caches it is twenty times slower
 
 
-def interval() -> float:
-    """Seconds between two redrawings of a progress bar: few where they become lines of a log."""
-    return 0.1 if sys.stderr.isatty() else 30
+Done = Callable[[int], object]  # is told how many more items are answered
+
+
+def nobody(_items: int) -> None:
+    """Needs no telling."""
 
 
 class Engine:
@@ -30,21 +31,22 @@ class Engine:
     def __init__(self, program: Path, model: Path):
         self.program, self.model = program, model
 
-    def answer(self, items: list[Item]) -> list[list[int]]:
+    def answer(self, items: list[Item], done: Done = nobody) -> list[list[int]]:
         with tempfile.TemporaryDirectory() as folder:
             requests = Path(folder) / "requests.jsonl"
             with open(requests, "w", encoding="utf-8") as stream:
                 for number, item in enumerate(items):
                     stream.write(json.dumps(request(item, number, Path(folder))) + "\n")
-            return self.run(requests, len(items))
+            return self.run(requests, len(items), done)
 
-    def run(self, requests: Path, count: int) -> list[list[int]]:
+    def run(self, requests: Path, count: int, done: Done) -> list[list[int]]:
         command = [self.program, "-m", self.model, "--jsonl", "-q", "-n", str(NEW_TOKENS), "-f", requests]
         answers = []
         try:
             with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   text=True, encoding="utf-8") as process:
-                for line in tqdm(process.stdout, total=count, desc="engine", unit="item", mininterval=interval()):
+                for line in process.stdout:
+                    done(1)
                     answers.append(stripped(json.loads(line)["ids"]))
                 trouble = process.stderr.read().strip()
         except OSError as error:
@@ -74,20 +76,19 @@ class Transformers:
     def __init__(self, model, maker: Maker):
         self.model, self.maker = model, maker
 
-    def answer(self, items: list[Item]) -> list[list[int]]:
+    def answer(self, items: list[Item], done: Done = nobody) -> list[list[int]]:
         samples = [self.maker.sample_of(item) for item in items]
         alike = defaultdict(list)
         for number, sample in enumerate(samples):
             alike[len(sample.encoder), len(sample.pictures)].append(number)
         answers: list[list[int]] = [[]] * len(items)
-        with tqdm(total=len(items), desc="transformers", unit="item", mininterval=interval()) as bar:
-            for (length, _), numbers in sorted(alike.items()):
-                size = max(1, SCORES // length**2)
-                for start in range(0, len(numbers), size):
-                    chosen = numbers[start:start + size]
-                    for number, ids in zip(chosen, self.generate([samples[i] for i in chosen])):
-                        answers[number] = ids
-                    bar.update(len(chosen))
+        for (length, _), numbers in sorted(alike.items()):
+            size = max(1, SCORES // length**2)
+            for start in range(0, len(numbers), size):
+                chosen = numbers[start:start + size]
+                for number, ids in zip(chosen, self.generate([samples[i] for i in chosen])):
+                    answers[number] = ids
+                done(len(chosen))
         return answers
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ An item stands there only when transformers' choice of every token was clear: an
 How clear it was stands there, too: a mask that is off by one changes that long before it changes a word.
 """
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -11,7 +12,8 @@ from random import Random
 
 import torch
 
-from ..errors import UserError, expected, say
+from ..console import bar, say
+from ..errors import UserError, expected
 from . import items, retrieval
 from .answers import Transformers, exact
 from .evaluation import load
@@ -31,8 +33,8 @@ class Answered:
     margins: list[float]   # at each of them and eos, by which the best logit is above the next
 
 
-def chosen(reference: Transformers, task: str, count: int, seed: int) -> list[Answered]:
-    """All kinds in turn; retrieval at the longest length trained on."""
+def chosen(reference: Transformers, task: str, count: int, seed: int, keep: Callable[[], None]) -> list[Answered]:
+    """All kinds in turn; retrieval at the longest length trained on. `keep` is called for each."""
     rng = Random(f"{seed} {task} behaviour")
     length = retrieval.TRAINED if task == "retrieval" else None
     found: list[Answered] = []
@@ -42,6 +44,7 @@ def chosen(reference: Transformers, task: str, count: int, seed: int) -> list[An
         margins = margins_of(reference, item, ids)
         if min(margins) > MARGIN:
             found.append(Answered(item, ids, margins))
+            keep()
         if len(found) == count:
             return found
     raise expected("answers", task, f"{count} items whose every token is {MARGIN} ahead", f"{len(found)} of {TRIES * count}")
@@ -73,8 +76,10 @@ def write_answers(model: Path, folder: Path, *, count: int, seed: int) -> None:
     """folder/items.jsonl and its pictures: `count` items of each task."""
     reference = load(model)
     lines = []
-    for task in items.TASKS:
-        lines += [line(one, number, folder) for number, one in enumerate(chosen(reference, task, count, seed))]
+    with bar(count * len(items.TASKS), "answering", "item") as answering:
+        for task in items.TASKS:
+            kept = chosen(reference, task, count, seed, answering.update)
+            lines += [line(one, number, folder) for number, one in enumerate(kept)]
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "items.jsonl", ("\n".join(lines) + "\n").encode())
     say(f"{folder}: {len(lines)} items")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..errors import UserError, expected, say
+from ..console import say
+from ..errors import UserError, expected
 from .files import write_file
 from .recipe import with_defaults
 

@@ -2,8 +2,8 @@
 import os
 from pathlib import Path
 
-from ..errors import say
-from ..flags import count, positive, positive_real, whole_numbers
+from ..console import say
+from ..flags import add_command, add_model, count, positive, positive_real, whole_numbers
 from ..need import need
 from . import items
 from .recipe import STAGES, read_recipe
@@ -12,7 +12,8 @@ ALL = "torch,pocket"  # extras that learning and measuring need
 
 
 def add_tokenizer(commands) -> None:
-    parser = commands.add_parser("tokenizer", help="the pocket model's tokenizer.json and tokenizer_config.json")
+    parser = add_command(commands, "tokenizer", "the pocket model's tokenizer.json and tokenizer_config.json",
+                         "-o tokenizer")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
     parser.set_defaults(run=run_tokenizer)
 
@@ -23,7 +24,9 @@ def run_tokenizer(args) -> None:
 
 
 def add_items(commands) -> None:
-    parser = commands.add_parser("items", help="items of a task of the pocket model: prompt, answer, pictures")
+    parser = add_command(commands, "items", "items of a task of the pocket model: prompt, answer, pictures",
+                         "question -n 3 --images pictures",
+                         "retrieval --kind single --length 200 --held-out --jsonl")
     parser.add_argument("task", metavar="TASK", help="caption, dates, retrieval, ...; an unknown one lists them all")
     parser.add_argument("-n", type=positive, default=10, metavar="N", help="how many (default 10)")
     parser.add_argument("--kind", help="only items of this kind")
@@ -45,7 +48,9 @@ def run_items(args) -> None:
 
 
 def add_train(commands) -> None:
-    parser = commands.add_parser("train", help="the pocket model from nothing; the same command goes on after a stop")
+    parser = add_command(commands, "train", "the pocket model from nothing; the same command goes on after a stop",
+                         "-o training",
+                         "-o training --recipe smoke")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoints, losses and the model")
     parser.add_argument("--recipe", default="pocket", metavar="NAME|FILE",
                         help="sizes, seed and stages: pocket (default), smoke, or a file")
@@ -65,7 +70,8 @@ def run_train(args) -> None:
 
 
 def add_export(commands) -> None:
-    parser = commands.add_parser("export", help="the newest checkpoint of a training folder as a model folder")
+    parser = add_command(commands, "export", "the newest checkpoint of a training folder as a model folder",
+                         "training -o model")
     parser.add_argument("training", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.set_defaults(run=run_export)
@@ -79,8 +85,10 @@ def run_export(args) -> None:
 
 
 def add_evaluate(commands) -> None:
-    parser = commands.add_parser("evaluate", help="exact match on held-out items, engine against transformers")
-    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser = add_command(commands, "evaluate", "exact match on held-out items, engine against transformers",
+                         "examples/pocket --tasks dates -n 20",
+                         "examples/pocket --engine build/bin/t5gemma2-generate -o evaluation.json")
+    add_model(parser)
     parser.add_argument("--engine", type=Path, metavar="PROGRAM", help="t5gemma2-generate; without: transformers alone")
     parser.add_argument("-n", type=positive, default=500, metavar="N", help="items of each kind (default 500)")
     parser.add_argument("--tasks", default=",".join(items.TASKS), metavar="A,B", help="default: all")
@@ -96,14 +104,15 @@ def run_evaluate(args) -> None:
     need("torch", "transformers", "PIL", extras=ALL)
     from .evaluation import Evaluation
     from .results import table
-    evaluation = Evaluation(args.model, engine=args.engine, count=args.n, tasks=args.tasks.split(","),
+    evaluation = Evaluation(Path(args.model), engine=args.engine, count=args.n, tasks=args.tasks.split(","),
                             times=args.lengths, seed=args.seed)
     print(table(evaluation.run(args.output)))
 
 
 def add_answers(commands) -> None:
-    parser = commands.add_parser("answers", help="held-out items with transformers' answers, for the test of behaviour")
-    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser = add_command(commands, "answers", "held-out items with transformers' answers, for the test of behaviour",
+                         "examples/pocket -n 2 -o answers")
+    add_model(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="items.jsonl and pictures")
     parser.add_argument("-n", type=positive, default=12, metavar="N", help="items of each task (default 12)")
     parser.add_argument("--seed", type=count, default=0)
@@ -113,11 +122,12 @@ def add_answers(commands) -> None:
 def run_answers(args) -> None:
     need("torch", "transformers", "PIL", extras=ALL)
     from .behaviour import write_answers
-    write_answers(args.model, args.output, count=args.n, seed=args.seed)
+    write_answers(Path(args.model), args.output, count=args.n, seed=args.seed)
 
 
 def add_report(commands) -> None:
-    parser = commands.add_parser("report", help="plots and model card from a training folder and an evaluation")
+    parser = add_command(commands, "report", "plots and model card from a training folder and an evaluation",
+                         "training evaluation.json -o docs/pocket --model training/model")
     parser.add_argument("training", type=Path)
     parser.add_argument("evaluation", type=Path, metavar="EVALUATION.json", help="written by evaluate -o")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for the plots")

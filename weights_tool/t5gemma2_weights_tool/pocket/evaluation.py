@@ -7,10 +7,11 @@ from random import Random
 from tokenizers import Tokenizer
 
 from ..config import read_json
-from ..errors import UserError, expected, say
+from ..console import bar, say
+from ..errors import UserError, expected
 from ..model import load_config, load_model
 from . import items, retrieval
-from .answers import Engine, Transformers
+from .answers import Done, Engine, Transformers
 from .files import write_file
 from .items import Item
 from .samples import Maker
@@ -66,15 +67,16 @@ class Evaluation:
         result = self.begun(part)
         if part:
             write_file(part, as_json(result))  # also says at once that it cannot be written
-        for number, group in enumerate(self.chosen):
-            if number < len(result["groups"]):
-                continue
-            say(f"{number + 1} of {len(self.chosen)}: {', '.join(str(name) for name in group if name)}")
-            result["groups"].append(self.measured(group))
-            if self.engine and digest(self.engine.program) != self.head["program"]:
-                raise UserError(f"{self.engine.program}: has changed since the evaluation began")
-            if part:
-                write_file(part, as_json(result))
+        each = self.head["items"] * (2 if self.engine else 1)
+        begun = len(result["groups"])
+        with bar(each * len(self.chosen), "answering", "item", initial=each * begun) as answering:
+            for number, group in enumerate(self.chosen[begun:], begun + 1):
+                say(f"{number} of {len(self.chosen)}: {', '.join(str(name) for name in group if name)}")
+                result["groups"].append(self.measured(group, answering.update))
+                if self.engine and digest(self.engine.program) != self.head["program"]:
+                    raise UserError(f"{self.engine.program}: has changed since the evaluation began")
+                if part:
+                    write_file(part, as_json(result))
         if output:
             write_file(output, as_json(result))
             part.unlink(missing_ok=True)
@@ -93,10 +95,10 @@ class Evaluation:
             say(f"note: {part}: made by another model, program, or with other options; starting anew")
         return {**self.head, "groups": []}
 
-    def measured(self, group: tuple) -> dict:
+    def measured(self, group: tuple, done: Done) -> dict:
         drawn = draw_group(group, self.head["items"], self.head["seed"])
-        theirs = self.reference.answer(drawn)
-        ours = self.engine.answer(drawn) if self.engine else theirs
+        theirs = self.reference.answer(drawn, done)
+        ours = self.engine.answer(drawn, done) if self.engine else theirs
         return {"task": group[0], "kind": group[1], "length": group[2], **compared(self.reference, drawn, ours, theirs)}
 
 

@@ -9,7 +9,8 @@ from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImagePr
 from transformers.utils.logging import disable_progress_bar
 
 from ..config import write_json
-from ..errors import UserError, say
+from ..console import say
+from ..errors import UserError
 from ..random_checkpoint import generation_config
 from . import learners
 

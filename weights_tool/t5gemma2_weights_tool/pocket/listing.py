@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 from random import Random
 
+from ..console import bar
 from ..errors import UserError, expected
 from . import items, retrieval
 from .items import Item
@@ -33,11 +34,16 @@ def print_items(task: str, count: int, *, kind: str | None = None, length: int |
                 held_out: bool = False, images: Path | None = None, jsonl: bool = False) -> None:
     check(task, kind, length)
     rng = Random(seed)
-    for number in range(count):
-        item = items.draw(task, rng, held_out, kind, length)
-        files = save_pictures(item, number, images) if images else []
-        if jsonl:
-            print(json.dumps({"task": item.task, "kind": item.kind, "prompt": item.prompt, "answer": item.answer,
-                              "content": item.content, "images": files}))
-        else:
-            print(f"{item.kind}: {item.prompt}\n    -> {item.answer}", *files, sep="\n    ")
+    with bar(count, "making", "item", beside_text=True) as making:
+        for number in range(count):
+            item = items.draw(task, rng, held_out, kind, length)
+            files = save_pictures(item, number, images) if images else []
+            print(shown(item, files, jsonl))
+            making.update()
+
+
+def shown(item: Item, files: list[str], jsonl: bool) -> str:
+    if jsonl:
+        return json.dumps({"task": item.task, "kind": item.kind, "prompt": item.prompt, "answer": item.answer,
+                           "content": item.content, "images": files})
+    return "\n    ".join([f"{item.kind}: {item.prompt}", f"-> {item.answer}", *files])

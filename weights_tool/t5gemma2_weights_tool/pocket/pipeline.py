@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 
 from .. import model as checkpoint_model
 from ..adapt import adapt
-from ..errors import UserError, expected, say
+from ..console import say
+from ..errors import UserError, expected
 from . import learners, vocabulary
 from .batches import Batches
 from .checkpoints import Checkpoints
@@ -99,7 +100,8 @@ class Run:
             step = self.checkpoints(name).newest()
             if step:
                 return name, step, self.checkpoints(name).load(step)["model"]
-        raise UserError(f"{self.folder}: expected a checkpoint of the stages {', '.join(WITH_PICTURES)}, found none")
+        raise UserError(f"{self.folder}: expected a checkpoint of the stages {', '.join(WITH_PICTURES)}, found none; "
+                        f"weights_tool train -o {self.folder} makes them")
 
 
 def work(team: Team, recipe: Recipe, folder: Path, until: str) -> None:

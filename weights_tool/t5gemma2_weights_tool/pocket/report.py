@@ -3,7 +3,8 @@ from pathlib import Path
 from random import Random
 
 from ..config import read_json
-from ..errors import UserError, expected, say
+from ..console import say
+from ..errors import UserError, expected
 from . import items, plots, retrieval
 from .files import read_losses, write_file
 from .recipe import STAGES

@@ -12,7 +12,8 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from ..errors import UserError, say
+from ..console import complain
+from ..errors import UserError
 
 PATIENCE = timedelta(minutes=30)  # a worker may still be compiling
 
@@ -70,7 +71,7 @@ def follow(rank: int, size: int, meeting: str, job: Callable, arguments: tuple) 
     except Told:
         pass
     except UserError as error:
-        say(f"worker {rank}: {error}")
+        complain(f"worker {rank}: {error}")
 
 
 def run(size: int, job: Callable, *arguments) -> None:

@@ -5,14 +5,13 @@ to keep.
 """
 import math
 import signal
-import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from tqdm import tqdm
 
-from ..errors import UserError, say
+from ..console import bar, say
+from ..errors import UserError
 from .batches import Batches
 from .checkpoints import Checkpoints
 from .files import LossLog
@@ -33,7 +32,7 @@ class Stop(AbstractContextManager):
 
     def ask(self, *_):
         self.asked = True
-        say("\nstopping after this step; once more to stop at once")
+        say("stopping after this step; once more to stop at once")
         self.__exit__()
 
     def __exit__(self, *_):
@@ -68,9 +67,7 @@ class Training:
     def run(self, stop) -> None:
         """To the stage's end; `stop.asked` of the leader ends it sooner, with Interrupted."""
         log = LossLog(self.checkpoints.folder / "loss.jsonl", self.start) if self.team.leads else None
-        terminal = sys.stderr.isatty()
-        with tqdm(total=self.stage.steps, initial=self.start, desc=self.stage.name, unit="step", smoothing=0.05,
-                  disable=log is None, mininterval=0.5 if terminal else 30, dynamic_ncols=terminal) as bar:
+        with bar(self.stage.steps, self.stage.name, "step", initial=self.start) if log else nullcontext() as training:
             shown = None
             for step in range(self.start, self.stage.steps):
                 begun = time.monotonic()
@@ -80,11 +77,12 @@ class Training:
                 if log:
                     log.add(step=step, family=batch.family, loss=loss, samples=batch.samples, seconds=round(seconds, 3))
                     shown = loss if shown is None else MEMORY * shown + (1 - MEMORY) * loss
-                    bar.set_postfix_str(f"loss {shown:.3f}", refresh=False)
-                    bar.update()
+                    training.set_postfix_str(f"loss {shown:.3f}", refresh=False)
+                    training.update()
                     if stopped or (step + 1) % self.recipe.checkpoint_every == 0 or step + 1 == self.stage.steps:
                         log.flush()
                         self.save(step + 1)
+                        say(f"{self.stage.name}: step {step + 1} of {self.stage.steps}, loss {shown:.3f}")
                 if stopped:
                     raise Interrupted(f"{self.stage.name}: stopped after {step + 1} of {self.stage.steps} steps; "
                                       "the same command goes on from there")
