@@ -1,6 +1,7 @@
 """The `weights_tool` command. Exit status: 0 done, 1 bad input (one line on standard error), 2 wrong usage,
 130 stopped by Ctrl-C."""
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from .record_command import add_record
 from .storage import DTYPE_BYTES
 from .usage import parse
 
-INTERRUPTED = 130  # by Ctrl-C
+INTERRUPTED = 130   # by Ctrl-C, as a shell has it
+NOBODY_READS = 141  # as of a program that SIGPIPE ends
 
 
 def add_random(commands) -> None:
@@ -96,6 +98,9 @@ def main(argv=None) -> int:
     except UserError as error:
         complain(f"weights_tool: {error}")
         return 1
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except OSError as error:
         complain(f"weights_tool: {error.filename or args.command}: {error.strerror or error}")
         return 1

@@ -15,7 +15,7 @@ class Terminal:
     """One in which a command runs."""
 
     def __init__(self, *arguments, columns: int = 100, redirect: str = "", environment: dict | None = None):
-        command = ["-c", f'exec "$@" {redirect}', "bash", sys.executable, "-m", "t5gemma2_weights_tool", *arguments]
+        command = ["-c", f'"$@" {redirect}', "bash", sys.executable, "-m", "t5gemma2_weights_tool", *arguments]
         self.columns, self.raw = columns, ""
         variables = {"TERM": "xterm", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "weights_tool")}
         self.child = pexpect.spawn("bash", list(map(str, command)), dimensions=(ROWS, columns), cwd=str(ROOT), timeout=120,
@@ -53,7 +53,7 @@ def bars(draws: list[str]) -> dict[str, list[str]]:
     """Those of each kind, by the word in front."""
     found = {}
     for line in draws[:-1]:
-        if match := re.match(r"([a-z ]+): +\d+%", line):
+        if match := re.match(r"([a-z0-9 ]+): +\d+%", line):
             found.setdefault(match[1], []).append(line)
     return found
 

@@ -24,6 +24,12 @@ def test_no_bar_beside_text():
     assert "making" not in terminal.raw and terminal.draws()[-1].count("-> ") == 9
 
 
+def test_what_nobody_reads_ends_quietly():
+    terminal = Terminal("items", "dates", "-n", "100000", "-q", redirect="| head -n 1; exit ${PIPESTATUS[0]}")
+    assert terminal.end() == 141
+    assert re.fullmatch("[^\r\n]+\r\n", terminal.raw)
+
+
 def test_a_checkpoint_is_made(tmp_path):
     """Notes are what they are, below a bar that is gone."""
     draws = show(*RANDOM, tmp_path / "o", columns=200)

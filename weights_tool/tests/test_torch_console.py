@@ -33,13 +33,19 @@ def test_interrupt_takes_the_bar_away(tmp_path):
 
 
 def test_train(tmp_path):
-    """A bar with the loss for each stage, and a note at each checkpoint."""
-    draws = show("train", "--recipe", "smoke", "--stage", "language", "--workers", "1", "-o", tmp_path, columns=200)
-    lines = bars(draws)["language"]
-    assert has_time_left(lines, r"\d+/10") and re.search(r"step/s, loss \d\.\d{3}\]", lines[-1]), lines
-    begun, *checkpoints = draws[-1].split("\n")
-    assert begun.endswith("recipe smoke, seed 1, 1 worker")
-    assert re.fullmatch(r"language: step 10 of 10, loss \d\.\d{3}", checkpoints[-1])
+    """A bar with the loss for each stage, a note at each checkpoint, and no bar of the libraries."""
+    terminal = Terminal("train", "--recipe", "smoke", "--stage", "ul2", "--workers", "1", "-o", tmp_path, columns=200)
+    terminal.until(r"ul2: +[1-9]0%")
+    terminal.child.sendintr()
+    assert terminal.end() == 1
+    draws = terminal.draws()
+    found = bars(draws)
+    assert list(found) == ["language", "making", "loading", "ul2"] and has_time_left(found["language"], r"\d+/10")
+    assert re.search(r"step/s, loss \d\.\d{3}\]", found["ul2"][-1]), found["ul2"]
+    notes = [r".*: recipe smoke, seed 1, 1 worker", r"language: step 10 of 10, loss \d\.\d{3}",
+             r".*/adapted: 160 tensors, .*", "stopping after this step; once more to stop at once",
+             r"ul2: step \d of 10, loss \d\.\d{3}", r"weights_tool: ul2: stopped after \d of 10 steps; .*"]
+    assert re.fullmatch("\n".join(notes), draws[-1]), draws[-1]
 
 
 def test_evaluate():

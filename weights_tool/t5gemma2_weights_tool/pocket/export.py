@@ -17,6 +17,8 @@ from . import learners
 LARGEST = 9_000_000  # bytes of the whole folder
 NEW_TOKENS = 64
 
+disable_progress_bar()  # transformers' own, of files that take no time
+
 
 def export(run, folder: Path) -> None:
     """The newest state of a training run (`pipeline.Run`), replacing what was exported there before."""
@@ -27,7 +29,6 @@ def export(run, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(run.tokenizer_file.parent / name, folder / name)
-        disable_progress_bar()  # of a file that takes no time
         model.to(torch.bfloat16).save_pretrained(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot write: {error.strerror}") from None

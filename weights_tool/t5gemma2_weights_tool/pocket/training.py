@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from ..console import bar, say
+from ..console import bar, clear_line, say
 from ..errors import UserError
 from .batches import Batches
 from .checkpoints import Checkpoints
@@ -32,6 +32,7 @@ class Stop(AbstractContextManager):
 
     def ask(self, *_):
         self.asked = True
+        clear_line()
         say("stopping after this step; once more to stop at once")
         self.__exit__()
 
