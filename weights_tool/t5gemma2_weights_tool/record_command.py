@@ -11,8 +11,8 @@ from .need import need
 
 def add_record(commands) -> None:
     parser = add_command(commands, "record", "transformers' activations of a checkpoint folder",
-                         'examples/pocket -p "sort: ox cat" --decoder-prompt cat --generate 16 -o reference.safetensors',
-                         "-m examples/pocket --image examples/inputs/shapes.png -p describe -o reference.safetensors")
+                         'examples/pocket -p "sort: ox cat" -n 9 -o out.safetensors',
+                         "examples/pocket --image examples/inputs/shapes.png -p describe -o out.safetensors")
     add_model(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the reference.safetensors to write")
     add_encoder_input(parser)
