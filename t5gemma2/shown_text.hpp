@@ -54,8 +54,8 @@ class StopFilter {
   bool stopped_ = false;
 };
 
-/// The text that people see of ids as they come: without special pieces and sentinels, up to the first stop
-/// text, which may be a hidden piece, too.
+/// The text that people see of ids as they come: without special pieces and sentinels (fill.hpp), up to the
+/// first stop text, which may be a hidden piece, too.
 class ShownText {
  public:
   /// Both must live longer.

@@ -16,6 +16,7 @@
 #include "embedding.hpp"               // tied embedding
 #include "encoder.hpp"                 // the encoder
 #include "feed_forward.hpp"            // GeGLU
+#include "fill.hpp"                    // gaps in a text
 #include "generate.hpp"                // text
 #include "generation_config.hpp"       // how the checkpoint wants it
 #include "generation_config_json.hpp"  // generation_config.json

@@ -98,7 +98,10 @@ class Tokenizer {
   /// Whether decode leaves the piece out: <bos>, <start_of_image>, ...
   bool is_special(TokenId id) const { return traits(id).special; }
 
-  /// Whether to hide the id from people: no piece, special or a sentinel <unusedN>.
+  /// Whether the piece is <unusedN>, which stands for a gap (fill.hpp).
+  bool is_sentinel(TokenId id) const { return traits(id).sentinel; }
+
+  /// Whether to hide the id from people: no piece, special or a sentinel.
   bool is_hidden(TokenId id) const { return !traits(id).known || traits(id).special || traits(id).sentinel; }
 
   /// The byte that the piece <0x..> stands for; nothing for other pieces.
