@@ -40,7 +40,18 @@ void add_flags(cli::App& app, Flags& f) {
 generation_config.json does not. All else in that file is the default, as in transformers; a flag goes
 before it, and where neither sets a limit 128 tokens are made. Without a prompt --decoder-prompt runs the
 decoder alone; with nothing at all the prompt is stdin, less one newline at its end. --jsonl answers
-{"text", "finish_reason", "ids"}, "seed" where it was drawn, and "sequences" where there are several.)");
+{"text", "finish_reason", "ids"}, "seed" where it was drawn, and "sequences" where there are several. --fill
+prints the prompt with its gaps filled when all is written, and adds "filled" and "gaps" (null: left out) to
+a JSON answer; a JSON line may say "fill": true for itself.)");
+}
+
+/// What is printed of each text.
+std::vector<std::string> shown_texts(const Answer& answer) {
+  std::vector<std::string> texts;
+  for (const Filled& filled : answer.filled) texts.push_back(cli::shown_text(filled));
+  if (texts.empty())
+    for (const Generated& made : answer.texts) texts.push_back(made.text);
+  return texts;
 }
 
 void answer_one(Session& session, const Flags& f) {
@@ -51,13 +62,23 @@ void answer_one(Session& session, const Flags& f) {
     cli::print_text(std::exchange(before, "").append(text));
     return !stop_requested && std::cout;
   });
-  const std::vector<Generated>& made = answer.texts;
-  cli::print_text(before);                       // where no text came
-  for (std::size_t i = 1; i < made.size(); ++i)  // a line or more for each of several
-    cli::print_text((made[i - 1].text.ends_with('\n') ? "" : "\n") + echoed + made[i].text);
-  if (made.size() > 1 && !made.back().text.ends_with('\n')) cli::print_text("\n");
+  const std::vector<std::string> texts = shown_texts(answer);
+  cli::print_text(answer.filled.empty() ? before : texts[0]);  // where no text came
+  for (std::size_t i = 1; i < texts.size(); ++i)               // a line or more for each of several
+    cli::print_text((texts[i - 1].ends_with('\n') ? "" : "\n") + echoed + texts[i]);
+  if (texts.size() > 1 && !texts.back().ends_with('\n')) cli::print_text("\n");
   if (answer.seed && f.request.sampling.seed.value_or(cli::at_random) == cli::at_random)
     cli::note("drawn with --seed " + std::to_string(*answer.seed), f.session.quiet);
+}
+
+void check_fill(const Flags& f) {
+  const cli::Sampling& sampling = f.request.sampling;
+  if (sampling.fill && f.request.input.input_ids)
+    throw cli::UsageError("--fill: gaps are ___ in a prompt, not in --input-ids");
+  if (sampling.fill && (f.echo || (f.session.special && !f.jsonl)))
+    throw cli::UsageError("--fill prints the prompt with its gaps filled; no --echo, no --special");
+  if (sampling.first_sentinel && !sampling.fill && !f.jsonl)
+    throw cli::UsageError("--first-sentinel: expected --fill, too, whose gaps it is for");
 }
 
 void check_flags(const Flags& f) {
@@ -65,6 +86,7 @@ void check_flags(const Flags& f) {
   if (input.has_text() && !f.file.empty()) throw cli::UsageError("a prompt and -f: one of them, not both");
   if (f.jsonl && (!input.empty() || f.echo))
     throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags; no --echo");
+  check_fill(f);
 }
 
 /// Reads the prompt where it is in a file, or where nothing else is there to answer in what is piped in.

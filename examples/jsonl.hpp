@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "fill.hpp"
 #include "session.hpp"
 #include "t5gemma2/json_fields.hpp"
 #include "terminal.hpp"
@@ -33,25 +34,31 @@ inline Request read_request(const std::string& line, const std::string& where, c
       input.decoder_prompt = field.text();
     } else if (key == "images") {
       for (const JsonField& image : field.items()) input.images.push_back(image.text());
+    } else if (key == "fill") {
+      request.sampling.fill = field.boolean();
     } else {
-      field.refuse("prompt, decoder_prompt and images only");
+      field.refuse("prompt, decoder_prompt, images and fill only");
     }
   }
   if (input.empty()) object["prompt"].refuse("a text");
   return request;
 }
 
-inline nlohmann::ordered_json to_json(const Generated& made) {
+inline nlohmann::ordered_json to_json(const Answer& answer, std::size_t i) {
   constexpr const char* reasons[] = {"eos", "stop", "length", "interrupted"};
-  return {{"text", made.text}, {"finish_reason", reasons[static_cast<int>(made.reason)]}, {"ids", made.ids}};
+  const Generated& made = answer.texts.at(i);
+  nlohmann::ordered_json json = {
+      {"text", made.text}, {"finish_reason", reasons[static_cast<int>(made.reason)]}, {"ids", made.ids}};
+  if (!answer.filled.empty()) add_filled(json, answer.filled[i]);
+  return json;
 }
 
 /// The first text, and all of several as `sequences`.
 inline void print_answer(const Answer& answer) {
-  nlohmann::ordered_json line = to_json(answer.texts.at(0));
+  nlohmann::ordered_json line = to_json(answer, 0);
   if (answer.seed) line["seed"] = *answer.seed;
   if (answer.texts.size() > 1)
-    for (const Generated& one : answer.texts) line["sequences"].push_back(to_json(one));
+    for (std::size_t i = 0; i < answer.texts.size(); ++i) line["sequences"].push_back(to_json(answer, i));
   fresh_line();
   print_text(line.dump() + '\n');
 }

@@ -37,7 +37,7 @@ pocket, a small T5Gemma 2 (examples/pocket/README.md), run by $generate:"
 ask 'date: the 5th of march 2024'
 ask 'sort: viper otter frog hen mole'
 ask 'in lumi: a blue duck helps an old fish at the river'
-show 'tuesday wednesday<unused31> saturday' --special -p 'tuesday wednesday<unused31> saturday'
+show 'tuesday wednesday ___ saturday' --fill -p 'tuesday wednesday ___ saturday'
 see 'describe'
 see 'what colour is the square?'
 show "[$text, $(wc -w <"$text") words] ...$(grep -o '[^.]*$' "$text")" -f "$text"

@@ -17,11 +17,11 @@ using namespace t5gemma2;
 
 /// What was asked for; what was not is generation_config.json's.
 struct Sampling {
-  std::optional<Index> n_predict, seed, top_k, repeat_last_n, num_beams, num_return_sequences;
+  std::optional<Index> n_predict, seed, top_k, repeat_last_n, num_beams, num_return_sequences, first_sentinel;
   std::optional<double> temp, top_p, min_p, typical, repeat_penalty, length_penalty;
   std::optional<std::string> early_stopping;
   std::vector<std::string> stop;
-  bool ignore_eos = false;
+  bool ignore_eos = false, fill = false;
 };
 
 inline constexpr Index until_eos = -1, at_random = -1, whole_text = -1;
@@ -58,6 +58,9 @@ void for_each_flag(Sampling& s, const Flag& flag) {
   flag("--stop", s.stop,
        "text that ends what is made, not printed; also a hidden piece's, <unused31>; repeatable");
   flag("--ignore-eos", s.ignore_eos, "go on after the end-of-sequence token");
+  flag("--fill", s.fill, "print the prompt with each gap in it, ___, filled in");
+  flag("--first-sentinel", s.first_sentinel, Range{0, 1e9},
+       "<unusedN> stands for the first gap, <unusedN-1> for the next (6237, else the vocabulary's highest)");
 }
 
 /// Accepts UTF-8 only.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fill.hpp"
 #include "image_memory.hpp"
 #include "input_flags.hpp"
 #include "sampling_flags.hpp"
@@ -27,6 +28,7 @@ struct Request {
 
 struct Answer {
   std::vector<Generated> texts;       // one at least
+  std::vector<Filled> filled;         // what each makes of a prompt's gaps; none where it was not asked to
   std::optional<std::uint64_t> seed;  // where it was drawn
 };
 
@@ -54,13 +56,17 @@ class Session {
     load_seconds_ = seconds() - start;
   }
 
-  /// on_text gets the text as it is made. Throws Interrupted when Ctrl-C comes before the first token.
+  /// on_text gets the text as it is made, unless gaps are filled: what comes is not in their order. Throws
+  /// Interrupted when Ctrl-C comes before the first token.
   Answer answer(const Request& request, const OnText& on_text) {
-    const Input& input = request.input;
+    const std::optional<Gaps> gaps = gaps_of(request.input, request.sampling, *tokenizer_);
+    const Input input = gaps ? with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
     const std::vector<TokenId> prompt = decoder_ids(input, model_, *tokenizer_);
+    if (gaps) check_answer_start(prompt, *tokenizer_, *gaps);
     const std::vector<Image> images = load_images(input.images);
     GenerateOptions options = options_for(request.sampling, model_.generation_config);
     options.show_special = flags_.special;
+    if (gaps) stop_behind_gaps(*tokenizer_, *gaps, options);
     options.encoder_input_ids = encoder_ids(input, *tokenizer_, model_.config,
                                             count_crops(images, flags_.pan_and_scan), flags_.quiet);
     const std::vector<TokenId>& ids = options.encoder_input_ids;
@@ -71,7 +77,10 @@ class Session {
     const Matrix H = encode_with_progress(ids, features);
     encode_seconds_ += seconds() - start;
     input_tokens_ += ids.size();
-    Answer answer{.texts = decode_with_progress(H, prompt, options, on_text), .seed = {}};
+    Answer answer{.texts = decode_with_progress(H, prompt, options, gaps ? OnText() : on_text),
+                  .filled = {},
+                  .seed = {}};
+    if (gaps) answer.filled = read_filled(answer.texts, *tokenizer_, options, *gaps, flags_.quiet);
     if (options.sample) answer.seed = options.seed;
     return answer;
   }
@@ -150,29 +159,35 @@ class Session {
   }
 
   /// Reads H and the decoder prompt, then writes; the first new token comes with the reading, and all that is
-  /// done for several texts counts as writing.
+  /// done for several texts counts as writing. Without on_text a bar shows how far it is.
   std::vector<Generated> decode_with_progress(const Matrix& H, const std::vector<TokenId>& prompt,
                                               const GenerateOptions& options, const OnText& on_text) {
     const double start = seconds();
     double first = 0;
-    const bool streams = options.config.num_beams == 1 && options.config.num_return_sequences == 1;
-    const ProgressBar bar(streams ? "reading" : "writing", !flags_.quiet);
+    const bool single = options.config.num_beams == 1 && options.config.num_return_sequences == 1;
+    const ProgressBar bar(single && on_text ? "reading" : "writing", !flags_.quiet);
+    const Index all = length_limits(options.config, std::ssize(prompt)).most - std::ssize(prompt);
+    Index calls = 0;
     const auto cleared = [&](std::string_view text) {
       if (first == 0) first = seconds();
-      bar.clear();
-      return on_text(text);
+      if (on_text) {
+        bar.clear();
+        return on_text(text);
+      }
+      bar.update(std::min(++calls, all), all);  // what is held back may come behind the last id
+      return stop_requested == 0;
     };
     std::vector<Generated> made =
         generate_several(model_, *tokenizer_, H, prompt, options, cleared, watch(bar));
     std::size_t written = 0;
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
     if (written == 0) return made;  // for no token nothing is read
-    if (streams) {
+    if (single) {
       prompt_tokens_ += prompt.size();
       read_seconds_ += first - start;
     }
-    new_tokens_ += written - (streams ? 1 : 0);
-    decode_seconds_ += seconds() - (streams ? first : start);
+    new_tokens_ += written - (single ? 1 : 0);
+    decode_seconds_ += seconds() - (single ? first : start);
     return made;
   }
 

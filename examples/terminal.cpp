@@ -45,11 +45,13 @@ void write_now(int stream, std::string_view text) {
   if (write(stream, text.data(), text.size()) < 0) return;  // a terminal that went away shows nothing
 }
 
-bool can_redraw() {
-  const char* const variable = std::getenv("TERM");
-  const std::string_view terminal = variable ? variable : "";
-  return shows_bars && !terminal.empty() && terminal != "dumb";
+std::string_view variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value ? value : "";
 }
+
+/// Whether a terminal understands more than text.
+bool is_smart() { return !variable("TERM").empty() && variable("TERM") != "dumb"; }
 
 std::size_t columns() {
   winsize size{};
@@ -96,6 +98,8 @@ void print_text(std::string_view text) {
   if ((shows_text || one_output) && !text.empty()) line = text.ends_with('\n') ? nothing : some_text;
 }
 
+bool can_style_text() { return shows_text && is_smart() && variable("NO_COLOR").empty(); }
+
 void fresh_line() {
   const std::sig_atomic_t stood = line;
   line = nothing;  // first: the ^C of an interrupt comes behind what is written now
@@ -124,7 +128,7 @@ void end_typed_line(const std::istream& in, std::string_view read) {
 }
 
 void ProgressBar::update(long done, long all) const {
-  if (!shown_ || all <= 0 || !can_redraw()) return;
+  if (!shown_ || all <= 0 || !shows_bars || !is_smart()) return;
   if (line != bar) fresh_line();
   constexpr std::size_t kept_free = 3;  // for ^C and the cursor
   const std::size_t width = columns(), room = width - std::min(width, kept_free);

@@ -12,6 +12,9 @@ namespace cli {
 /// Text to stdout, at once.
 void print_text(std::string_view text);
 
+/// Whether text may be underlined and the like: on a terminal that can, unless NO_COLOR says not to.
+bool can_style_text();
+
 /// What comes next begins a line: a bar is taken away, text that the terminal shows is ended. Safe in a
 /// signal handler.
 void fresh_line();
