@@ -38,18 +38,23 @@ inline void check_answer_start(std::span<const TokenId> ids, const Tokenizer& to
        '"' + std::string(tokenizer.piece(*id)) + '"');
 }
 
-/// What the texts make of the gaps; notes say what was not as asked for.
+/// What each text makes of the gaps.
 inline std::vector<Filled> read_filled(const std::vector<Generated>& texts, const Tokenizer& tokenizer,
-                                       const GenerateOptions& options, const Gaps& gaps, bool quiet) {
+                                       const GenerateOptions& options, const Gaps& gaps) {
   std::vector<Filled> all;
-  for (const Generated& one : texts) {
-    all.push_back(t5gemma2::read_filled(tokenizer, options, gaps, one.ids));
-    const std::string which = texts.size() > 1 ? "text " + std::to_string(all.size()) + ": " : "";
-    for (const std::string& text : all.back().notes) note(which + text, quiet);
-    if (one.reason == FinishReason::length)
+  for (const Generated& one : texts) all.push_back(t5gemma2::read_filled(tokenizer, options, gaps, one.ids));
+  return all;
+}
+
+/// Says what is not as asked for in texts that fill gaps; `where` is the request, for messages.
+inline void note_filled(const std::vector<Generated>& texts, const std::vector<Filled>& filled,
+                        const std::string& where, bool quiet) {
+  for (std::size_t i = 0; i < filled.size(); ++i) {
+    const std::string which = where + (texts.size() > 1 ? "text " + std::to_string(i + 1) + ": " : "");
+    for (const std::string& text : filled[i].notes) note(which + text, quiet);
+    if (texts[i].reason == FinishReason::length)
       note(which + "the answer was cut at its limit, which -n sets", quiet);
   }
-  return all;
 }
 
 /// As a person sees it: the words that were missing are underlined where a terminal can.

@@ -67,6 +67,7 @@ void answer_one(Session& session, const Flags& f) {
   for (std::size_t i = 1; i < texts.size(); ++i)               // a line or more for each of several
     cli::print_text((texts[i - 1].ends_with('\n') ? "" : "\n") + echoed + texts[i]);
   if (texts.size() > 1 && !texts.back().ends_with('\n')) cli::print_text("\n");
+  cli::note_filled(answer.texts, answer.filled, "", f.session.quiet);
   if (answer.seed && f.request.sampling.seed.value_or(cli::at_random) == cli::at_random)
     cli::note("drawn with --seed " + std::to_string(*answer.seed), f.session.quiet);
 }

@@ -75,7 +75,9 @@ inline void answer_lines(Session& session, const std::string& file, const Sampli
     const Request request = read_request(line, where, sampling);
     const GracefulInterrupt graceful;
     try {
-      print_answer(session.answer(request, [](std::string_view) { return !stop_requested; }));
+      const Answer answer = session.answer(request, [](std::string_view) { return !stop_requested; });
+      print_answer(answer);
+      note_filled(answer.texts, answer.filled, where + ": ", quiet);
     } catch (const Error& error) {
       throw Error(where + ": " + error.what());
     }

@@ -80,7 +80,7 @@ class Session {
     Answer answer{.texts = decode_with_progress(H, prompt, options, gaps ? OnText() : on_text),
                   .filled = {},
                   .seed = {}};
-    if (gaps) answer.filled = read_filled(answer.texts, *tokenizer_, options, *gaps, flags_.quiet);
+    if (gaps) answer.filled = read_filled(answer.texts, *tokenizer_, options, *gaps);
     if (options.sample) answer.seed = options.seed;
     return answer;
   }

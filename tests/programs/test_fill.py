@@ -2,11 +2,12 @@
 
 Needs weights_tool and the built programs. Run: pytest tests/programs
 """
+import json
 import re
 from random import Random
 
 import pytest
-from running import SHAPES, answers, output, refused, run
+from running import ROOT, SHAPES, answers, output, refused, run
 
 from t5gemma2_weights_tool.pocket import items
 
@@ -88,12 +89,15 @@ def test_notes_say_of_which_text():
     assert said[0].startswith("note: text 1: ") and said[-1].startswith("note: text 2: ")
 
 
-def test_the_sentinel_behind_the_last_gap_ends_the_answer():
-    """--ignore-eos makes pocket go on."""
-    line, = answers("--fill", "--ignore-eos", "-n", "200", lines=[{"prompt": DAYS}])
-    if line["finish_reason"] == "stop":
-        assert line["ids"][-1] == 38 and line["ids"].count(38) == 1
-    assert line["gaps"][0].startswith("wednesday thursday")
+def test_the_sentinel_behind_the_last_gap_ends_the_answer(tmp_path):
+    """The last of four tokens is made to be one."""
+    for file in (ROOT / "examples/pocket").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "generation_config.json").unlink()
+    config = {"eos_token_id": 1, "bos_token_id": 2, "forced_eos_token_id": 38, "max_new_tokens": 4}
+    (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    line, = answers("-m", tmp_path, "--fill", lines=[{"prompt": DAYS}])
+    assert line["ids"][-1] == 38 and line["finish_reason"] == "stop" and line["filled"] == FILLED
 
 
 # ---- wrong usage ----
@@ -137,6 +141,12 @@ def test_jsonl_says_what_was_left_out():
     line, = answers("--fill", "-n", "0",
                     lines=[{"prompt": "___ ox ___ cat", "decoder_prompt": "<unused30> dog"}])
     assert line["filled"] == "___ ox dog cat" and line["gaps"] == [None, "dog"]
+
+
+def test_jsonl_notes_say_of_which_line():
+    line = json.dumps({"prompt": DAYS, "fill": True})
+    said = run("generate", "-m", "pocket", "--jsonl", "-n", "1", text=f"\n{line}\n").stderr
+    assert said.startswith("note: stdin line 2: the answer was cut at its limit, which -n sets\n")
 
 
 def test_jsonl_fills_each_of_several_texts():
