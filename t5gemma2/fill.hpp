@@ -129,7 +129,8 @@ class Reader {
     const auto gap = static_cast<std::size_t>(found - asked.begin());
     const std::string ignored = ": \"" + text + "\" was ignored";
     if (!sentinel) {
-      if (white_space_at_start(text) < text.size()) note("the answer begins in front of the gaps" + ignored);
+      if (white_space_at_start(text) < text.size())
+        note("the answer has words in front of its first sentinel" + ignored);
     } else if (found == asked.end()) {
       note("the answer has " + std::string(tokenizer_.piece(*sentinel)) + ", which no gap has" + ignored);
     } else if (filled_.fillings[gap]) {

@@ -176,10 +176,11 @@ TEST_CASE("fill: the first filling of a gap counts") {
 TEST_CASE("fill: text that belongs to no gap is ignored, with a note") {
   const Filled filled = filled_by("the ___ dog", "well<unused3> no<unused11> big<eos>");
   CHECK(filled_text(filled) == "the big dog");
-  CHECK(filled.notes == Texts{"the answer begins in front of the gaps: \"well\" was ignored",
+  CHECK(filled.notes == Texts{"the answer has words in front of its first sentinel: \"well\" was ignored",
                               "the answer has <unused3>, which no gap has: \" no\" was ignored"});
   CHECK(filled_by("the ___", "just words<eos>").notes ==
-        Texts{"the answer begins in front of the gaps: \"just words\" was ignored", "gap 1 was left out"});
+        Texts{"the answer has words in front of its first sentinel: \"just words\" was ignored",
+              "gap 1 was left out"});
 }
 
 TEST_CASE("fill: the sentinel behind the last gap's ends the answer") {

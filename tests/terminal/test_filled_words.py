@@ -5,7 +5,7 @@ Needs pexpect, pyte and the built programs, see test_terminal.py. Run: pytest te
 import re
 
 import pytest
-from test_terminal import TIMINGS, show, text_of
+from test_terminal import TIMINGS, Terminal, show, text_of
 
 GAPS = ("-m", "pocket", "--fill", "-p", "monday tuesday ___ friday ___ sunday")
 FILLED = "monday tuesday wednesday thursday friday saturday sunday"
@@ -55,3 +55,12 @@ def test_an_empty_no_color_does_not_count(monkeypatch):
 def test_a_bar_says_how_far_it_is():
     drawn = "\n".join(show("generate", *GAPS, "-n", "30").draws())
     assert re.search(r"writing \[=+> +\] 6/30", drawn) and "reading" not in drawn
+
+
+def test_interrupt_fills_with_what_is_there():
+    terminal = Terminal("generate", *GAPS, "--ignore-eos", "-n", "1000000")
+    terminal.until("writing .*/1000000")
+    terminal.until("9/1000000")
+    terminal.interrupt()
+    assert terminal.end() == 130
+    assert "\nmonday tuesday wednesday thursday friday saturday" in "\n" + terminal.shown()
