@@ -1,11 +1,15 @@
-// t5gemma2-preprocess: an image as the model sees it, before the scaling to -1 .. 1.
+// t5gemma2-preprocess: an image as the model sees it: to look at as PNG, before the scaling to -1 .. 1; to
+// compute with as .npy, behind it.
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/config_json.hpp"
 #include "t5gemma2/image.hpp"
+#include "t5gemma2/json_fields.hpp"
+#include "t5gemma2/npy_writer.hpp"
 
 namespace preprocess_program {
 
@@ -17,6 +21,25 @@ Index image_size_of(const std::filesystem::path& folder) {
   if (!config.vision)
     fail_file((folder / "config.json").string(), "a model that sees images", "no vision_config: text only");
   return config.vision->image_size;
+}
+
+/// In small letters.
+std::string ending_of(const std::filesystem::path& file) {
+  std::string ending = file.extension().string();
+  for (char& c : ending) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return ending;
+}
+
+void check_ending(const std::string& file) {
+  const std::string ending = ending_of(file);
+  if (ending != ".png" && ending != ".npy")
+    throw cli::UsageError("-o: expected a .png or .npy file, found " + in_quotes(file));
+}
+
+void write(const std::string& file, const Image& image, Index size) {
+  if (ending_of(file) == ".png") return write_png(file, resize(image, size, size));
+  const Matrix pixels = pixel_values(image, size);
+  write_npy(file, {1, 3, size, size}, std::span(pixels.data(), static_cast<std::size_t>(pixels.size())));
 }
 
 }  // namespace preprocess_program
@@ -33,11 +56,14 @@ int programs::preprocess(int argc, char** argv) {
   app.add_option("--image-size", size, "side in pixels, in place of the model's")
       ->check(cli::integer_in(1, 16384))
       ->excludes(flag);
-  app.add_option("-o,--output", out, "the PNG file to write")->required();
+  app.add_option("-o,--output", out,
+                 "the file to write: .png, or .npy, float32 [1, 3, size, size] from -1 to 1")
+      ->required();
   cli::add_quiet(app, quiet);
   return app.run(argc, argv, [&] {
+    check_ending(out);
     if (size == 0) size = image_size_of(cli::model_folder(model, quiet));
-    write_png(out, resize(load_image(image), size, size));
+    write(out, load_image(image), size);
     return cli::ok;
   });
 }

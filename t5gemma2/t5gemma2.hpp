@@ -32,6 +32,7 @@
 #include "memory.hpp"                  // what a run needs
 #include "merged_attention.hpp"        // equations 1-5
 #include "model.hpp"                   // load, encode, forward
+#include "npy_writer.hpp"              // an array to a file
 #include "parameters.hpp"              // what it is made of
 #include "rms_norm.hpp"                // RMSNorm, QK-norm
 #include "rope.hpp"                    // positions

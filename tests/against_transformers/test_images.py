@@ -2,6 +2,7 @@
 
 import io
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image, ImageOps
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 
 import random_images
-from programs import run
+from programs import ROOT, check, run
+from t5gemma2_weights_tool.cli import main
 
 
 def saved(image: Image.Image, **options) -> bytes:
@@ -52,3 +54,13 @@ def test_pixels(files, tmp_path):
         assert result.returncode == 0, result.stderr
         ours = np.asarray(Image.open(tmp_path / "ours.png")).transpose(2, 0, 1)
         assert np.array_equal(ours, np.rint(values * 127.5 + 127.5)), file
+
+
+def test_pixels_as_record_reads_them(tmp_path):
+    """What preprocess writes as .npy is what transformers is given, and every tensor of it is ours."""
+    model = shutil.copytree(ROOT / "tests/data/images", tmp_path / "model")
+    result = run("t5gemma2-preprocess", ROOT / "examples/inputs/shapes.png", "-m", model, "-o", tmp_path / "x.npy")
+    assert result.returncode == 0, result.stderr
+    assert main(["record", str(model), "--pixel-values", str(tmp_path / "x.npy"), "--input-ids",
+                 "2,9,61,63,63,63,63,62,17", "--generate", "8", "-o", str(model / "reference.safetensors")]) == 0
+    check(model)
