@@ -15,10 +15,10 @@ namespace cli {
 using namespace t5gemma2;
 
 /// The prompt's gaps where they are to be filled. Throws Error where there are none, and as find_gaps does.
-inline std::optional<Gaps> gaps_of(const Input& input, const Sampling& sampling, const Tokenizer& tokenizer) {
+inline std::optional<Gaps> gaps_of(const Input& input, const Sampling& sampling, const Tokenizer* tokenizer) {
   if (!sampling.fill) return {};
   if (!input.prompt) fail("prompt", "gaps", "a text with ___ where words are missing", "no text");
-  return find_gaps(tokenizer, *input.prompt, sampling.first_sentinel);
+  return find_gaps(tokenizer_for_text(tokenizer), *input.prompt, sampling.first_sentinel);
 }
 
 /// The input with sentinels in place of the gaps.

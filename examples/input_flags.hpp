@@ -66,28 +66,45 @@ inline std::vector<TokenId> parse_ids(std::string_view text, const std::string& 
   return ids;
 }
 
+/// Throws Error where a text is to become ids and the model cannot do that.
+inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
+  if (tokenizer == nullptr)
+    throw Error(
+        "the model's folder: expected tokenizer.json or tokenizer.model for a text, found neither; "
+        "--input-ids and --decoder-input-ids take ids");
+  return *tokenizer;
+}
+
 /// The encoder's ids: those given, or the prompt's with the tokens of pictures; picture i has crops[i] crops.
 /// A note says so where pictures stand in front of the prompt because it does not say where they go.
-inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer& tokenizer, const Config& config,
+/// `tokenizer` is null where the model has none.
+inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tokenizer, const Config& config,
                                         const std::vector<std::size_t>& crops, bool quiet) {
   if (!input.has_encoder_input()) return {};
   const std::string prompt = input.prompt.value_or("");
   if (input.input_ids || input.raw_prompt) {
-    const auto ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids") : tokenizer.encode(prompt);
+    const auto ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids")
+                                     : tokenizer_for_text(tokenizer).encode(prompt);
     check_pictures(ids, config, crops);
     return ids;
   }
+  const Tokenizer& of_text = tokenizer_for_text(tokenizer);
   if (!crops.empty() && !prompt.empty() && prompt.find(image_placeholder) == prompt.npos)
     note("the prompt does not say where pictures go (<start_of_image>): they stand in front of it", quiet);
-  return encode_prompt(tokenizer, config, prompt, crops);
+  return encode_prompt(of_text, config, prompt, crops);
 }
 
-/// The decoder's ids: those given, or the start and the decoder prompt's.
-inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, const Tokenizer& tokenizer) {
-  if (!input.decoder_input_ids) return decoder_prompt(model, tokenizer, input.decoder_prompt);
-  const std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
-  if (ids.empty()) throw UsageError("--decoder-input-ids: expected at least one id, found none");
-  return ids;
+/// The decoder's ids: those given, or the start and the decoder prompt's. `tokenizer` is null where the model
+/// has none.
+inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, const Tokenizer* tokenizer) {
+  if (input.decoder_input_ids) {
+    const std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
+    if (ids.empty()) throw UsageError("--decoder-input-ids: expected at least one id, found none");
+    return ids;
+  }
+  if (tokenizer != nullptr || input.decoder_prompt)
+    return decoder_prompt(model, tokenizer_for_text(tokenizer), input.decoder_prompt);
+  return {decoder_start(model).value()};  // load_model names one
 }
 
 /// The stream to read: stdin for "-", else `file`, opened in `opened`.

@@ -54,7 +54,7 @@ struct Run {
   Matrix H;
 };
 
-Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
+Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
   Run run;
   for (const std::string& file : f.input.images) run.images.push_back(load_image(file));
   std::optional<Vision> vision;
@@ -87,7 +87,11 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer& tokenizer) {
     return true;
   };
   const auto on_step = [&](Index done, Index all) { bar.update(done, all); };
-  run.decoder_ids = generate(model, tokenizer, run.H, run.decoder_ids, options, on_text, on_step).ids;
+  const std::vector<Generated> texts =
+      tokenizer != nullptr
+          ? generate_several(model, *tokenizer, run.H, run.decoder_ids, options, on_text, on_step)
+          : generate_several(model, run.H, run.decoder_ids, options, on_text, on_step);
+  run.decoder_ids = texts.at(0).ids;
   return run;
 }
 
@@ -99,7 +103,7 @@ std::string model_name(const Flags& f) {
 }
 
 /// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
-std::string page_of(const Flags& f, const Model& model, const Tokenizer& tokenizer, const Run& run) {
+std::string page_of(const Flags& f, const Model& model, const Tokenizer* tokenizer, const Run& run) {
   const TextConfig& config = model.config.decoder;
   const std::vector<look::Piece> prompt =
       look::prompt_pieces(tokenizer, model.config, run.ids, !run.images.empty());
@@ -141,7 +145,8 @@ int run(Flags& f) {
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.quiet);
   const Model model = load_model(folder);
-  const Tokenizer tokenizer = Tokenizer::load(folder);
+  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(folder);
+  const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   for (const std::string& text : model.notes) cli::note(text, f.quiet);
   if (model.generation_config.do_sample)
     cli::note("generation_config.json asks for sampling; here the likeliest tokens are shown", f.quiet);

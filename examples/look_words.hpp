@@ -1,4 +1,5 @@
 // Tokens as a person reads them: the prompt's tokens with each image as one piece, and the decoder's words.
+// Where the model has no tokenizer (null here) these are ids.
 #pragma once
 #include <algorithm>
 #include <initializer_list>
@@ -35,10 +36,10 @@ inline std::string_view last_character(std::string_view text) {
 }
 
 /// Whether `id` begins a new word behind the token `before`.
-inline bool begins_word(const Tokenizer& tokenizer, TokenId before, TokenId id) {
-  if (tokenizer.is_hidden(before) || tokenizer.is_hidden(id)) return true;
-  if (tokenizer.byte_of(before) && tokenizer.byte_of(id)) return false;
-  const std::string_view space = "▁", left = tokenizer.piece(before), right = tokenizer.piece(id);
+inline bool begins_word(const Tokenizer* tokenizer, TokenId before, TokenId id) {
+  if (tokenizer == nullptr || tokenizer->is_hidden(before) || tokenizer->is_hidden(id)) return true;
+  if (tokenizer->byte_of(before) && tokenizer->byte_of(id)) return false;
+  const std::string_view space = "▁", left = tokenizer->piece(before), right = tokenizer->piece(id);
   const auto breaks = [](char c) { return c == '\n' || c == '\t'; };
   if (breaks(left.back()) || breaks(right.front())) return true;
   if (left.ends_with(space)) return false;  // "▁" "1" "9": the word " 19"
@@ -46,15 +47,16 @@ inline bool begins_word(const Tokenizer& tokenizer, TokenId before, TokenId id) 
 }
 
 /// The tokens [first, first + size) of `ids` as one piece; an id without a piece is shown as its number.
-inline Piece join(const Tokenizer& tokenizer, std::span<const TokenId> ids, Index first, Index size) {
+inline Piece join(const Tokenizer* tokenizer, std::span<const TokenId> ids, Index first, Index size) {
   const auto part = ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
-  const PieceKind kind = tokenizer.is_hidden(part[0]) ? PieceKind::special : PieceKind::text;
-  const bool has_text = !tokenizer.piece(part[0]).empty();
-  return {kind, has_text ? tokenizer.decode(part, true) : "id " + std::to_string(part[0]), first, size};
+  if (tokenizer == nullptr) return {PieceKind::text, " " + std::to_string(part[0]), first, size};
+  const PieceKind kind = tokenizer->is_hidden(part[0]) ? PieceKind::special : PieceKind::text;
+  const bool has_text = !tokenizer->piece(part[0]).empty();
+  return {kind, has_text ? tokenizer->decode(part, true) : "id " + std::to_string(part[0]), first, size};
 }
 
 /// The decoder's ids as words; a new one also begins at each of `borders`.
-inline std::vector<Piece> decoder_words(const Tokenizer& tokenizer, std::span<const TokenId> ids,
+inline std::vector<Piece> decoder_words(const Tokenizer* tokenizer, std::span<const TokenId> ids,
                                         std::initializer_list<Index> borders) {
   std::vector<Piece> words;
   for (Index first = 0, end = 0; first < std::ssize(ids); first = end) {
@@ -71,7 +73,7 @@ inline std::vector<Piece> decoder_words(const Tokenizer& tokenizer, std::span<co
 
 /// The encoder's ids one by one, but the bytes of a run and, where there are images, the tokens of one
 /// joined.
-inline std::vector<Piece> prompt_pieces(const Tokenizer& tokenizer, const Config& config,
+inline std::vector<Piece> prompt_pieces(const Tokenizer* tokenizer, const Config& config,
                                         std::span<const TokenId> ids, bool with_images) {
   std::vector<Piece> pieces;
   for (Index first = 0; first < std::ssize(ids); first = pieces.back().end()) {
@@ -83,8 +85,9 @@ inline std::vector<Piece> prompt_pieces(const Tokenizer& tokenizer, const Config
       pieces.push_back({PieceKind::special, begin ? "<start_of_image>" : "<end_of_image>", first, 1});
     } else {
       Index end = first + 1;
-      if (tokenizer.byte_of(id))
-        while (end < std::ssize(ids) && tokenizer.byte_of(ids[static_cast<std::size_t>(end)])) ++end;
+      const auto is_byte = [&](TokenId one) { return tokenizer != nullptr && tokenizer->byte_of(one); };
+      if (is_byte(id))
+        while (end < std::ssize(ids) && is_byte(ids[static_cast<std::size_t>(end)])) ++end;
       pieces.push_back(join(tokenizer, ids, first, end - first));
     }
   }

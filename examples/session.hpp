@@ -47,11 +47,12 @@ class Session {
     const auto folder = model_folder(flags.model, flags.quiet);
     model_ = load_model(folder);
     bar.update(1, 2);
-    tokenizer_.emplace(Tokenizer::load(folder));
+    tokenizer_ = Tokenizer::load_if_there(folder);
     bar.update(2, 2);
     check(options_for(sampling, model_.generation_config), model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text, flags.quiet);
-    for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
+    if (tokenizer_)
+      for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
     note_sampling(sampling);
     load_seconds_ = seconds() - start;
   }
@@ -59,16 +60,17 @@ class Session {
   /// on_text gets the text as it is made, unless gaps are filled: what comes is not in their order. Throws
   /// Interrupted when Ctrl-C comes before the first token.
   Answer answer(const Request& request, const OnText& on_text) {
-    const std::optional<Gaps> gaps = gaps_of(request.input, request.sampling, *tokenizer_);
+    const std::optional<Gaps> gaps = gaps_of(request.input, request.sampling, tokenizer());
     const Input input = gaps ? with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
-    const std::vector<TokenId> prompt = decoder_ids(input, model_, *tokenizer_);
+    const std::vector<TokenId> prompt = decoder_ids(input, model_, tokenizer());
     if (gaps) check_answer_start(prompt, *tokenizer_, *gaps);
     const std::vector<Image> images = load_images(input.images);
     GenerateOptions options = options_for(request.sampling, model_.generation_config);
     options.show_special = flags_.special;
     if (gaps) stop_behind_gaps(*tokenizer_, *gaps, options);
-    options.encoder_input_ids = encoder_ids(input, *tokenizer_, model_.config,
+    options.encoder_input_ids = encoder_ids(input, tokenizer(), model_.config,
                                             count_crops(images, flags_.pan_and_scan), flags_.quiet);
+    check(options, model_.config.decoder.vocab_size);
     const std::vector<TokenId>& ids = options.encoder_input_ids;
     check_ids(ids, model_.config.encoder.vocab_size);
     check_lengths(std::ssize(ids), std::ssize(prompt), options.config);
@@ -84,6 +86,9 @@ class Session {
     if (options.sample) answer.seed = options.seed;
     return answer;
   }
+
+  /// Null where the model has none: its texts are ids.
+  const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
 
   void print_timings() const {
     if (flags_.quiet) return;
@@ -178,7 +183,8 @@ class Session {
       return stop_requested == 0;
     };
     std::vector<Generated> made =
-        generate_several(model_, *tokenizer_, H, prompt, options, cleared, watch(bar));
+        tokenizer_ ? generate_several(model_, *tokenizer_, H, prompt, options, cleared, watch(bar))
+                   : generate_several(model_, H, prompt, options, cleared, watch(bar));
     std::size_t written = 0;
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
     if (written == 0) return made;  // for no token nothing is read

@@ -75,7 +75,8 @@ int run(const Flags& f) {
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.quiet);
   const Model model = load_model(folder);
-  const Tokenizer tokenizer = Tokenizer::load(folder);
+  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(folder);
+  const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   Recording recording;
   const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
     recording.add(name, shape, values);

@@ -57,12 +57,12 @@ using OnText = std::function<bool(std::string_view)>;
 
 namespace generate_detail {
 
-/// One text, given out as it is made.
-inline Generated stream_text(const Model& model, const Tokenizer& tokenizer, const DecoderState& start,
-                             std::vector<TokenId> prompt, const GenerateOptions& options,
-                             std::mt19937_64& random, const OnText& on_text, const Progress& progress) {
+/// One text, given out as it is made. `shown` is a ShownText or ShownIds.
+template <class Shown>
+Generated stream_text(const Model& model, Shown shown, const DecoderState& start, std::vector<TokenId> prompt,
+                      const GenerateOptions& options, std::mt19937_64& random, const OnText& on_text,
+                      const Progress& progress) {
   Generated made{.ids = std::move(prompt), .text = {}, .reason = {}};
-  ShownText shown(tokenizer, options);
   const auto emit = [&](const std::string& text) {
     made.text += text;
     return on_text(text);
@@ -78,10 +78,10 @@ inline Generated stream_text(const Model& model, const Tokenizer& tokenizer, con
 }
 
 /// What is shown of the ids behind the first `prompt` of a finished text.
-inline Generated finished_text(const Tokenizer& tokenizer, std::span<const TokenId> ids, std::size_t prompt,
-                               const GenerateOptions& options) {
+template <class Shown>
+Generated finished_text(Shown shown, std::span<const TokenId> ids, std::size_t prompt,
+                        const GenerateOptions& options) {
   Generated made{.ids = {ids.begin(), ids.end()}, .text = {}, .reason = FinishReason::length};
-  ShownText shown(tokenizer, options);
   for (const TokenId id : ids.subspan(prompt)) made.text += shown.push(id);
   made.text += shown.finish();
   if (ids.size() > prompt && is_eos(options, ids.back())) made.reason = FinishReason::eos;
@@ -89,11 +89,12 @@ inline Generated finished_text(const Tokenizer& tokenizer, std::span<const Token
   return made;
 }
 
-inline std::vector<Generated> search_texts(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
-                                           const std::vector<TokenId>& prompt, const GenerateOptions& options,
-                                           const Progress& progress) {
+template <class Shown>
+std::vector<Generated> search_texts(const Model& model, const Shown& shown, const Matrix& H,
+                                    const std::vector<TokenId>& prompt, const GenerateOptions& options,
+                                    const Progress& progress) {
   const auto text_of = [&](std::span<const TokenId> ids) {
-    return finished_text(tokenizer, ids, prompt.size(), options);
+    return finished_text(shown, ids, prompt.size(), options);
   };
   const bool stops = !options.config.stop_strings.empty();
   const auto has_ended = [&](std::span<const TokenId> ids) {
@@ -116,32 +117,34 @@ inline void check_encoder_ids(const GenerateOptions& options, const Matrix& H) {
 
 }  // namespace generate_detail
 
-/// The decoder's first ids: decoder_start_token_id, or else bos_token_id, then the tokens of `text` where
-/// there is one; those begin with bos themselves, which stands there once where the two are the same.
+/// The decoder's first id where a file names it: decoder_start_token_id, or else bos_token_id.
+inline std::optional<TokenId> decoder_start(const Model& model) {
+  const GenerationConfig& c = model.generation_config;
+  return c.decoder_start_token_id ? c.decoder_start_token_id : c.bos_token_id;
+}
+
+/// The decoder's first ids: its start, or else the tokenizer's bos, then the tokens of `text` where there is
+/// one; those begin with bos themselves, which stands there once where the two are the same.
 inline std::vector<TokenId> decoder_prompt(const Model& model, const Tokenizer& tokenizer,
                                            const std::optional<std::string>& text = {}) {
-  const GenerationConfig& c = model.generation_config;
-  const TokenId start = c.decoder_start_token_id.value_or(c.bos_token_id.value_or(tokenizer.bos_id()));
+  const TokenId start = decoder_start(model).value_or(tokenizer.bos_id());
   if (!text) return {start};
   std::vector<TokenId> ids = tokenizer.encode(*text);
   if (ids[0] != start) ids.insert(ids.begin(), start);
   return ids;
 }
 
-/// The texts that follow the decoder prompt (one id at least), given H: num_return_sequences of them, best
-/// first or in the order they were drawn. on_text gets the first: where it is the only one and made without
-/// beams as it is made, called once per id. Progress is told of what comes before the first new id, and of
-/// the tokens of what on_text does not get at once. Throws as generate_ids does.
-inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
-                                               const Matrix& H, const std::vector<TokenId>& prompt,
-                                               const GenerateOptions& options, const OnText& on_text,
-                                               const Progress& progress = {}) {
-  using namespace generate_detail;
+namespace generate_detail {
+
+template <class Shown>
+std::vector<Generated> generate_shown(const Model& model, const Shown& shown, const Matrix& H,
+                                      const std::vector<TokenId>& prompt, const GenerateOptions& options,
+                                      const OnText& on_text, const Progress& progress) {
   check_encoder_ids(options, H);
   const GenerationConfig& c = options.config;
   std::vector<Generated> texts;
   if (c.num_beams > 1) {
-    texts = search_texts(model, tokenizer, H, prompt, options, progress);
+    texts = search_texts(model, shown, H, prompt, options, progress);
   } else {
     std::mt19937_64 random(options.seed);
     const DecoderState start = start_decoder(model.decoder, H, progress);
@@ -154,11 +157,33 @@ inline std::vector<Generated> generate_several(const Model& model, const Tokeniz
       return true;
     };
     for (Index i = 0; i < c.num_return_sequences; ++i)
-      texts.push_back(stream_text(model, tokenizer, start, prompt, options, random,
+      texts.push_back(stream_text(model, shown, start, prompt, options, random,
                                   c.num_return_sequences == 1 ? on_text : count, progress));
   }
   if (c.num_beams > 1 || c.num_return_sequences > 1) on_text(texts.at(0).text);
   return texts;
+}
+
+}  // namespace generate_detail
+
+/// The texts that follow the decoder prompt (one id at least), given H: num_return_sequences of them, best
+/// first or in the order they were drawn. on_text gets the first: where it is the only one and made without
+/// beams as it is made, called once per id. Progress is told of what comes before the first new id, and of
+/// the tokens of what on_text does not get at once. Throws as generate_ids does.
+inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
+                                               const Matrix& H, const std::vector<TokenId>& prompt,
+                                               const GenerateOptions& options, const OnText& on_text,
+                                               const Progress& progress = {}) {
+  return generate_detail::generate_shown(model, ShownText(tokenizer, options), H, prompt, options, on_text,
+                                         progress);
+}
+
+/// The same without a tokenizer: the texts are ids, "5,7,9". Throws Error also where texts are to stop them.
+inline std::vector<Generated> generate_several(const Model& model, const Matrix& H,
+                                               const std::vector<TokenId>& prompt,
+                                               const GenerateOptions& options, const OnText& on_text,
+                                               const Progress& progress = {}) {
+  return generate_detail::generate_shown(model, ShownIds(options), H, prompt, options, on_text, progress);
 }
 
 /// The first of them.

@@ -1,12 +1,15 @@
 // What a person sees of the tokens as they are made: text without special pieces, in whole characters, up to
-// a stop text. The paper leaves it out. Reference: transformers TextStreamer, StopStringCriteria.
+// a stop text; or without a tokenizer the ids. The paper leaves it out. Reference: transformers TextStreamer,
+// StopStringCriteria.
 #pragma once
 #include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "error.hpp"
 #include "generation_config.hpp"
 #include "tokenizer.hpp"
 
@@ -89,6 +92,30 @@ class ShownText {
   TextStream stream_;
   StopFilter filter_;
   bool stopped_ = false;  // by a hidden piece
+};
+
+/// Ids as "5,7,9".
+inline std::string ids_as_text(std::span<const TokenId> ids) {
+  std::string text;
+  for (const TokenId id : ids) text.append(text.empty() ? "" : ",").append(std::to_string(id));
+  return text;
+}
+
+/// The same where there is no tokenizer: all ids, as ids_as_text writes them.
+class ShownIds {
+ public:
+  /// Throws Error where the options want the text stopped by a text.
+  explicit ShownIds(const GenerateOptions& options) {
+    if (!options.config.stop_strings.empty())
+      throw Error("stop texts: expected a tokenizer, which makes ids into texts, found none");
+  }
+
+  std::string push(TokenId id) { return std::exchange(separator_, ",") + std::to_string(id); }
+  std::string finish() const { return {}; }
+  bool stopped() const { return false; }
+
+ private:
+  std::string separator_;
 };
 
 }  // namespace t5gemma2

@@ -51,6 +51,12 @@ class Tokenizer {
     return Tokenizer(read_vocabulary(file), file.string());
   }
 
+  /// From a model's folder, if a tokenizer lies there at all. Throws Error where load does.
+  static std::optional<Tokenizer> load_if_there(const std::filesystem::path& folder) {
+    if (!is_there(folder / "tokenizer.json") && !is_there(folder / "tokenizer.model")) return {};
+    return load(folder);
+  }
+
   /// From pieces at hand; `source` is named in errors.
   explicit Tokenizer(const Vocabulary& vocabulary, const std::string& source = "vocabulary")
       : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()), bos_(vocabulary.bos) {

@@ -282,6 +282,33 @@ TEST_CASE("generate: the decoder prompt begins with the start id, which bos of i
   CHECK(decoder_prompt(model, tokenizer(), "a dog") == longer);
 }
 
+TEST_CASE("generate: without a tokenizer texts are ids, eos among them; no text can stop one") {
+  const Scripted scripted(sentence);
+  const Matrix none(0, rows());
+  GenerateOptions options = until_eos();
+  options.config.max_new_tokens = 9;
+  std::string streamed;
+  const auto on_text = [&](std::string_view text) {
+    streamed += text;
+    return true;
+  };
+  const auto make = [&] { return generate_several(scripted.model(), none, {2}, options, on_text); };
+  const auto same_ids = [&](const Generated& made) {
+    const auto with_text = generate(scripted.model(), tokenizer(), none, {2}, options, on_text);
+    CHECK(made.ids == with_text.ids);
+    CHECK(made.reason == FinishReason::eos);
+    CHECK(made.text == ids_as_text(std::span(made.ids).subspan(1)));
+    CHECK(made.text.ends_with(",1"));
+  };
+  const Generated streamed_one = make().at(0);
+  CHECK(streamed == streamed_one.text);
+  same_ids(streamed_one);
+  options.config.num_beams = 3;
+  same_ids(make().at(0));
+  options.config.stop_strings = {"dog"};
+  CHECK(error_of(make) == "stop texts: expected a tokenizer, which makes ids into texts, found none");
+}
+
 TEST_CASE("generate: beams come at the end, their texts stopped and cut as one text is") {
   const Scripted scripted(sentence);
   const Matrix none(0, rows());
