@@ -28,8 +28,7 @@ void add_flags(cli::App& app, Flags& f) {
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
   app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin");
   app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall pictures in pieces, too");
-  app.add_flag("--jsonl", f.jsonl,
-               "a JSON object {\"prompt\", \"decoder_prompt\", \"images\"} a line in (stdin or -f), one out");
+  app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see below");
   cli::add_sampling_flags(app, f.request.sampling);
   app.add_flag("--special", f.session.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
@@ -39,10 +38,17 @@ void add_flags(cli::App& app, Flags& f) {
       R"(Greedy unless --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in
 generation_config.json does not. All else in that file is the default, as in transformers; a flag goes
 before it, and where neither sets a limit 128 tokens are made. Without a prompt --decoder-prompt runs the
-decoder alone; with nothing at all the prompt is stdin, less one newline at its end. --jsonl answers
-{"text", "finish_reason", "ids"}, "seed" where it was drawn, and "sequences" where there are several. --fill
-prints the prompt with its gaps filled when all is written, and adds "filled" and "gaps" (null: left out) to
-a JSON answer; a JSON line may say "fill": true for itself.)");
+decoder alone; with nothing at all the prompt is stdin, less one newline at its end. A model without a
+tokenizer takes --input-ids and --decoder-input-ids, and the ids it makes are printed: 5,7,9.
+
+--jsonl: keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists),
+raw_prompt, and the flags of sampling: n_predict, temp, top_k, ..., stop (a text or a list), early_stopping
+(true, false, "never"); a line goes before the flags. Its other keys are copied to the answer, {"text",
+"finish_reason", "ids"}, with "seed" where it was drawn and "sequences" where there are several. A line that
+cannot be answered gets "error" instead, and the exit status is 1.
+
+--fill prints the prompt with its gaps filled when all is written, and adds "filled" and "gaps" (null: left
+out) to a JSON answer; a JSON line may say "fill": true for itself.)");
 }
 
 /// What is printed of each text.
@@ -87,6 +93,8 @@ void check_flags(const Flags& f) {
   if (input.has_text() && !f.file.empty()) throw cli::UsageError("a prompt and -f: one of them, not both");
   if (f.jsonl && (!input.empty() || f.echo))
     throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags; no --echo");
+  if (f.echo && input.decoder_input_ids)
+    throw cli::UsageError("--echo prints --decoder-prompt, not --decoder-input-ids");
   check_fill(f);
 }
 
@@ -107,11 +115,13 @@ int run(Flags& f) {
   if (!f.jsonl) read_prompt(f);
   try {
     Session session(f.session, f.request.sampling);
+    std::string trouble;
     if (f.jsonl)
-      cli::answer_lines(session, f.file, f.request.sampling, f.session.quiet);
+      trouble = cli::answer_lines(session, f.file, f.request, f.session.quiet);
     else
       answer_one(session, f);
     session.print_timings();
+    if (!trouble.empty() && !stop_requested) throw Error(trouble);
   } catch (const cli::Interrupted&) {
   }
   return stop_requested ? cli::interrupted : cli::ok;

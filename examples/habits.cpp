@@ -131,8 +131,8 @@ class Reader {
   std::string our_name(std::string name) const {
     if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
     if (known_.takes_value(name)) return name;
-    const auto twin = twins.find(name);
-    return twin != twins.end() && known_.takes_value(twin->second) ? twin->second : name;
+    const std::string ours = ours_for(name);
+    return known_.takes_value(ours) ? ours : name;
   }
 
   /// A flag of ours, and its value, which may look like a flag.
@@ -184,6 +184,11 @@ class Reader {
 
 Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known) {
   return Reader(arguments, known).read();
+}
+
+std::string ours_for(const std::string& flag) {
+  const auto twin = twins.find(flag);
+  return twin != twins.end() ? twin->second : flag;
 }
 
 }  // namespace cli

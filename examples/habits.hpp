@@ -23,4 +23,7 @@ struct Understood {
 /// 99 is taken out. Throws UsageError for a flag that nobody knows, with the nearest one that somebody does.
 Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known);
 
+/// Our flag for which `flag` is another name, --temp for --temperature; else `flag` itself.
+std::string ours_for(const std::string& flag);
+
 }  // namespace cli

@@ -71,13 +71,18 @@ inline Check utf8_text() {
   };
 }
 
+/// "true, false, never"
+inline std::string listed(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+  return all;
+}
+
 /// Accepts these words only.
 inline Check one_of(const std::vector<std::string>& words) {
   return [words](const std::string& given) {
-    std::string all;
-    for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
     const bool known = std::find(words.begin(), words.end(), given) != words.end();
-    return known ? std::string() : "expected one of " + all + ", found " + given;
+    return known ? std::string() : "expected one of " + listed(words) + ", found " + given;
   };
 }
 

@@ -80,6 +80,7 @@ def test_pictures_reach_the_engine(training, tmp_path):
 @pytest.mark.parametrize("body, message", [
     ("sys.exit('no such model')", f"0 answers of {COUNT}: no such model"),
     ("print(json.dumps({'ids': [2, 9]}))", f"1 answers of {COUNT}"),
+    ("print(json.dumps({'error': 'line 1: no such image'}))", "engine: line 1: no such image"),
 ])
 def test_an_engine_that_fails(training, tmp_path, capsys, body, message):
     arguments = ["evaluate", training / "model", "--engine", stub(tmp_path, body), "-n", COUNT, "--tasks", "numbers"]

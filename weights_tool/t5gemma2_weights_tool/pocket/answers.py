@@ -46,8 +46,11 @@ class Engine:
             with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   text=True, encoding="utf-8") as process:
                 for line in process.stdout:
+                    answer = json.loads(line)
+                    if "error" in answer:
+                        raise UserError(f"{self.program}: {answer['error']}")
                     done(1)
-                    answers.append(stripped(json.loads(line)["ids"]))
+                    answers.append(stripped(answer["ids"]))
                 trouble = process.stderr.read().strip()
         except OSError as error:
             raise UserError(f"{self.program}: cannot run: {error.strerror}") from None
