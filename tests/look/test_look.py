@@ -138,7 +138,7 @@ def test_too_large_a_page_says_so(model, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    ([], 2, "-p, --image or --decoder-prompt is required"),
+    ([], 2, "expected a prompt (-p TEXT), --image or --decoder-prompt, found none"),
     (["-p", "A", "-n", "0"], 2, "-n 0 needs words in --decoder-prompt"),
     (["-p", "A <start_of_image>"], 1, "<start_of_image>"),
     (["-p", "A", "--image", "missing.png"], 1, "missing.png"),

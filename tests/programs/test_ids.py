@@ -72,6 +72,10 @@ def test_a_text_needs_a_tokenizer_in_a_line():
     assert list(text) == ["id", "error"] and "--input-ids" in text["error"] and len(ids["ids"]) == 3
 
 
+def test_gaps_need_a_tokenizer():
+    refused(run("generate", "-q", "-m", BASIC, "--fill", "-p", "a ___ c"), 1, "for a text, found neither; --input-ids")
+
+
 def test_texts_that_stop_need_a_tokenizer():
     refused(run("generate", "-q", "-m", BASIC, "--input-ids", "2", "--stop", "a"), 1,
             "stop texts: expected a tokenizer, which makes ids into texts, found none")
