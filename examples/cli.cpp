@@ -17,7 +17,10 @@
 #include <iostream>
 #include <new>
 #include <optional>
+#include <set>
+#include <sstream>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -43,6 +46,26 @@ void restart_with_short_waits(char** argv) {
   if (!none) execv(program.c_str(), argv);
 }
 
+template <class T>
+const char* value_name(const T&) {
+  if (std::is_integral_v<T>) return "N";
+  return std::is_floating_point_v<T> ? "X" : "TEXT";
+}
+template <class T>
+const char* value_name(const std::optional<T>&) {
+  return value_name(T());
+}
+
+/// Which flags have no effect, and why, each once.
+std::string about_ignored(const std::vector<Ignored>& flags) {
+  std::string names, reasons;
+  for (const auto& [name, why] : flags) {
+    names += (names.empty() ? "" : ", ") + name;
+    if (reasons.find(why) == reasons.npos) reasons += (reasons.empty() ? "" : ", ") + why;
+  }
+  return names + ": without effect here: " + reasons;
+}
+
 }  // namespace
 
 std::string one_line(const std::string& text) {
@@ -57,6 +80,11 @@ std::string one_line(const std::string& text) {
   return line;
 }
 
+Option* Option::value(const std::string& name) {
+  help_.value = name;
+  return this;
+}
+
 Option* Option::required() {
   option_->required();
   return this;
@@ -69,7 +97,20 @@ Option* Option::check(const Check& check) {
 
 Option* Option::capture_default_str() {
   option_->capture_default_str();
+  help_.description += "; default: " + option_->get_default_str();
   return this;
+}
+
+bool Option::is_missing() const { return option_->get_required() && option_->count() == 0; }
+
+bool Option::clashes_with(const Option& other) const {
+  const std::set<CLI::Option*>& excluded = option_->get_excludes();
+  return option_->count() > 0 && other.option_->count() > 0 && excluded.count(other.option_) > 0;
+}
+
+std::string Option::shown() const {
+  const std::string first = help_.names.substr(0, help_.names.find(','));
+  return first + (help_.value.empty() ? "" : " " + help_.value);
 }
 
 Option* Option::allow_extra_args(bool allowed) {
@@ -87,13 +128,18 @@ Option* Option::excludes(const Option* other) {
   return this;
 }
 
-App::App(const std::string& description, const std::string& name)
-    : app_(std::make_unique<CLI::App>(description, name)) {}
+App::App(const std::string& name, const std::string& usage, const std::string& about)
+    : app_(std::make_unique<CLI::App>("", name)) {
+  help_.usage = name + " " + usage;
+  std::istringstream paragraphs(about);
+  for (std::string paragraph; std::getline(paragraphs, paragraph);) help_.paragraphs.push_back(paragraph);
+}
 App::~App() = default;
 
 template <class T>
 Option* App::add_option(const std::string& names, T& value, const std::string& description) {
-  return &options_.emplace_back(app_->add_option(names, value, description));
+  const HelpRow help{group_, names, names.starts_with('-') ? value_name(value) : "", description};
+  return &options_.emplace_back(app_->add_option(names, value, description), help);
 }
 template Option* App::add_option(const std::string&, int&, const std::string&);
 template Option* App::add_option(const std::string&, std::int64_t&, const std::string&);
@@ -106,15 +152,35 @@ template Option* App::add_option(const std::string&, std::optional<std::string>&
 template Option* App::add_option(const std::string&, std::vector<std::string>&, const std::string&);
 
 Option* App::add_flag(const std::string& names, bool& value, const std::string& description) {
-  return &options_.emplace_back(app_->add_flag(names, value, description));
+  return &options_.emplace_back(app_->add_flag(names, value, description),
+                                HelpRow{group_, names, "", description});
 }
 
-void App::footer(const std::string& text) { app_->footer(text); }
+void App::print_help() {
+  group("General");
+  for (const Option& option : options_) help_.rows.push_back(option.help());
+  help_.rows.push_back({group_, "-h,--help", "", "print this help"});
+  help_.rows.push_back({group_, "--version", "", "print the version"});
+  std::cout << help_text(help_, columns(STDOUT_FILENO));
+}
 
 int App::complain(const std::string& what, int code) const {
   fresh_line();
   std::cerr << app_->get_name() << ": error: " << one_line(what) << '\n';
   return code;
+}
+
+std::string App::first_missing() const {
+  for (const Option& option : options_)
+    if (option.is_missing()) return option.shown();
+  return "more";
+}
+
+std::string App::first_two_of_one() const {
+  for (const Option& option : options_)
+    for (const Option& other : options_)
+      if (option.clashes_with(other)) return option.shown() + " and " + other.shown();
+  return "flags";
 }
 
 int App::flushed(int code) const {
@@ -137,34 +203,38 @@ void App::parse(int argc, char** argv) {
   Understood understood = understand({argv + 1, argv + std::max(argc, 1)}, known);
   std::reverse(understood.arguments.begin(), understood.arguments.end());  // as CLI11 wants them
   app_->parse(std::move(understood.arguments));
-  std::string ignored;
-  for (const std::string& name : understood.ignored) ignored += (ignored.empty() ? "" : ", ") + name;
   const bool quiet = takes_value("--quiet") && app_->count("--quiet") > 0;
-  if (!ignored.empty())
-    note(ignored + ": without effect here: memory grows as needed, and all runs on the CPU", quiet);
+  if (!understood.ignored.empty()) note(about_ignored(understood.ignored), quiet);
 }
 
 int App::run(int argc, char** argv, const std::function<int()>& body) {
   restart_with_short_waits(argv);
   end_on_interrupt();
-  app_->set_version_flag("--version", std::string(t5gemma2::version));
-  app_->get_formatter()->column_width(34);
+  app_->set_version_flag("--version", app_->get_name() + " " + std::string(t5gemma2::version));
   try {
     parse(argc, argv);
     return flushed(body());
-  } catch (const CLI::Success& help) {
-    return flushed(app_->exit(help));
+  } catch (const CLI::CallForHelp&) {
+    print_help();
+    return flushed(ok);
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << '\n';
+    return flushed(ok);
   } catch (const CLI::ExtrasError&) {
-    return complain(
-        app_->remaining().at(0) +
-            ": a word more than expected; a text of several words goes in quotes (--help lists the flags)",
-        wrong_usage);
+    return complain(app_->remaining().at(0) +
+                        ": a word more than expected; a text of several words goes in quotes, a model behind "
+                        "-m (--help lists the flags)",
+                    wrong_usage);
+  } catch (const CLI::RequiredError&) {
+    return complain("expected " + first_missing() + ", found none (--help lists the flags)", wrong_usage);
+  } catch (const CLI::ExcludesError&) {
+    return complain(first_two_of_one() + ": one of them, not both (--help lists the flags)", wrong_usage);
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
   } catch (const UsageError& error) {
     return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
   } catch (const std::bad_alloc&) {
-    return complain("not enough memory", failed);
+    return complain("not enough memory; fewer tokens, or a smaller model, need less", failed);
   } catch (const std::exception& error) {
     return complain(error.what(), failed);
   }
@@ -196,14 +266,17 @@ Check integer_in(std::int64_t low, std::int64_t high) {
 
 void add_threads(App& app, int& threads) {
   threads = omp_get_max_threads();
-  app.add_option("-t,--threads", threads, "number of threads")
-      ->check(integer_in(1, 1024))
-      ->capture_default_str();
+  app.group("General");
+  app.add_option("-t,--threads", threads, "number of threads; default: as many as cores")
+      ->check(integer_in(1, 1024));
 }
 
 void check_writable(const std::string& file) {
   const std::filesystem::path path(file), folder = path.parent_path().empty() ? "." : path.parent_path();
   const auto& to_write = std::filesystem::exists(path) ? path : folder;
+  if (!std::filesystem::exists(folder))
+    t5gemma2::fail_file(file, "a file that can be written",
+                        "no folder " + folder.string() + "; make it first");
   int trouble = std::filesystem::is_directory(path) ? EISDIR : 0;
   if (trouble == 0 && access(to_write.c_str(), W_OK) != 0) trouble = errno;
   if (trouble != 0) t5gemma2::fail_file(file, "a file that can be written", std::strerror(trouble));

@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "help.hpp"
+
 namespace CLI {
 class App;
 class Option;
@@ -36,30 +38,43 @@ Check integer_in(std::int64_t low, std::int64_t high);
 /// A CLI::Option.
 class Option {
  public:
-  explicit Option(CLI::Option* option) : option_(option) {}
+  Option(CLI::Option* option, const HelpRow& help) : option_(option), help_(help) {}
+  /// What --help calls the value.
+  Option* value(const std::string& name);
   Option* required();
   Option* check(const Check& check);
   Option* capture_default_str();
   Option* allow_extra_args(bool allowed);
   Option* needs(const Option* other);
   Option* excludes(const Option* other);
+  const HelpRow& help() const { return help_; }
+  /// "-o FILE.html", for messages.
+  std::string shown() const;
+  /// Whether it has to be given, and was not.
+  bool is_missing() const;
+  /// Whether both were given, of which one may be.
+  bool clashes_with(const Option& other) const;
 
  private:
   CLI::Option* option_;
+  HelpRow help_;
 };
 
 /// A CLI::App.
 class App {
  public:
-  App(const std::string& description, const std::string& name);
+  /// `usage` stands behind the name, `about` is a paragraph a line.
+  App(const std::string& name, const std::string& usage, const std::string& about);
   ~App();
   App(const App&) = delete;
 
+  /// Under which heading of --help the next flags stand.
+  void group(const std::string& heading) { group_ = heading; }
   /// T: a number or a text, one that may be missing, or a list of texts.
   template <class T>
   Option* add_option(const std::string& names, T& value, const std::string& description);
   Option* add_flag(const std::string& names, bool& value, const std::string& description);
-  void footer(const std::string& text);
+  void examples(const std::vector<std::string>& commands) { help_.examples = commands; }
 
   /// Parses the arguments and runs the body, which returns the exit code; every error is one line on stderr.
   int run(int argc, char** argv, const std::function<int()>& body);
@@ -68,9 +83,14 @@ class App {
   void parse(int argc, char** argv);
   int complain(const std::string& what, int code) const;
   int flushed(int code) const;
+  std::string first_missing() const;
+  std::string first_two_of_one() const;
+  void print_help();
 
   std::unique_ptr<CLI::App> app_;
   std::deque<Option> options_;
+  std::string group_;
+  Help help_;
 };
 
 /// -t, --threads

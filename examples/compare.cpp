@@ -77,7 +77,8 @@ void print_summary(const Comparison& result) {
               count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
               count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
   if (const auto others = count(Verdict::wrong_shape, Verdict::wrong_type))
-    std::printf(", %td of another shape or type", others);
+    std::printf(", %td of another shape or type: is this the model that the reference was made with?",
+                others);
   std::printf("\n");
 }
 
@@ -119,16 +120,20 @@ int run(const Flags& f) {
 
 int programs::compare(int argc, char** argv) {
   using namespace compare_program;
-  cli::App app("Holds every tensor of a reference file against the engine's.", "t5gemma2-compare");
+  cli::App app("t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
+               "Holds every tensor of a reference file against the engine's.");
   Flags flags;
   cli::add_model(app, flags.model);
   app.add_option("MODEL", flags.first, "the model, without -m")->required();
   app.add_option("REFERENCE", flags.second, "safetensors file with inputs and activations; alone after -m");
+  app.group("Output");
   app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference|")
       ->check(cli::number_in(0, 1e6))
       ->capture_default_str();
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);
+  app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",
+                "t5gemma2-compare pocket build/ours.safetensors"});
   return app.run(argc, argv, [&] {
     if (flags.model && !flags.second.empty()) throw cli::UsageError("MODEL or -m: one of them, not both");
     return run(flags);

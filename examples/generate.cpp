@@ -26,29 +26,18 @@ struct Flags {
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.session.model);
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
-  app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin");
+  app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin")
+      ->value("FILE");
   app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall pictures in pieces, too");
   app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see below");
   cli::add_sampling_flags(app, f.request.sampling);
+  app.group("Output");
   app.add_flag("--special", f.session.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
   cli::add_threads(app, f.threads);
   cli::add_quiet(app, f.session.quiet);
-  app.footer(
-      R"(Greedy unless --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in
-generation_config.json does not. All else in that file is the default, as in transformers; a flag goes
-before it, and where neither sets a limit 128 tokens are made. Without a prompt --decoder-prompt runs the
-decoder alone; with nothing at all the prompt is stdin, less one newline at its end. A model without a
-tokenizer takes --input-ids and --decoder-input-ids, and the ids it makes are printed: 5,7,9.
-
---jsonl: keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists),
-raw_prompt, and the flags of sampling: n_predict, temp, top_k, ..., stop (a text or a list), early_stopping
-(true, false, "never"); a line goes before the flags. Its other keys are copied to the answer, {"text",
-"finish_reason", "ids"}, with "seed" where it was drawn and "sequences" where there are several. A line that
-cannot be answered gets "error" instead, and the exit status is 1.
-
---fill prints the prompt with its gaps filled when all is written, and adds "filled" and "gaps" (null: left
-out) to a JSON answer; a JSON line may say "fill": true for itself.)");
+  app.examples({R"(t5gemma2-generate "date: the 5th of march 2024")",
+                "t5gemma2-generate --image examples/inputs/shapes.png describe"});
 }
 
 /// What is printed of each text.
@@ -59,6 +48,14 @@ std::vector<std::string> shown_texts(const Answer& answer) {
     for (const Generated& made : answer.texts) texts.push_back(made.text);
   return texts;
 }
+
+constexpr const char* about =
+    R"(Writes the text that follows a prompt.
+With no prompt at all it is stdin, less one newline at its end. Without one --decoder-prompt runs the decoder alone.
+Greedy unless --do-sample, --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in generation_config.json does not. All else in that file is the default, as in transformers; a flag goes before it, and where neither sets a limit 128 tokens are made.
+A model without a tokenizer takes --input-ids and --decoder-input-ids, and the ids that it makes are printed: 5,7,9.
+--fill prints the prompt with its gaps filled, when all is written.
+--jsonl: keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags of length, sampling, beams and gaps: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill; a line goes before the flags. Its other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" where it was drawn, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
 
 void answer_one(Session& session, const Flags& f) {
   const cli::GracefulInterrupt graceful;
@@ -131,7 +128,7 @@ int run(Flags& f) {
 
 int programs::generate(int argc, char** argv) {
   using namespace generate_program;
-  cli::App app("Writes the text that follows a prompt.", "t5gemma2-generate");
+  cli::App app("t5gemma2-generate", "[FLAGS] [PROMPT]", about);
   Flags flags;
   add_flags(app, flags);
   return app.run(argc, argv, [&] { return run(flags); });

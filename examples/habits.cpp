@@ -1,67 +1,18 @@
 #include "habits.hpp"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <string_view>
 #include <utility>
 
 #include "cli.hpp"
+#include "habits_tables.hpp"
 
 namespace cli {
 
+using namespace habits;
+
 namespace {
-
-/// Other names for ours.
-const std::map<std::string, std::string> twins = {
-    {"--temperature", "--temp"},
-    {"--predict", "--n-predict"},
-    {"--num-predict", "--n-predict"},
-    {"--max-new-tokens", "--n-predict"},
-    {"--max-tokens", "--n-predict"},
-    {"--repetition-penalty", "--repeat-penalty"},
-    {"--typical-p", "--typical"},
-    {"--stop-strings", "--stop"},
-    {"-r", "--stop"},
-    {"--reverse-prompt", "--stop"},
-    {"-hf", "--model"},
-    {"--hf-repo", "--model"},
-    {"--model-name-or-path", "--model"},
-};
-
-/// Flags of others that change nothing here, and how many values follow.
-const std::map<std::string, int> without_effect = {
-    {"-c", 1},
-    {"--ctx-size", 1},
-    {"-ngl", 1},
-    {"--gpu-layers", 1},
-    {"--n-gpu-layers", 1},
-    {"--color", 0},
-    {"-co", 0},
-    {"-no-cnv", 0},
-    {"--no-conversation", 0},
-    {"-st", 0},
-    {"--single-turn", 0},
-    {"--simple-io", 0},
-    {"--no-display-prompt", 0},
-    {"--no-warmup", 0},
-    {"--mlock", 0},
-    {"--no-mmap", 0},
-    {"-b", 1},
-    {"--batch-size", 1},
-    {"-ub", 1},
-    {"--ubatch-size", 1},
-};
-
-/// Flags of others that cannot be had here, and what can.
-const std::map<std::string, std::string> instead = {
-    {"-cnv", "these models continue and fill texts, they do not chat; -i reads a prompt a line"},
-    {"--conversation", "these models continue and fill texts, they do not chat; -i reads a prompt a line"},
-    {"-sys", "these models know no system prompt; write it into the prompt"},
-    {"--system-prompt", "these models know no system prompt; write it into the prompt"},
-    {"--mmproj", "the vision encoder lies in the model's own folder; --image FILE is enough"},
-    {"--do-sample", "--temp 1 samples"},
-};
 
 /// Letters to insert, delete, replace or swap with their neighbour to get from one word to the other.
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -77,6 +28,17 @@ std::size_t distance(std::string_view a, std::string_view b) {
     before = std::exchange(row, next);
   }
   return row.back();
+}
+
+/// "; did you mean NEAREST?", where one is near.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& words) {
+  const auto far = [&](const std::string& other) { return distance(word, other); };
+  const auto nearest = std::min_element(words.begin(), words.end(),
+                                        [&](const auto& a, const auto& b) { return far(a) < far(b); });
+  constexpr std::size_t shortest = 3;  // -f is near to every letter
+  const bool near = word.size() >= shortest && nearest != words.end() &&
+                    far(*nearest) <= std::max<std::size_t>(1, word.size() / 3);
+  return near ? "; did you mean " + *nearest + "?" : "";
 }
 
 /// A flag alone, and its value where one is attached by =.
@@ -118,8 +80,7 @@ class Reader {
     if (known_.takes_value(flag.name)) {
       take(flag);
     } else if (const auto found = without_effect.find(flag.name); found != without_effect.end()) {
-      result_.ignored.push_back(flag.name);
-      if (!flag.value && found->second == 1) ++at_;
+      ignore(flag, found->second);
     } else if (const auto other = instead.find(flag.name); other != instead.end()) {
       throw UsageError(flag.name + ": " + other->second);
     } else if (argument[1] == '-' || !read_letters(argument)) {
@@ -135,14 +96,30 @@ class Reader {
     return known_.takes_value(ours) ? ours : name;
   }
 
+  /// The argument behind this one; "" where none is.
+  std::string next() const { return at_ + 1 < arguments_.size() ? arguments_[at_ + 1] : ""; }
+
+  void ignore(const Written& flag, const WithoutEffect& what) {
+    constexpr std::string_view may_follow[] = {"on", "off", "auto"};
+    const bool follows =
+        std::find(std::begin(may_follow), std::end(may_follow), next()) != std::end(may_follow);
+    if (!flag.value && (what.values == WithoutEffect::one || (what.values != WithoutEffect::none && follows)))
+      ++at_;
+    result_.ignored.push_back({flag.name, what.why});
+  }
+
   /// A flag of ours, and its value, which may look like a flag.
-  void take(const Written& flag) {
+  void take(Written flag) {
     const bool has_value = *known_.takes_value(flag.name);
-    const bool in_next = has_value && !flag.value && at_ + 1 < arguments_.size();
-    if (!has_value && flag.value) throw UsageError(flag.name + ": expected no value, found " + *flag.value);
+    const bool python = next() == "True" || next() == "False";
+    if (!flag.value && at_ + 1 < arguments_.size() && (has_value || python)) flag.value = arguments_[++at_];
+    if (!has_value && flag.value.value_or("True") != "True")
+      throw UsageError(flag.name + ": expected no value, found " + *flag.value);
     result_.arguments.push_back(flag.name);
-    if (flag.value) result_.arguments.push_back(*flag.value);
-    if (in_next) result_.arguments.push_back(arguments_[++at_]);
+    if (!has_value || !flag.value) return;
+    const bool python_word =
+        flag.name == "--early-stopping" && (*flag.value == "True" || *flag.value == "False");
+    result_.arguments.push_back(!python_word ? *flag.value : *flag.value == "True" ? "true" : "false");
   }
 
   /// -qn5 is -q -n 5: short flags in one word, of which the last may take a value.
@@ -164,14 +141,9 @@ class Reader {
     std::vector<std::string> names = known_.names;
     for (const auto& [twin, ours] : twins)
       if (known_.takes_value(ours)) names.push_back(twin);
-    const auto far = [&](const std::string& other) { return distance(name, other); };
-    const auto nearest = std::min_element(names.begin(), names.end(),
-                                          [&](const auto& a, const auto& b) { return far(a) < far(b); });
-    const bool near = nearest != names.end() && far(*nearest) <= std::max<std::size_t>(1, name.size() / 3);
-    const bool is_number = name.find_first_not_of("-.0123456789") == name.npos;
+    const bool is_text = name.find_first_not_of("-.0123456789") == name.npos || name.find(' ') != name.npos;
     throw UsageError(name + ": no such flag" +
-                     (near && !is_number ? "; did you mean " + *nearest + "?" : "") +
-                     (is_number ? "; a text that begins with - goes behind --" : ""));
+                     (is_text ? "; a text that begins with - goes behind --" : did_you_mean(name, names)));
   }
 
   const std::vector<std::string>& arguments_;
@@ -189,6 +161,11 @@ Understood understand(const std::vector<std::string>& arguments, const KnownFlag
 std::string ours_for(const std::string& flag) {
   const auto twin = twins.find(flag);
   return twin != twins.end() ? twin->second : flag;
+}
+
+std::string about_program(const std::string& word, const std::vector<std::string>& programs) {
+  const auto other = other_programs.find(word);
+  return other != other_programs.end() ? "; " + other->second : did_you_mean(word, programs);
 }
 
 }  // namespace cli

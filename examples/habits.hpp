@@ -14,9 +14,14 @@ struct KnownFlags {
   std::vector<std::string> names;
 };
 
+/// A flag without effect here.
+struct Ignored {
+  std::string name, why;
+};
+
 struct Understood {
   std::vector<std::string> arguments;  // with our names
-  std::vector<std::string> ignored;    // flags without effect
+  std::vector<Ignored> ignored;
 };
 
 /// The arguments (without the program's name) in our words: --top_k is --top-k, --temperature is --temp, -ngl
@@ -25,5 +30,9 @@ Understood understand(const std::vector<std::string>& arguments, const KnownFlag
 
 /// Our flag for which `flag` is another name, --temp for --temperature; else `flag` itself.
 std::string ours_for(const std::string& flag);
+
+/// What to say behind a word that is none of our programs: "; did you mean NEAREST?", or which of them is
+/// what others call so.
+std::string about_program(const std::string& word, const std::vector<std::string>& programs);
 
 }  // namespace cli

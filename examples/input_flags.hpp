@@ -34,19 +34,23 @@ struct Input {
 
 /// `what` the decoder prompt is for. PROMPT without a flag is the prompt, too, where `positional`.
 inline void add_input_flags(App& app, Input& input, const std::string& what, bool positional) {
+  app.group("Input");
   Option* prompt = app.add_option("-p,--prompt", input.prompt, "text for the encoder; \"\" is <bos> alone");
+  Option* word = positional ? app.add_option("PROMPT", input.prompt, "the prompt, without -p") : nullptr;
   app.add_option("--image", input.images,
                  "picture for the encoder, at the prompt's <start_of_image> or else in front; repeatable")
+      ->value("PICTURE")
       ->allow_extra_args(false);
   Option* raw = app.add_flag("--raw-prompt", input.raw_prompt, "<start_of_image> stays the token that it is");
   Option* decoder = app.add_option("--decoder-prompt", input.decoder_prompt, what);
   Option* ids = app.add_option("--input-ids", input.input_ids, "2,5,7: the encoder's ids, in place of a text")
+                    ->value("IDS")
                     ->excludes(prompt)
                     ->excludes(raw);
   app.add_option("--decoder-input-ids", input.decoder_input_ids, "the decoder's ids, in place of a text")
+      ->value("IDS")
       ->excludes(decoder);
-  if (positional)
-    app.add_option("PROMPT", input.prompt, "the prompt, without -p")->excludes(prompt)->excludes(ids);
+  if (positional) word->excludes(prompt)->excludes(ids);
 }
 
 /// Ids as "2,5,7", in brackets or with spaces too. `flag` is for messages.

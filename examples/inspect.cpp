@@ -101,15 +101,17 @@ void print_memory(const Model& model, Index context) {
 
 int programs::inspect(int argc, char** argv) {
   using namespace inspect_program;
-  cli::App app("Shows a checkpoint's sizes, parameters and memory.", "t5gemma2-inspect");
+  cli::App app("t5gemma2-inspect", "[FLAGS] [MODEL]", "Shows a checkpoint's sizes, parameters and memory.");
   cli::ModelName model_name;
   Index context = 4096;
   bool quiet = false;
   cli::add_model(app, model_name, true);
-  cli::add_quiet(app, quiet);
+  app.group("Output");
   app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
       ->check(cli::integer_in(1, 100000000))
       ->capture_default_str();
+  cli::add_quiet(app, quiet);
+  app.examples({"t5gemma2-inspect pocket", "t5gemma2-inspect -m examples/pocket -c 32768"});
   return app.run(argc, argv, [&] {
     const Model model = load_model(cli::model_folder(model_name, quiet));
     const ParameterCount parameters = count_parameters(model);

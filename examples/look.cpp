@@ -33,17 +33,21 @@ struct Flags {
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.model);
   cli::add_input_flags(app, f.input, "text that the decoder continues", true);
+  app.group("Output");
   app.add_option(
          "-n,--n-predict", f.tokens,
          "number of tokens to make (generation_config.json's, else 48); 0: look at --decoder-prompt's words")
       ->check(cli::integer_in(0, 1000000));
   app.add_option("--megabytes", f.megabytes,
                  "about the most that the page may hold; words behind are left out")
+      ->value("MB")
       ->check(cli::number_in(0, 1000))
       ->capture_default_str();
-  app.add_option("-o,--output", f.out, "the HTML file to write")->required();
+  app.add_option("-o,--output", f.out, "the HTML file to write")->value("FILE.html")->required();
   cli::add_threads(app, f.threads);
   cli::add_quiet(app, f.quiet);
+  app.examples({R"(t5gemma2-look "in words: 39629" -o build/look.html)",
+                "t5gemma2-look --image examples/inputs/shapes.png describe -o build/look.html"});
 }
 
 /// A request and its answer.
@@ -160,7 +164,8 @@ int run(Flags& f) {
 
 int programs::look(int argc, char** argv) {
   using namespace look_program;
-  cli::App app("Shows where the decoder looked for each word it wrote, as an HTML page.", "t5gemma2-look");
+  cli::App app("t5gemma2-look", "-o FILE.html [FLAGS] [PROMPT]",
+               "Shows where the decoder looked for each word it wrote, as an HTML page.");
   Flags flags;
   add_flags(app, flags);
   return app.run(argc, argv, [&] {

@@ -2,8 +2,10 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli.hpp"
+#include "habits.hpp"
 #include "programs.hpp"
 #include "t5gemma2/version.hpp"
 
@@ -33,9 +35,29 @@ const Program* find(std::string_view name) {
 }
 
 void list(std::ostream& out) {
-  out << "Usage: t5gemma2 PROGRAM ..., which is t5gemma2-PROGRAM ...; --help lists its flags\n\n";
+  out << "Usage: t5gemma2 PROGRAM [FLAGS]\n\nThe same as t5gemma2-PROGRAM.\n\nPrograms:\n";
   for (const Program& program : all_programs)
     out << "  " << program.name << std::string(12 - program.name.size(), ' ') << program.summary << '\n';
+  out << "\nt5gemma2 help PROGRAM lists its flags.\n";
+}
+
+int refuse(const std::string& word) {
+  std::vector<std::string> names{"help"};
+  for (const Program& program : all_programs) names.emplace_back(program.name);
+  std::cerr << "t5gemma2: error: expected a program, found " << cli::one_line(word)
+            << (word.starts_with('-') ? "; t5gemma2 generate takes a prompt"
+                                      : cli::about_program(word, names))
+            << " (--help lists the programs)\n";
+  return cli::wrong_usage;
+}
+
+/// t5gemma2 help PROGRAM is t5gemma2-PROGRAM --help.
+int help(const char* word) {
+  const Program* program = find(word);
+  if (program == nullptr) return refuse(word);
+  std::string name(word), flag = "--help";
+  char* arguments[] = {name.data(), flag.data(), nullptr};
+  return program->run(2, arguments);
 }
 
 }  // namespace
@@ -47,12 +69,14 @@ int main(int argc, char** argv) {
   if (const Program* program = find(called)) return program->run(argc, argv);
   const std::string_view word = argc > 1 ? argv[1] : "";
   if (const Program* program = find(word)) return program->run(argc - 1, argv + 1);
+  if (word == "help" && argc > 2) return help(argv[2]);
   if (word == "--version") {
-    std::cout << t5gemma2::version << '\n';
-  } else if (word == "--help" || word == "-h") {
+    std::cout << "t5gemma2 " << t5gemma2::version << '\n';
+  } else if (word == "--help" || word == "-h" || word == "help") {
     list(std::cout);
+  } else if (argc > 1) {
+    return refuse(argv[1]);
   } else {
-    std::cerr << "t5gemma2: error: expected a program, found " << (argc > 1 ? word : "none") << '\n';
     list(std::cerr);
     return cli::wrong_usage;
   }

@@ -15,13 +15,16 @@ using ModelName = std::optional<std::string>;
 /// -m, --model; and MODEL without a flag, where `positional`.
 inline Option* add_model(App& app, ModelName& model, bool positional = false,
                          const std::string& what = "folder, or hub id in the local Hugging Face cache") {
+  app.group("Input");
   Option* flag =
-      app.add_option("-m,--model", model, what + "; default: pocket, which comes with the programs");
+      app.add_option("-m,--model", model, what + "; default: pocket, which comes with the programs")
+          ->value("MODEL");
   if (positional) app.add_option("MODEL", model, "the model, without -m")->excludes(flag);
   return flag;
 }
 
 inline void add_quiet(App& app, bool& quiet) {
+  app.group("General");
   app.add_flag("-q,--quiet", quiet, "no progress, notes and timings");
 }
 

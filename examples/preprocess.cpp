@@ -19,7 +19,8 @@ using namespace t5gemma2;
 Index image_size_of(const std::filesystem::path& folder) {
   const Config config = load_config(folder);
   if (!config.vision)
-    fail_file((folder / "config.json").string(), "a model that sees images", "no vision_config: text only");
+    fail_file((folder / "config.json").string(), "a model that sees images",
+              "no vision_config: text only; --image-size N needs no model");
   return config.vision->image_size;
 }
 
@@ -46,20 +47,26 @@ void write(const std::string& file, const Image& image, Index size) {
 
 int programs::preprocess(int argc, char** argv) {
   using namespace preprocess_program;
-  cli::App app("Writes an image as the model sees it: upright, on white, square.", "t5gemma2-preprocess");
+  cli::App app("t5gemma2-preprocess", "IMAGE -o FILE.png [FLAGS]",
+               "Writes an image as the model sees it: upright, on white, square.");
   cli::ModelName model;
   std::string image, out;
   Index size = 0;
   bool quiet = false;
+  app.group("Input");
   app.add_option("IMAGE", image, "JPEG, PNG, BMP, GIF, PNM or TGA")->required();
   cli::Option* flag = cli::add_model(app, model);
   app.add_option("--image-size", size, "side in pixels, in place of the model's")
       ->check(cli::integer_in(1, 16384))
       ->excludes(flag);
+  app.group("Output");
   app.add_option("-o,--output", out,
                  "the file to write: .png, or .npy, float32 [1, 3, size, size] from -1 to 1")
+      ->value("FILE")
       ->required();
   cli::add_quiet(app, quiet);
+  app.examples({"t5gemma2-preprocess examples/inputs/shapes.png -o build/seen.png",
+                "t5gemma2-preprocess examples/inputs/shapes.png --image-size 64 -o build/64.png"});
   return app.run(argc, argv, [&] {
     check_ending(out);
     if (size == 0) size = image_size_of(cli::model_folder(model, quiet));

@@ -21,7 +21,7 @@ struct Sampling {
   std::optional<double> temp, top_p, min_p, typical, repeat_penalty, length_penalty;
   std::optional<std::string> early_stopping;
   std::vector<std::string> stop;
-  bool ignore_eos = false, fill = false;
+  bool do_sample = false, ignore_eos = false, fill = false;
 };
 
 inline constexpr Index until_eos = -1, at_random = -1, whole_text = -1;
@@ -32,12 +32,21 @@ struct Range {
   double low, high;
 };
 
-/// Shows `flag` each of them: names, value, what it may be (a Range for numbers), description.
+/// Shows `flag` each of those that say where a text ends, as for_each_flag does.
 template <class Flag>
-void for_each_flag(Sampling& s, const Flag& flag) {
+void for_each_length_flag(Sampling& s, const Flag& flag) {
   flag("-n,--n-predict", s.n_predict, Range{until_eos, most_tokens},
        "number of tokens to make (generation_config.json's, else 128); -1: until the model ends the text");
+  flag("--stop", s.stop,
+       "text that ends what is made, not printed; also a hidden piece's, <unused31>; repeatable");
+  flag("--ignore-eos", s.ignore_eos, "go on after the end-of-sequence token");
+}
+
+template <class Flag>
+void for_each_sampling_flag(Sampling& s, const Flag& flag) {
   flag("-s,--seed", s.seed, Range{at_random, 1e18}, "seed of sampling; -1, or none: a new one each time");
+  flag("--do-sample", s.do_sample,
+       "draw each token at its probability, which generation_config.json may change");
   flag("--temp", s.temp, Range{0, 1e6}, "temperature; 0 is greedy");
   flag("--top-k", s.top_k, Range{0, 1e9}, "sample from the k likeliest; 0 is all");
   flag("--top-p", s.top_p, Range{0, 1}, "... from the likeliest that hold p together");
@@ -47,6 +56,10 @@ void for_each_flag(Sampling& s, const Flag& flag) {
        "make tokens of the text so far, decoder prompt included, less likely; 1 is off");
   flag("--repeat-last-n", s.repeat_last_n, Range{whole_text, 1e9},
        "... of its last n tokens only; 0 is off, -1 all (the default)");
+}
+
+template <class Flag>
+void for_each_beam_flag(Sampling& s, const Flag& flag) {
   flag("--num-beams", s.num_beams, Range{1, most_texts},
        "beam search: texts that grow side by side; the best comes at the end");
   flag("--length-penalty", s.length_penalty, Range{-1e3, 1e3},
@@ -55,12 +68,23 @@ void for_each_flag(Sampling& s, const Flag& flag) {
        "true: at num-beams texts; false: when none is likely to improve; never: when none can");
   flag("--num-return-sequences", s.num_return_sequences, Range{1, most_texts},
        "texts to make, with beams or sampling");
-  flag("--stop", s.stop,
-       "text that ends what is made, not printed; also a hidden piece's, <unused31>; repeatable");
-  flag("--ignore-eos", s.ignore_eos, "go on after the end-of-sequence token");
+}
+
+/// UL2's own: what is filled, and with which sentinels.
+template <class Flag>
+void for_each_gap_flag(Sampling& s, const Flag& flag) {
   flag("--fill", s.fill, "print the prompt with each gap in it, ___, filled in");
   flag("--first-sentinel", s.first_sentinel, Range{0, 1e9},
        "<unusedN> stands for the first gap, <unusedN-1> for the next (6237, else the vocabulary's highest)");
+}
+
+/// Shows `flag` each of them: names, value, what it may be (a Range for numbers), description.
+template <class Flag>
+void for_each_flag(Sampling& s, const Flag& flag) {
+  for_each_length_flag(s, flag);
+  for_each_sampling_flag(s, flag);
+  for_each_beam_flag(s, flag);
+  for_each_gap_flag(s, flag);
 }
 
 /// Accepts UTF-8 only.
@@ -99,21 +123,30 @@ inline void add_sampling_flags(App& app, Sampling& s) {
     }
     void operator()(Text names, std::optional<std::string>& value, const std::vector<std::string>& words,
                     Text what) const {
-      app.add_option(names, value, what)->check(one_of(words));
+      std::string all;
+      for (const std::string& word : words) all += (all.empty() ? "" : "|") + word;
+      app.add_option(names, value, what)->value(all)->check(one_of(words));
     }
     void operator()(Text names, std::vector<std::string>& values, Text what) const {
       app.add_option(names, values, what)->allow_extra_args(false)->check(utf8_text());
     }
     void operator()(Text names, bool& value, Text what) const { app.add_flag(names, value, what); }
   };
-  for_each_flag(s, Adder{app});
+  app.group("Length");
+  for_each_length_flag(s, Adder{app});
+  app.group("Sampling");
+  for_each_sampling_flag(s, Adder{app});
+  app.group("Beams");
+  for_each_beam_flag(s, Adder{app});
+  app.group("Gaps");
+  for_each_gap_flag(s, Adder{app});
 }
 
 /// Whether a flag asks for draws.
 inline bool asks_to_sample(const Sampling& s) {
   const auto above_zero = [](const auto& flag) { return flag.value_or(0) > 0; };
-  return above_zero(s.temp) || above_zero(s.top_k) || above_zero(s.top_p) || above_zero(s.min_p) ||
-         s.typical.value_or(1) < 1;
+  return s.do_sample || above_zero(s.temp) || above_zero(s.top_k) || above_zero(s.top_p) ||
+         above_zero(s.min_p) || s.typical.value_or(1) < 1;
 }
 
 inline EarlyStopping early_stopping_of(const std::string& text) {

@@ -147,7 +147,8 @@ class Session {
     const auto warn = [&](const char* what, Index length, Index most) {
       if (length > most)
         note(std::string(what) + " of " + std::to_string(length) +
-                 " tokens is longer than max_position_embeddings " + std::to_string(most),
+                 " tokens is longer than max_position_embeddings " + std::to_string(most) +
+                 ": what comes may make no sense",
              flags_.quiet);
     };
     const Index longest = model_.config.decoder.max_position_embeddings;

@@ -53,11 +53,6 @@ std::string_view variable(const char* name) {
 /// Whether a terminal understands more than text.
 bool is_smart() { return !variable("TERM").empty() && variable("TERM") != "dumb"; }
 
-std::size_t columns() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
 /// At most `room` wide: without room the bar shrinks, then goes, then the title but for its first word.
 std::string bar_text(const std::string& title, long done, long all, std::size_t room) {
   constexpr std::size_t widest = 31, narrowest = 4;
@@ -111,6 +106,11 @@ void end_shown_text() {
   if (shows_text || line != some_text || !one_output) fresh_line();
 }
 
+std::size_t columns(int stream) {
+  winsize size{};
+  return ioctl(stream, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 void note(const std::string& text, bool quiet) {
   if (quiet) return;
   fresh_line();
@@ -131,7 +131,7 @@ void ProgressBar::update(long done, long all) const {
   if (!shown_ || all <= 0 || !shows_bars || !is_smart()) return;
   if (line != bar) fresh_line();
   constexpr std::size_t kept_free = 3;  // for ^C and the cursor
-  const std::size_t width = columns(), room = width - std::min(width, kept_free);
+  const std::size_t width = columns(STDERR_FILENO), room = width - std::min(width, kept_free);
   line = bar;
   write_now(STDERR_FILENO, "\r" + bar_text(title_, done, all, room) + "\033[K");
 }

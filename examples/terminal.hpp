@@ -2,6 +2,7 @@
 // stderr. Neither stands on a line of the other's, and Ctrl-C leaves an empty line.
 #pragma once
 #include <csignal>
+#include <cstddef>
 #include <istream>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ void fresh_line();
 
 /// At the end of the program: text that a terminal shows is ended, any other stays as it is.
 void end_shown_text();
+
+/// How wide a terminal `stream` is; 80 where it is none.
+std::size_t columns(int stream);
 
 /// "note: ..." on stderr.
 void note(const std::string& text, bool quiet);

@@ -1,11 +1,12 @@
-// t5gemma2-tokenize: text on stdin -> token ids on stdout, or back. All of stdin counts, a newline at its end
-// too.
+// t5gemma2-tokenize: text, from a flag or stdin -> token ids on stdout, or back. All of stdin counts, a
+// newline at its end too.
 #include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +24,7 @@ using t5gemma2::TokenId;
 
 struct Options {
   cli::ModelName model;
+  std::optional<std::string> text;
   bool decode = false, jsonl = false, special = false, quiet = false;
 };
 
@@ -36,7 +38,7 @@ std::vector<TokenId> parse_ids(std::string_view text) {
     TokenId id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size()) {
-      t5gemma2::fail("stdin", "byte " + std::to_string(at), "a token id", t5gemma2::in_quotes(word));
+      t5gemma2::fail("ids", "byte " + std::to_string(at), "a token id", t5gemma2::in_quotes(word));
     }
     ids.push_back(id);
     at += word.size();
@@ -81,13 +83,18 @@ void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Options& options)
   cli::check_stdin();
 }
 
-void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
+std::string read_stdin(const Options& options) {
   cli::note_waiting(options.decode ? "token ids" : "text", options.quiet);
-  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
   cli::check_stdin();
   cli::end_typed_line(std::cin, text);
+  return text;
+}
+
+void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
+  const std::string text = options.text ? *options.text : read_stdin(options);
   if (options.decode) {
-    cli::print_text(decode(tokenizer, parse_ids(text), options.special, "stdin"));
+    cli::print_text(decode(tokenizer, parse_ids(text), options.special, "ids"));
     return;
   }
   const char* between = "";
@@ -99,17 +106,24 @@ void convert_all(const t5gemma2::Tokenizer& tokenizer, const Options& options) {
 
 int programs::tokenize(int argc, char** argv) {
   using namespace tokenize_program;
-  cli::App app("Text on stdin to token ids on stdout, <bos> first, as the model gets them.",
-               "t5gemma2-tokenize");
-  app.footer("All of stdin is text, the newline at its end too: use printf rather than echo.");
+  cli::App app("t5gemma2-tokenize", "[FLAGS] [TEXT]",
+               "Text to token ids on stdout, <bos> first, as the model gets them.\n"
+               "Without -p all of stdin is text, the newline at its end too: use printf rather than echo.");
   Options options;
   cli::add_model(app, options.model, false, "folder, hub id, tokenizer.json or tokenizer.model");
+  cli::Option* prompt = app.add_option("-p,--prompt", options.text, "the text, or with --decode the ids");
+  cli::Option* word = app.add_option("TEXT", options.text, "the same, without -p")->excludes(prompt);
+  app.group("Output");
   cli::Option* decode = app.add_flag("--decode", options.decode,
                                      "token ids that have a piece, separated by white space, to text");
   app.add_flag("--special", options.special, "show special pieces such as <bos>, too")->needs(decode);
   app.add_flag("--jsonl", options.jsonl,
-               "a JSON string a line to a JSON array of ids a line (--decode: back)");
+               "a JSON string a line to a JSON array of ids a line (--decode: back)")
+      ->excludes(prompt)
+      ->excludes(word);
   cli::add_quiet(app, options.quiet);
+  app.examples(
+      {R"(t5gemma2-tokenize -p "sort: ox cat")", "echo 2 318 316 318 320 | t5gemma2-tokenize --decode"});
   return app.run(argc, argv, [&] {
     const bool is_file = options.model && std::filesystem::is_regular_file(*options.model);
     const std::filesystem::path from =

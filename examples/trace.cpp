@@ -103,13 +103,17 @@ int run(const Flags& f) {
 
 int programs::trace(int argc, char** argv) {
   using namespace trace_program;
-  cli::App app("Writes every intermediate tensor of one pass to a safetensors file.", "t5gemma2-trace");
+  cli::App app("t5gemma2-trace", "-o FILE.safetensors [FLAGS] [MODEL]",
+               "Writes every intermediate tensor of one pass to a safetensors file.");
   Flags flags;
   cli::add_model(app, flags.model, true);
   cli::add_input_flags(app, flags.input, "text of the decoder", false);
-  app.add_option("-o,--output", flags.out, "the file to write")->required();
+  app.group("Output");
+  app.add_option("-o,--output", flags.out, "the file to write")->value("FILE.safetensors")->required();
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);
+  app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",
+                "t5gemma2-trace --image examples/inputs/shapes.png -o build/ours.safetensors"});
   return app.run(argc, argv, [&] {
     if (flags.input.empty()) throw cli::UsageError("expected -p, --image or --decoder-prompt, found none");
     return run(flags);

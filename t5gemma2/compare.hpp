@@ -205,7 +205,9 @@ inline ReferenceInputs read_inputs(const SafetensorsFile& file, const Config& co
   for (const auto& [name, tensor] : tensors)
     if (name.starts_with("inputs.") && !known.contains(name))
       fail(where, name, "input_ids, decoder_input_ids, pixel_values or generate_from", "another input");
-  if (!tensors.contains("inputs.input_ids")) fail(where, "inputs.input_ids", "I64 [1, n]", "nothing");
+  if (!tensors.contains("inputs.input_ids"))
+    fail(where, "inputs.input_ids", "I64 [1, n], as t5gemma2-trace and weights_tool record write it",
+         "nothing");
   const auto ids = [&](const char* name) { return ids_of(tensors, name, config.decoder.vocab_size); };
   ReferenceInputs inputs{ids("inputs.input_ids"), ids("inputs.decoder_input_ids"),
                          ids("inputs.generate_from"), ids("generated")};

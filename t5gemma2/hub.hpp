@@ -134,12 +134,14 @@ inline std::filesystem::path find_model(const std::string& model) {
   if (std::filesystem::is_directory(model, ignored)) return model;
   if (is_there(model)) {
     const bool is_file = std::filesystem::exists(model, ignored);
-    throw Error(readable(model) + ": expected a model folder, found " +
-                (is_file ? "a file" : nothing_at(model)));
+    throw Error(
+        readable(model) + ": expected a model folder, found " +
+        (is_file ? "a file; a model is the folder with config.json and safetensors" : nothing_at(model)));
   }
   if (!hub_detail::is_hub_id(model)) {
     throw Error(readable(model) +
-                ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither");
+                ": expected a model folder or a hub id (google/t5gemma-2-270m-270m), found neither; pocket "
+                "is the small one that comes with the programs");
   }
   std::string name = "models--" + model;
   name.replace(name.find('/'), 1, "--");

@@ -37,6 +37,7 @@ inline bool is_there(const std::filesystem::path& path) {
 inline std::string nothing_at(const std::filesystem::path& path) {
   std::error_code not_a_link;
   const std::filesystem::path target = std::filesystem::read_symlink(path, not_a_link);
+  if (path.string().find("://") != std::string::npos) return "nothing: addresses have to be downloaded first";
   return not_a_link ? "nothing" : "a link that leads nowhere: " + target.string() + " is missing";
 }
 

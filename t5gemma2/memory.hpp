@@ -70,7 +70,7 @@ inline void check_memory(double needed, Index n, double available) {
     return text.substr(0, text.find('.') + 2) + " GB";
   };
   fail("memory", std::to_string(n) + " input tokens", gigabytes(needed) + " free beside the weights",
-       gigabytes(available));
+       gigabytes(available) + "; fewer tokens need less");
 }
 
 /// Throws Error when a run over n and m tokens would not fit into memory.

@@ -52,9 +52,10 @@ inline std::vector<std::string> split_at_placeholders(std::string_view prompt) {
 /// Throws Error unless there is one placeholder for each image.
 inline std::string add_crops(std::string_view prompt, std::span<const std::size_t> crops) {
   const std::vector<std::string> texts = split_at_placeholders(prompt);
-  if (texts.size() - 1 != crops.size())
-    fail("prompt", std::string(image_placeholder),
-         "one for each of " + std::to_string(crops.size()) + " images", std::to_string(texts.size() - 1));
+  const std::size_t images = crops.size(), places = texts.size() - 1;
+  if (places != images)
+    fail("prompt", std::string(image_placeholder), "one for each of " + std::to_string(images) + " images",
+         std::to_string(places) + (places > images ? "; give an image for each" : "; write one for each"));
   std::string expanded = texts[0];
   for (std::size_t i = 0; i < crops.size(); ++i) {
     const std::string image(image_placeholder);

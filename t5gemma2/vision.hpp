@@ -101,7 +101,8 @@ inline Vision load_vision(const Config& config, const Checkpoint& checkpoint) {
   const std::string folder = checkpoint.folder().string();
   WeightReader read(checkpoint);
   if (!config.vision || !read.has("encoder.vision_tower.embeddings.patch_embedding.weight"))
-    throw Error(folder + ": an image was given, but this checkpoint has no vision encoder");
+    throw Error(folder +
+                ": an image was given, but this checkpoint has no vision encoder: it takes text only");
   if (!config.image_token_index)
     fail(folder + "/config.json", "image_token_index", "the id of image tokens", "nothing");
   const VisionConfig& c = *config.vision;

@@ -250,7 +250,8 @@ TEST_CASE("compare: without generated ids nothing is generated, without decoder 
 TEST_CASE("compare: missing and unfit inputs are refused") {
   const auto complaint = [](const Change& change) { return error_of([&] { compare_changed(change); }); };
   contains(complaint([](OwnedTensors& tensors) { tensors.erase("inputs.input_ids"); }),
-           "inputs.input_ids: expected I64 [1, n], found nothing");
+           "inputs.input_ids: expected I64 [1, n], as t5gemma2-trace and weights_tool record write it, found "
+           "nothing");
   contains(complaint([](OwnedTensors& tensors) { tensors.at("inputs.input_ids").shape = {11}; }),
            "inputs.input_ids: expected token ids [1, any], found I64 [11]");
   contains(

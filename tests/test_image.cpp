@@ -212,6 +212,7 @@ TEST_CASE("image: missing, empty, a folder") {
   const auto load = [](const std::filesystem::path& file) { return error_of([&] { load_image(file); }); };
   contains(load(scratch.path() / "none.png"),
            "none.png: expected an image (JPEG, PNG, BMP, GIF, PNM or TGA), found nothing");
+  contains(load("https://example.org/cat.jpg"), "found nothing: addresses have to be downloaded first");
   contains(load(scratch.write("empty.png", "")), "found an empty file");
   contains(load(scratch.path()), "found a folder");
   contains(decode_error(""),

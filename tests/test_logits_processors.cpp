@@ -46,6 +46,22 @@ TEST_CASE(
         Vector{{2.0f, 4.0f, 3.0f, 4.0f, 5.0f, 6.0f}});
 }
 
+TEST_CASE("logits_processors: the repetition penalty counts the last ids only, where it is told how many") {
+  const auto penalised = [](std::optional<Index> last) {
+    const GenerateOptions options{.config = {.repetition_penalty = 2}, .repeat_last_n = last};
+    Vector scores{{8.0f, 8.0f, 8.0f, 8.0f}};
+    LogitsProcessors(options, 2, 4)(scores, Ids{0, 1, 2, 1});
+    return scores;
+  };
+  CHECK(penalised({}) == Vector{{4.0f, 4.0f, 4.0f, 8.0f}});
+  CHECK(penalised(0) == Vector{{8.0f, 8.0f, 8.0f, 8.0f}});
+  CHECK(penalised(1) == Vector{{8.0f, 4.0f, 8.0f, 8.0f}});
+  CHECK(penalised(2) == Vector{{8.0f, 4.0f, 4.0f, 8.0f}});
+  CHECK(penalised(3) == penalised(2));
+  CHECK(penalised(4) == penalised({}));
+  CHECK(penalised(1000000000) == penalised({}));
+}
+
 TEST_CASE("logits_processors: a bias counts where the text ends with all but the last of its ids") {
   const GenerationConfig config{
       .sequence_bias = {{{0}, 10}, {{4, 1}, 20}, {{3, 4, 1}, 40}, {{3, 3, 4, 2}, 80}}};

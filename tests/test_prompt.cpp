@@ -77,6 +77,19 @@ TEST_CASE("prompt: the placeholders of images without text are joined by spaces"
   CHECK(prompt_of_images(3) == "<start_of_image> <start_of_image> <start_of_image>");
 }
 
+TEST_CASE("prompt: images stand in front of a text that does not say where they go") {
+  CHECK(with_placeholders("a", 0) == "a");
+  CHECK(with_placeholders("", 0).empty());
+  CHECK(with_placeholders("", 2) == prompt_of_images(2));
+  CHECK(with_placeholders("a", 1) == image + "a");
+  CHECK(with_placeholders(" a\n", 2) == image + " " + image + " a\n");
+  CHECK(with_placeholders("<START_OF_IMAGE>", 1) == image + "<START_OF_IMAGE>");
+  for (const std::string& placed : {image, "a " + image, image + image}) {
+    CHECK(with_placeholders(placed, 1) == placed);  // as it is, even where places and images do not match
+    CHECK(with_placeholders(placed, 0) == placed);
+  }
+}
+
 TEST_CASE("prompt: the stretches between placeholders are one more than there are placeholders") {
   CHECK(split_at_placeholders("") == Texts{""});
   CHECK(split_at_placeholders("no image") == Texts{"no image"});
@@ -110,10 +123,14 @@ TEST_CASE("prompt: a number of images that is not the number of placeholders is 
   const auto message = [](const std::string& prompt, const Crops& crops) {
     return error_of([&] { add_crops(prompt, crops); });
   };
-  CHECK(message("text", {0}) == "prompt: <start_of_image>: expected one for each of 1 images, found 0");
-  CHECK(message(image, {}) == "prompt: <start_of_image>: expected one for each of 0 images, found 1");
+  CHECK(message("text", {0}) ==
+        "prompt: <start_of_image>: expected one for each of 1 images, found 0; write one for each");
+  CHECK(message(image, {}) ==
+        "prompt: <start_of_image>: expected one for each of 0 images, found 1; give an image for each");
   CHECK(message(image + image + image, {0, 4}) ==
-        "prompt: <start_of_image>: expected one for each of 2 images, found 3");
+        "prompt: <start_of_image>: expected one for each of 2 images, found 3; give an image for each");
+  CHECK(message(image, {0, 4}) ==
+        "prompt: <start_of_image>: expected one for each of 2 images, found 1; write one for each");
 }
 
 TEST_CASE("prompt: the ids of every prompt are those of transformers' processor, with crops too") {

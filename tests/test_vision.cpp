@@ -345,7 +345,8 @@ TEST_CASE("vision: a head in the checkpoint is there and is not used") {
 TEST_CASE("vision: a checkpoint without vision tensors or without vision_config says that it has none") {
   OwnedTensors text = stored_tensors();
   std::erase_if(text, [](const auto& entry) { return is_vision(entry.first); });
-  const std::string none = "FOLDER: an image was given, but this checkpoint has no vision encoder";
+  const std::string none =
+      "FOLDER: an image was given, but this checkpoint has no vision encoder: it takes text only";
   CHECK(vision_error(text) == none);
   json config = stored_config();
   config["encoder"].erase("vision_config");

@@ -140,7 +140,7 @@ def test_messages_are_one_plain_line():
 
 @pytest.mark.parametrize("name", ["generate", "trace", "look"])
 @pytest.mark.parametrize("prompt,message", [
-    ("no place", "<start_of_image>: expected one for each of 1 images, found 0"),
+    ("<start_of_image>" * 2, "<start_of_image>: expected one for each of 1 images, found 2; give an image for each"),
     ("<start_of_image> <unused5>", "image tokens: expected 16 for the images given, found 17"),
 ])
 def test_prompts_that_do_not_fit_the_images(model, tmp_path, name, prompt, message):

@@ -1,0 +1,153 @@
+// The words that people bring along from llama.cpp, ollama and transformers, and what they mean here.
+#pragma once
+#include <map>
+#include <string>
+
+namespace cli::habits {
+
+/// Other names for ours.
+inline const std::map<std::string, std::string> twins = {
+    {"--temperature", "--temp"},
+    {"--predict", "--n-predict"},
+    {"--num-predict", "--n-predict"},
+    {"--max-new-tokens", "--n-predict"},
+    {"--max-tokens", "--n-predict"},
+    {"--length", "--n-predict"},
+    {"--repetition-penalty", "--repeat-penalty"},
+    {"--typical-p", "--typical"},
+    {"--stop-strings", "--stop"},
+    {"--stop-sequence", "--stop"},
+    {"-r", "--stop"},
+    {"--reverse-prompt", "--stop"},
+    {"-hf", "--model"},
+    {"-hfr", "--model"},
+    {"--hf-repo", "--model"},
+    {"--model-id", "--model"},
+    {"--model-path", "--model"},
+    {"--model-name-or-path", "--model"},
+    {"--images", "--image"},
+};
+
+/// A flag of others that changes nothing here: how many values follow, and why nothing changes.
+struct WithoutEffect {
+  enum { none, one, may_follow } values;
+  const char* why;
+};
+
+constexpr const char *grows = "memory grows as needed", *cpu = "all runs on the CPU",
+                     *stored = "weights are used as they are stored", *no_chat = "there is no chat",
+                     *timings = "timings come at the end anyway", *always = "it is so anyway";
+
+inline const std::map<std::string, WithoutEffect> without_effect = {
+    {"-c", {WithoutEffect::one, grows}},
+    {"--ctx-size", {WithoutEffect::one, grows}},
+    {"--num-ctx", {WithoutEffect::one, grows}},
+    {"-b", {WithoutEffect::one, grows}},
+    {"--batch-size", {WithoutEffect::one, grows}},
+    {"-ub", {WithoutEffect::one, grows}},
+    {"--ubatch-size", {WithoutEffect::one, grows}},
+    {"--keepalive", {WithoutEffect::one, grows}},
+    {"-ngl", {WithoutEffect::one, cpu}},
+    {"--gpu-layers", {WithoutEffect::one, cpu}},
+    {"--n-gpu-layers", {WithoutEffect::one, cpu}},
+    {"-dev", {WithoutEffect::one, cpu}},
+    {"--device", {WithoutEffect::one, cpu}},
+    {"--device-map", {WithoutEffect::one, cpu}},
+    {"-fa", {WithoutEffect::may_follow, cpu}},
+    {"--flash-attn", {WithoutEffect::may_follow, cpu}},
+    {"--attn-implementation", {WithoutEffect::one, cpu}},
+    {"--use-cpu", {WithoutEffect::none, cpu}},
+    {"--mlock", {WithoutEffect::none, stored}},
+    {"--no-mmap", {WithoutEffect::none, stored}},
+    {"--hf-file", {WithoutEffect::one, "a model is a whole folder"}},
+    {"-ctk", {WithoutEffect::one, "keys and values are float32"}},
+    {"-ctv", {WithoutEffect::one, "keys and values are float32"}},
+    {"--cache-type-k", {WithoutEffect::one, "keys and values are float32"}},
+    {"--cache-type-v", {WithoutEffect::one, "keys and values are float32"}},
+    {"--dtype", {WithoutEffect::one, stored}},
+    {"--torch-dtype", {WithoutEffect::one, stored}},
+    {"--fp16", {WithoutEffect::none, stored}},
+    {"--bf16", {WithoutEffect::none, stored}},
+    {"--trust-remote-code", {WithoutEffect::none, stored}},
+    {"--mmproj", {WithoutEffect::one, "the vision encoder lies in the model's folder"}},
+    {"-no-cnv", {WithoutEffect::none, no_chat}},
+    {"--no-conversation", {WithoutEffect::none, no_chat}},
+    {"-st", {WithoutEffect::none, no_chat}},
+    {"--single-turn", {WithoutEffect::none, no_chat}},
+    {"--jinja", {WithoutEffect::none, no_chat}},
+    {"--chat-template", {WithoutEffect::one, no_chat}},
+    {"--no-jinja", {WithoutEffect::none, no_chat}},
+    {"-v", {WithoutEffect::none, timings}},
+    {"--verbose", {WithoutEffect::none, timings}},
+    {"--perf", {WithoutEffect::none, timings}},
+    {"--use-cache", {WithoutEffect::none, always}},
+    {"--skip-special-tokens", {WithoutEffect::none, always}},
+    {"--no-display-prompt", {WithoutEffect::none, always}},
+    {"--no-warmup", {WithoutEffect::none, always}},
+    {"--simple-io", {WithoutEffect::none, always}},
+    {"--nowordwrap", {WithoutEffect::none, always}},
+    {"--ids", {WithoutEffect::none, always}},
+    {"--stdin", {WithoutEffect::none, always}},
+    {"--log-disable", {WithoutEffect::none, "-q silences notes"}},
+    {"--no-perf", {WithoutEffect::none, "-q leaves the timings out"}},
+    {"--color", {WithoutEffect::may_follow, "text has no colours"}},
+    {"-co", {WithoutEffect::may_follow, "text has no colours"}},
+};
+
+constexpr const char *chat =
+                         "these models continue and fill texts, they do not chat; -i reads a prompt a line",
+                     *system_prompt = "these models know no system prompt; write it into the prompt",
+                     *repeats = "not known here; --repeat-penalty makes repetition less likely",
+                     *samplers = "not known here; --temp, --top-k, --top-p, --min-p and --typical are",
+                     *grammar =
+                         "nothing here forces a form on the text; --jsonl gives the whole answer as JSON";
+
+/// Flags of others that cannot be had here, and what can.
+inline const std::map<std::string, std::string> instead = {
+    {"-cnv", chat},
+    {"--conversation", chat},
+    {"-sys", system_prompt},
+    {"--system", system_prompt},
+    {"--system-prompt", system_prompt},
+    {"-e", "a prompt is taken as it is typed; $'...\\n...' makes newlines in bash"},
+    {"--escape", "a prompt is taken as it is typed; $'...\\n...' makes newlines in bash"},
+    {"--max-length", "-n N is the most tokens to make, the decoder prompt not counted"},
+    {"--min-new-tokens", "not known here; --ignore-eos goes on after the end"},
+    {"--no-repeat-ngram-size", repeats},
+    {"--presence-penalty", repeats},
+    {"--frequency-penalty", repeats},
+    {"--dry-multiplier", repeats},
+    {"--mirostat", samplers},
+    {"--top-n-sigma", samplers},
+    {"--xtc-probability", samplers},
+    {"--dynatemp-range", samplers},
+    {"--samplers", samplers},
+    {"--format", grammar},
+    {"--grammar", grammar},
+    {"--grammar-file", grammar},
+    {"--json-schema", grammar},
+    {"-j", grammar},
+    {"--lora", "merge the adapter into the weights first (peft: merge_and_unload), then -m FOLDER"},
+    {"-md", "no draft model helps here; the model itself is -m"},
+    {"--model-draft", "no draft model helps here; the model itself is -m"},
+    {"--load-in-4bit", "weights are used as they are stored: bfloat16, float16 or float32"},
+    {"--load-in-8bit", "weights are used as they are stored: bfloat16, float16 or float32"},
+};
+
+/// Programs of others, and ours.
+inline const std::map<std::string, std::string> other_programs = {
+    {"run", "t5gemma2 generate -m MODEL PROMPT writes text"},
+    {"cli", "t5gemma2 generate -m MODEL PROMPT writes text"},
+    {"chat", "these models do not chat; t5gemma2 generate -m MODEL PROMPT continues a text"},
+    {"serve", "there is no server; t5gemma2 generate --jsonl answers line by line"},
+    {"server", "there is no server; t5gemma2 generate --jsonl answers line by line"},
+    {"show", "t5gemma2 inspect MODEL shows a model"},
+    {"list", "hf cache ls lists the models that -m knows by name"},
+    {"ls", "hf cache ls lists the models that -m knows by name"},
+    {"pull", "hf download NAME fetches a model; then t5gemma2 generate -m NAME"},
+    {"download", "hf download NAME fetches a model; then t5gemma2 generate -m NAME"},
+    {"detokenize", "t5gemma2 tokenize --decode"},
+    {"decode", "t5gemma2 tokenize --decode"},
+};
+
+}  // namespace cli::habits

@@ -1,0 +1,61 @@
+#include "help.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+namespace cli {
+
+namespace {
+
+constexpr std::size_t widest = 100, narrow = 70;
+
+/// The words of `text` in lines of at most `width`, all but the first `indent` from the left; `at` is where
+/// the first begins.
+std::string wrapped(const std::string& text, std::size_t at, std::size_t indent, std::size_t width) {
+  std::istringstream words(text);
+  std::string lines, word;
+  for (bool first = true; words >> word; first = false) {
+    const bool fits = first || at + 1 + word.size() <= width;
+    if (!first) lines += fits ? " " : "\n" + std::string(indent, ' ');
+    at = (fits ? at + (first ? 0 : 1) : indent) + word.size();
+    lines += word;
+  }
+  return lines;
+}
+
+/// "-t,--threads" as "-t, --threads N".
+std::string flag_of(const HelpRow& row) {
+  std::string text;
+  for (const char c : row.names) text += c == ',' ? std::string(", ") : std::string(1, c);
+  return text + (row.value.empty() ? "" : " " + row.value);
+}
+
+/// The description stands behind the flag, or below where there is no room.
+std::string text_of(const HelpRow& row, std::size_t width) {
+  const std::size_t column = width < narrow ? 6 : 28;
+  const std::string flag = "  " + flag_of(row);
+  const bool beside = flag.size() + 2 <= column;
+  const std::string gap = beside ? std::string(column - flag.size(), ' ') : "\n" + std::string(column, ' ');
+  return flag + gap + wrapped(row.description, column, column, width) + "\n";
+}
+
+}  // namespace
+
+std::string help_text(const Help& help, std::size_t width) {
+  width = std::min(width, widest);
+  std::string text = "Usage: " + wrapped(help.usage, 7, 7, width) + "\n";
+  for (const std::string& paragraph : help.paragraphs) text += "\n" + wrapped(paragraph, 0, 0, width) + "\n";
+  std::vector<std::string> groups;
+  for (const HelpRow& row : help.rows)
+    if (std::find(groups.begin(), groups.end(), row.group) == groups.end()) groups.push_back(row.group);
+  for (const std::string& group : groups) {
+    text += "\n" + group + ":\n";
+    for (const HelpRow& row : help.rows)
+      if (row.group == group) text += text_of(row, width);
+  }
+  if (!help.examples.empty()) text += "\nExamples:\n";
+  for (const std::string& example : help.examples) text += "  $ " + example + "\n";
+  return text;
+}
+
+}  // namespace cli

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# examples/man_pages.sh PROGRAMS FOLDER   makes a man page of the --help of each program; needs help2man.
+# SOURCE_DATE_EPOCH is their date, where it is set.
+set -euo pipefail
+programs=$1 folder=$2
+mkdir -p "$folder"
+
+names=(t5gemma2) summaries=("text and pictures in, text out, with T5Gemma 2")
+while read -r name summary; do
+  names+=("t5gemma2-$name") summaries+=("$summary")
+done < <("$programs/t5gemma2" --help | sed -n 's/^  \([a-z]\)/\1/p')
+
+for i in "${!names[@]}"; do
+  others=()
+  for name in "${names[@]}"; do [[ $name == "${names[i]}" ]] || others+=(".BR $name (1)"); done
+  {
+    printf '[SEE ALSO]\n.nh\n.ad l\n'
+    printf '%s,\n' "${others[@]}" | sed '$s/,$//'
+  } >"$folder/see_also"
+  help2man --no-info --include "$folder/see_also" --name "${summaries[i]}" --output "$folder/${names[i]}.1" \
+    "$programs/${names[i]}"
+done
+rm "$folder/see_also"
