@@ -221,14 +221,21 @@ int App::run(int argc, char** argv, const std::function<int()>& body) {
     std::cout << version.what() << '\n';
     return flushed(ok);
   } catch (const CLI::ExtrasError&) {
-    return complain(app_->remaining().at(0) +
-                        ": a word more than expected; a text of several words goes in quotes, a model behind "
-                        "-m (--help lists the flags)",
-                    wrong_usage);
+    const std::vector<std::string> words = app_->remaining();
+    return complain(
+        words.at(words.size() > 1 && words[0] == "--" ? 1 : 0) +
+            ": a word more than expected; a text of several words goes in quotes, a model behind -m"
+            " (--help lists the flags)",
+        wrong_usage);
   } catch (const CLI::RequiredError&) {
     return complain("expected " + first_missing() + ", found none (--help lists the flags)", wrong_usage);
   } catch (const CLI::ExcludesError&) {
     return complain(first_two_of_one() + ": one of them, not both (--help lists the flags)", wrong_usage);
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string what = error.what();
+    return complain(
+        what.substr(0, what.find(':')) + ": expected once, found more often (--help lists the flags)",
+        wrong_usage);
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
   } catch (const UsageError& error) {

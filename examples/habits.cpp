@@ -100,10 +100,10 @@ class Reader {
   std::string next() const { return at_ + 1 < arguments_.size() ? arguments_[at_ + 1] : ""; }
 
   void ignore(const Written& flag, const WithoutEffect& what) {
-    constexpr std::string_view may_follow[] = {"on", "off", "auto"};
-    const bool follows =
-        std::find(std::begin(may_follow), std::end(may_follow), next()) != std::end(may_follow);
-    if (!flag.value && (what.values == WithoutEffect::one || (what.values != WithoutEffect::none && follows)))
+    constexpr std::string_view words[] = {"on", "off", "auto", "True", "False"};
+    const bool word_follows = std::find(std::begin(words), std::end(words), next()) != std::end(words);
+    if (!flag.value &&
+        (what.values == WithoutEffect::one || (what.values == WithoutEffect::word && word_follows)))
       ++at_;
     result_.ignored.push_back({flag.name, what.why});
   }
@@ -111,16 +111,24 @@ class Reader {
   /// A flag of ours, and its value, which may look like a flag.
   void take(Written flag) {
     const bool has_value = *known_.takes_value(flag.name);
-    const bool python = next() == "True" || next() == "False";
-    if (!flag.value && at_ + 1 < arguments_.size() && (has_value || python)) flag.value = arguments_[++at_];
-    if (!has_value && flag.value.value_or("True") != "True")
-      throw UsageError(flag.name + ": expected no value, found " + *flag.value);
+    const bool python_follows = flag.name == "--do-sample" && is_python(next());
+    if (!flag.value && (has_value || python_follows)) flag.value = value_behind(flag.name);
     result_.arguments.push_back(flag.name);
-    if (!has_value || !flag.value) return;
-    const bool python_word =
-        flag.name == "--early-stopping" && (*flag.value == "True" || *flag.value == "False");
-    result_.arguments.push_back(!python_word ? *flag.value : *flag.value == "True" ? "true" : "false");
+    if (has_value) {
+      const bool python = flag.name == "--early-stopping" && is_python(*flag.value);
+      result_.arguments.push_back(!python ? *flag.value : *flag.value == "True" ? "true" : "false");
+    } else if (flag.value.value_or("True") != "True") {
+      throw UsageError(flag.name + ": expected no value, found " + *flag.value);
+    }
   }
+
+  std::string value_behind(const std::string& name) {
+    if (at_ + 1 == arguments_.size()) throw UsageError(name + ": expected a value, found none");
+    return arguments_[++at_];
+  }
+
+  /// As transformers' command lines have them.
+  static bool is_python(const std::string& word) { return word == "True" || word == "False"; }
 
   /// -qn5 is -q -n 5: short flags in one word, of which the last may take a value.
   bool read_letters(const std::string& argument) {
@@ -129,8 +137,7 @@ class Reader {
       if (!takes_value) return false;
       if (!*takes_value) continue;
       result_.arguments.push_back(argument);
-      if (i + 1 == argument.size() && at_ + 1 < arguments_.size())
-        result_.arguments.push_back(arguments_[++at_]);
+      if (i + 1 == argument.size()) result_.arguments.push_back(value_behind(argument));
       return true;
     }
     result_.arguments.push_back(argument);

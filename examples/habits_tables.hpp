@@ -28,9 +28,10 @@ inline const std::map<std::string, std::string> twins = {
     {"--images", "--image"},
 };
 
-/// A flag of others that changes nothing here: how many values follow, and why nothing changes.
+/// A flag of others that changes nothing here: what follows (`word`: on, off, auto, True or False may), and
+/// why nothing changes.
 struct WithoutEffect {
-  enum { none, one, may_follow } values;
+  enum { none, one, word } values;
   const char* why;
 };
 
@@ -53,10 +54,10 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"-dev", {WithoutEffect::one, cpu}},
     {"--device", {WithoutEffect::one, cpu}},
     {"--device-map", {WithoutEffect::one, cpu}},
-    {"-fa", {WithoutEffect::may_follow, cpu}},
-    {"--flash-attn", {WithoutEffect::may_follow, cpu}},
+    {"-fa", {WithoutEffect::word, cpu}},
+    {"--flash-attn", {WithoutEffect::word, cpu}},
     {"--attn-implementation", {WithoutEffect::one, cpu}},
-    {"--use-cpu", {WithoutEffect::none, cpu}},
+    {"--use-cpu", {WithoutEffect::word, cpu}},
     {"--mlock", {WithoutEffect::none, stored}},
     {"--no-mmap", {WithoutEffect::none, stored}},
     {"--hf-file", {WithoutEffect::one, "a model is a whole folder"}},
@@ -66,9 +67,9 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"--cache-type-v", {WithoutEffect::one, "keys and values are float32"}},
     {"--dtype", {WithoutEffect::one, stored}},
     {"--torch-dtype", {WithoutEffect::one, stored}},
-    {"--fp16", {WithoutEffect::none, stored}},
-    {"--bf16", {WithoutEffect::none, stored}},
-    {"--trust-remote-code", {WithoutEffect::none, stored}},
+    {"--fp16", {WithoutEffect::word, stored}},
+    {"--bf16", {WithoutEffect::word, stored}},
+    {"--trust-remote-code", {WithoutEffect::word, stored}},
     {"--mmproj", {WithoutEffect::one, "the vision encoder lies in the model's folder"}},
     {"-no-cnv", {WithoutEffect::none, no_chat}},
     {"--no-conversation", {WithoutEffect::none, no_chat}},
@@ -80,18 +81,18 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"-v", {WithoutEffect::none, timings}},
     {"--verbose", {WithoutEffect::none, timings}},
     {"--perf", {WithoutEffect::none, timings}},
-    {"--use-cache", {WithoutEffect::none, always}},
-    {"--skip-special-tokens", {WithoutEffect::none, always}},
+    {"--use-cache", {WithoutEffect::word, always}},
+    {"--skip-special-tokens", {WithoutEffect::word, always}},
     {"--no-display-prompt", {WithoutEffect::none, always}},
     {"--no-warmup", {WithoutEffect::none, always}},
     {"--simple-io", {WithoutEffect::none, always}},
     {"--nowordwrap", {WithoutEffect::none, always}},
     {"--ids", {WithoutEffect::none, always}},
     {"--stdin", {WithoutEffect::none, always}},
-    {"--log-disable", {WithoutEffect::none, "-q silences notes"}},
-    {"--no-perf", {WithoutEffect::none, "-q leaves the timings out"}},
-    {"--color", {WithoutEffect::may_follow, "text has no colours"}},
-    {"-co", {WithoutEffect::may_follow, "text has no colours"}},
+    {"--log-disable", {WithoutEffect::none, "notes are silenced by -q"}},
+    {"--no-perf", {WithoutEffect::none, "timings are left out by -q"}},
+    {"--color", {WithoutEffect::word, "text has no colours"}},
+    {"-co", {WithoutEffect::word, "text has no colours"}},
 };
 
 constexpr const char *chat =
