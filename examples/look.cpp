@@ -47,7 +47,7 @@ void add_flags(cli::App& app, Flags& f) {
   cli::add_threads(app, f.threads);
   cli::add_quiet(app, f.quiet);
   app.examples({R"(t5gemma2-look "in words: 39629" -o build/look.html)",
-                "t5gemma2-look --image examples/inputs/shapes.png describe -o build/look.html"});
+                "t5gemma2-look --image examples/inputs/shapes.png -o build/look.html"});
 }
 
 /// A request and its answer.

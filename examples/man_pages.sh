@@ -19,5 +19,7 @@ for i in "${!names[@]}"; do
   } >"$folder/see_also"
   help2man --no-info --include "$folder/see_also" --name "${summaries[i]}" --output "$folder/${names[i]}.1" \
     "$programs/${names[i]}"
+  # commands stay lines as they are
+  sed -i '/^\.SH EXAMPLES/,/^\.SH "/ { s/^\.IP$/.nf/; /^\.br$/d; s/^\.SH "/.fi\n&/ }' "$folder/${names[i]}.1"
 done
 rm "$folder/see_also"

@@ -66,7 +66,7 @@ int programs::preprocess(int argc, char** argv) {
       ->required();
   cli::add_quiet(app, quiet);
   app.examples({"t5gemma2-preprocess examples/inputs/shapes.png -o build/seen.png",
-                "t5gemma2-preprocess examples/inputs/shapes.png --image-size 64 -o build/64.png"});
+                "t5gemma2-preprocess -m pocket examples/inputs/shapes.png -o build/x.png"});
   return app.run(argc, argv, [&] {
     check_ending(out);
     if (size == 0) size = image_size_of(cli::model_folder(model, quiet));

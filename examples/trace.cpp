@@ -113,7 +113,7 @@ int programs::trace(int argc, char** argv) {
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);
   app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",
-                "t5gemma2-trace --image examples/inputs/shapes.png -o build/ours.safetensors"});
+                "t5gemma2-trace pocket --input-ids 2,893,326 -o build/ours.safetensors"});
   return app.run(argc, argv, [&] {
     if (flags.input.empty()) throw cli::UsageError("expected -p, --image or --decoder-prompt, found none");
     return run(flags);

@@ -19,7 +19,7 @@ def test_the_table_is_whole():
     assert len(set(COMMANDS)) == len(COMMANDS)
 
 
-@pytest.mark.parametrize("command, said", zip(COMMANDS, [row[2] for row in ROWS], strict=True), ids=COMMANDS)
+@pytest.mark.parametrize("command, said", list(zip(COMMANDS, [row[2] for row in ROWS], strict=True)), ids=COMMANDS)
 def test_a_row(command, said, tmp_path):
     """Said is: prints `TEXT`; notes `TEXT`; or is refused (STATUS): `TEXT`. There ... is any text and / a new line."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")

@@ -49,6 +49,7 @@ def test_the_examples_run(name, tmp_path):
 def test_it_reads_well(name):
     text = helped(name)
     assert all(len(line) <= 80 for line in text.splitlines()), text
+    assert all(len(line) <= 75 for line in text.partition("Examples:")[2].splitlines()), text  # a man page indents more
     for noise in ("Excludes", "Needs", "REQUIRED", "UINT", "FLOAT", "OPTIONS"):
         assert noise not in text, noise
     assert text.startswith(f"Usage: t5gemma2-{name} ")
@@ -116,8 +117,10 @@ def test_man_pages(tmp_path):
         # the same words as --help, those that stand in front of descriptions among them
         words = set(re.findall(r"^  (-\S*)", helped(name), re.M))
         assert words and all(re.search(rf"^ +{re.escape(word)}", text, re.M) for word in words), text
-        for example in re.findall(r"^  \$ (.*)$", helped(name), re.M):
-            assert example in text
+        assert all(len(line) <= 80 for line in text.splitlines()), text
+        examples = re.findall(r"^  (\$ .*)$", helped(name), re.M)
+        assert examples and re.search(r"^EXAMPLES\n((?:       \$.*\n)+)", text, re.M)[1].split("\n       ") == [
+            f"       {examples[0]}", f"{examples[1]}\n"], text
         seen = re.search(r"^SEE ALSO\n((?: .*\n)+)", text, re.M)[1].split()
         assert sorted(word.strip(",") for word in seen) == sorted(
             ["t5gemma2(1)"] + [f"t5gemma2-{other}(1)" for other in NAMES if other != name])
