@@ -29,7 +29,7 @@ VALUES = {"--temp": "0", "--n-predict": "3", "--repeat-penalty": "1.5", "--typic
           "--image": str(SHAPES)}
 
 
-@pytest.mark.parametrize("name, ours", table("twins").items())
+@pytest.mark.parametrize("name, ours", table("twins").items(), ids=table("twins"))
 def test_other_names(name, ours):
     ours = ours.strip('"')
     assert f" {ours}" in HELP["generate"] or f", {ours}" in HELP["generate"]
@@ -43,7 +43,7 @@ def test_other_names(name, ours):
         assert expected != ANSWER
 
 
-@pytest.mark.parametrize("name, what", table("without_effect").items())
+@pytest.mark.parametrize("name, what", table("without_effect").items(), ids=table("without_effect"))
 def test_flags_without_effect(name, what):
     value = {"none": [], "one": ["7"], "word": ["on"]}[re.search(r"WithoutEffect::(\w+)", what)[1]]
     spellings = [[name, *value], *([[f"{name}=7"], [name.replace("-", "_").replace("__", "--", 1), *value]] if value else [])]
@@ -64,7 +64,7 @@ def test_one_note_for_all():
         "note: -ngl, -c, --color, -b: without effect here: all runs on the CPU, memory grows as needed, text has no colours"]
 
 
-@pytest.mark.parametrize("name, advice", table("instead").items())
+@pytest.mark.parametrize("name, advice", table("instead").items(), ids=table("instead"))
 def test_flags_that_cannot_be_had(name, advice):
     done = run("generate", "-p", DATE, name, "7")
     refused(done, 2, f"t5gemma2-generate: error: {name}: ")
