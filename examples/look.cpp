@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "input_flags.hpp"
-#include "look_html.hpp"  // made from look.html by CMake
+#include "look_html.hpp"  // made from the files in look by CMake
 #include "look_page.hpp"
 #include "programs.hpp"
 #include "t5gemma2/generate.hpp"

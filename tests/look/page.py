@@ -14,11 +14,18 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(os.environ.get("T5GEMMA2_PROGRAMS", ROOT / "build/bin")).resolve()
 TOKENIZER = ROOT / "tests/data/tokenizer/tokenizer.json"
-TEMPLATE = ROOT / "examples/look.html"
+PAGE = ROOT / "examples/look"
 
 
 def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run([PROGRAMS / f"t5gemma2-{name}", *map(str, arguments)], capture_output=True, text=True)
+
+
+def template() -> str:
+    """The page as CMake joins it, without data."""
+    texts = {name: (PAGE / name).read_text(encoding="utf-8") for name in ("look.html", "look.css", "data.js", "page.js")}
+    script = texts["data.js"] + "\n" + texts["page.js"]
+    return texts["look.html"].replace("{{style}}", texts["look.css"]).replace("{{script}}", script)
 
 
 def make_model(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import base64
 
 import numpy as np
 import pytest
-from page import TEMPLATE, look, make_image, make_model, program
+from page import look, make_image, make_model, program, template
 from safetensors.numpy import load_file
 
 HOSTILE = "</script><!-- & \"quotes\" 'more' <b>bold</b>\n\n<img src=x onerror=alert(1)> 日本語 é\t{{data}} @page@ ü"
@@ -109,11 +109,11 @@ def test_texts_survive(model, tmp_path):
     page = look(model, tmp_path / "a.html", "-p", HOSTILE, "-n", 0, "--decoder-prompt", HOSTILE)
     assert "".join(page.words()) == "<bos>" + HOSTILE
     assert "".join(piece["text"] for piece in page.data["prompt"]) == "<bos>" + HOSTILE
-    template = TEMPLATE.read_text(encoding="utf-8")
+    empty = template()
     for mark in ("<", "</script", "<img", "<!--"):
-        assert page.html.count(mark) == template.count(mark)
-    assert page.html.startswith(template[:template.index("{{data}}")])
-    assert page.html.endswith(template[template.index("{{data}}") + len("{{data}}"):])
+        assert page.html.count(mark) == empty.count(mark)
+    before, after = empty.split("{{data}}")
+    assert page.html.startswith(before) and page.html.endswith(after)
 
 
 def test_image_token_written_as_text(model, tmp_path):
