@@ -106,7 +106,17 @@ std::string model_name(const Flags& f) {
   return is_folder ? std::filesystem::canonical(*f.model).filename().string() : *f.model;
 }
 
-/// Runs the decoder once more over all it wrote, and makes the page of what its softmax was.
+look::Json pictures_json(const Flags& f, const Model& model, const Run& run) {
+  look::Json pictures = look::Json::array();
+  for (std::size_t i = 0; i < run.images.size(); ++i) {
+    pictures.push_back(look::picture(run.images[i], model.config.vision->image_size));
+    pictures.back()["name"] = std::filesystem::path(f.input.images[i]).filename().string();
+  }
+  return pictures;
+}
+
+/// Runs the decoder once more over all it wrote, and makes the page of what its softmax and its logits
+/// were.
 std::string page_of(const Flags& f, const Model& model, const Tokenizer* tokenizer, const Run& run) {
   const TextConfig& config = model.config.decoder;
   const std::vector<look::Piece> prompt =
@@ -125,22 +135,22 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer* tokeniz
 
   look::Weights weights(config, prompt, words, first, shown);
   const Trace trace = weights.trace();
-  decoder(model.decoder, run.decoder_ids, run.H, Tap(trace) / "model" / "decoder");
+  const Matrix x = decoder(model.decoder, run.decoder_ids, run.H, Tap(trace) / "model" / "decoder");
+  const auto looked =
+      std::span(words).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(shown));
+  const std::vector<look::Prediction> predicted =
+      look::predictions(model.decoder, x, run.decoder_ids, looked.front().first, looked.back().end());
 
-  look::Json pictures = look::Json::array();
-  for (std::size_t i = 0; i < run.images.size(); ++i) {
-    pictures.push_back(look::picture(run.images[i], model.config.vision->image_size));
-    pictures.back()["name"] = std::filesystem::path(f.input.images[i]).filename().string();
-  }
   return look::fill_in(look::html, {{"model", model_name(f)},
                                     {"layers", look::layers_json(config)},
                                     {"heads", config.num_attention_heads},
-                                    {"images", pictures},
-                                    {"prompt", look::pieces_json(prompt)},
-                                    {"words", look::pieces_json(words)},
+                                    {"images", pictures_json(f, model, run)},
+                                    {"prompt", look::pieces_json(prompt, run.ids)},
+                                    {"words", look::pieces_json(words, run.decoder_ids)},
                                     {"made", made ? first : std::ssize(words)},  // the first that was made
                                     {"first", first},                            // of those with weights
                                     {"shown", shown},
+                                    {"predictions", look::predictions_json(tokenizer, looked, predicted)},
                                     {"weights", look::weights_json(weights)}});
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "look_predictions.hpp"
 #include "look_weights.hpp"
 #include "t5gemma2/resize.hpp"
 
@@ -46,14 +47,45 @@ inline Json picture(const Image& image, Index longest) {
       {"width", small.width}, {"height", small.height}, {"source", "data:image/jpeg;base64," + base64(jpeg)}};
 }
 
-inline Json pieces_json(std::span<const Piece> pieces) {
+/// Pieces of `ids`; an image's tokens are all the same, so it has one id.
+inline Json pieces_json(std::span<const Piece> pieces, std::span<const TokenId> ids) {
   constexpr const char* kinds[] = {"text", "special", "image"};
   Json list = Json::array();
-  for (const Piece& piece : pieces)
+  for (const Piece& piece : pieces) {
+    const Index shown = piece.kind == PieceKind::image ? 1 : piece.size;
+    const auto own = ids.subspan(static_cast<std::size_t>(piece.first), static_cast<std::size_t>(shown));
     list.push_back({{"kind", kinds[static_cast<int>(piece.kind)]},
                     {"text", piece.text},
                     {"first", piece.first},
-                    {"size", piece.size}});
+                    {"size", piece.size},
+                    {"ids", std::vector<TokenId>(own.begin(), own.end())}});
+  }
+  return list;
+}
+
+inline Json prediction_json(const Tokenizer& tokenizer, const Prediction& prediction) {
+  const auto likely = [&](const LikelyToken& token) {
+    return Json{{"text", token_text(tokenizer, token.id)},
+                {"id", token.id},
+                {"probability", static_cast<float>(token.probability)}};
+  };
+  Json json = likely(prediction.token);
+  json["rank"] = prediction.rank;
+  json["best"] = Json::array();
+  for (const LikelyToken& token : prediction.best) json["best"].push_back(likely(token));
+  return json;
+}
+
+/// What was predicted for the tokens of `words`, word by word.
+inline Json predictions_json(const Tokenizer& tokenizer, std::span<const Piece> words,
+                             std::span<const Prediction> predictions) {
+  Json list = Json::array();
+  for (const Piece& word : words) {
+    Json tokens = Json::array();
+    for (Index i = word.first - words[0].first; i < word.end() - words[0].first; ++i)
+      tokens.push_back(prediction_json(tokenizer, predictions[static_cast<std::size_t>(i)]));
+    list.push_back(tokens);
+  }
   return list;
 }
 

@@ -46,13 +46,21 @@ inline bool begins_word(const Tokenizer* tokenizer, TokenId before, TokenId id) 
   return right.starts_with(space) || without_spaces(last_character(left)) || without_spaces(right);
 }
 
-/// The tokens [first, first + size) of `ids` as one piece; an id without a piece is shown as its number.
+/// One token by itself; a byte that is no character as <0xE9>, an id without a piece as its number, which is all
+/// there is without a tokenizer.
+inline std::string token_text(const Tokenizer* tokenizer, TokenId id) {
+  if (tokenizer == nullptr) return " " + std::to_string(id);
+  if (tokenizer->piece(id).empty()) return "id " + std::to_string(id);
+  const bool is_part = static_cast<unsigned char>(tokenizer->byte_of(id).value_or(' ')) >= 0x80;
+  return is_part ? std::string(tokenizer->piece(id)) : tokenizer->decode({&id, 1}, true);
+}
+
+/// The tokens [first, first + size) of `ids` as one piece.
 inline Piece join(const Tokenizer* tokenizer, std::span<const TokenId> ids, Index first, Index size) {
   const auto part = ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
-  if (tokenizer == nullptr) return {PieceKind::text, " " + std::to_string(part[0]), first, size};
-  const PieceKind kind = tokenizer->is_hidden(part[0]) ? PieceKind::special : PieceKind::text;
-  const bool has_text = !tokenizer->piece(part[0]).empty();
-  return {kind, has_text ? tokenizer->decode(part, true) : "id " + std::to_string(part[0]), first, size};
+  const bool hidden = tokenizer != nullptr && tokenizer->is_hidden(part[0]);
+  return {hidden ? PieceKind::special : PieceKind::text,
+          size == 1 ? token_text(tokenizer, part[0]) : tokenizer->decode(part, true), first, size};
 }
 
 /// The decoder's ids as words; a new one also begins at each of `borders`.

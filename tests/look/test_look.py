@@ -4,11 +4,12 @@ Needs weights_tool with its [test] extra and the built programs: T5GEMMA2_PROGRA
 Run: pytest tests/look/test_look.py
 """
 import base64
+import shutil
 
 import numpy as np
 import pytest
 from page import look, make_image, make_model, program, template
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 HOSTILE = "</script><!-- & \"quotes\" 'more' <b>bold</b>\n\n<img src=x onerror=alert(1)> 日本語 é\t{{data}} @page@ ü"
 SENTENCE = "Once upon a time, in a small village by the sea, there was a girl who could hear the stars."
@@ -84,6 +85,48 @@ def test_two_images_without_text(model, image, other_image, tmp_path):
     page = look(model, tmp_path / "a.html", "-n", 0, "--decoder-prompt", SENTENCE, *arguments)
     assert page.data["weights"]["parts"] == 4 and len(page.data["images"]) == 2
     check_numbers(page, traced(model, page, tmp_path / "a.safetensors", *arguments))
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_probabilities_and_ids(model, image, tmp_path, made):
+    """Of each word's tokens: softmax of the raw logits, the rank, and the five likeliest."""
+    arguments = ["--image", image, "-p", "A <start_of_image> fox"]
+    words = ["-n", 12] if made else ["-n", 0, "--decoder-prompt", SENTENCE + " 日é"]
+    page = look(model, tmp_path / "a.html", *arguments, *words)
+    done = program("trace", model, "-o", tmp_path / "a.safetensors", "--decoder-prompt", "".join(page.words()[1:]), *arguments)
+    assert done.returncode == 0, done.stderr
+    tensors = load_file(tmp_path / "a.safetensors")
+    ids = tensors["inputs.decoder_input_ids"][0]
+    assert [i for word in page.data["words"] for i in word["ids"]] == ids.tolist()
+    of_prompt = [i for piece in page.data["prompt"] for i in piece["ids"] * (piece["size"] // len(piece["ids"]))]
+    assert of_prompt == tensors["inputs.input_ids"][0].tolist()
+    logits = tensors["logits"][0].astype(np.float64)
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    first, shown = page.data["first"], page.data["shown"]
+    looked = page.data["words"][first:first + shown]
+    assert len(page.data["predictions"]) == shown and any(word["size"] > 1 for word in looked)
+    for word, tokens in zip(looked, page.data["predictions"], strict=True):
+        assert [token["id"] for token in tokens] == word["ids"]
+        for at, token in enumerate(tokens, word["first"]):
+            row = p[at - 1]
+            assert token["probability"] == pytest.approx(row[token["id"]], rel=1e-4)
+            assert token["rank"] == 1 + (row > row[token["id"]]).sum()
+            assert [one["id"] for one in token["best"]] == np.argsort(-row, kind="stable")[:5].tolist()
+            assert [one["probability"] for one in token["best"]] == pytest.approx(np.sort(row)[:-6:-1], rel=1e-4)
+        if all("<0x" not in token["text"] for token in tokens):
+            assert "".join(token["text"] for token in tokens) == word["text"]
+
+
+def test_logits_that_are_no_numbers_make_no_page(model, tmp_path):
+    shutil.copytree(model, tmp_path / "model")
+    weights = load_file(tmp_path / "model/model.safetensors")
+    norm = next(name for name in weights if name.endswith("decoder.norm.weight"))
+    weights[norm] = np.full_like(weights[norm], np.nan)
+    save_file(weights, tmp_path / "model/model.safetensors")
+    done = program("look", "-m", tmp_path / "model", "-n", 0, "--decoder-prompt", "A fox", "-o", tmp_path / "a.html")
+    assert done.returncode == 1 and done.stderr.endswith("logits: expected finite numbers, found NaN or infinity\n")
+    assert not (tmp_path / "a.html").exists()
 
 
 def test_decoder_alone(model, tmp_path):
