@@ -23,9 +23,10 @@ def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 
 def template() -> str:
     """The page as CMake joins it, without data."""
-    texts = {name: (PAGE / name).read_text(encoding="utf-8") for name in ("look.html", "look.css", "data.js", "page.js")}
-    script = texts["data.js"] + "\n" + texts["page.js"]
-    return texts["look.html"].replace("{{style}}", texts["look.css"]).replace("{{script}}", script)
+    names = re.search(r"foreach\(name (data .*?)\)", (ROOT / "examples/CMakeLists.txt").read_text())[1].split()
+    script = "".join((PAGE / f"{name}.js").read_text(encoding="utf-8") + "\n" for name in names)
+    html, style = ((PAGE / f"look.{end}").read_text(encoding="utf-8") for end in ("html", "css"))
+    return html.replace("{{style}}", style).replace("{{script}}", script)
 
 
 def make_model(folder: Path) -> Path:
@@ -93,3 +94,20 @@ def look(model: Path, out: Path, *arguments: str | Path) -> Page:
     done = program("look", "-m", model, "-o", out, *arguments)
     assert done.returncode == 0, done.stderr
     return Page(out)
+
+
+def with_weights(page: Page, file: Path, weights: np.ndarray) -> Page:
+    """The page as it were with these weights, [columns] of each row or [words, layers, heads, columns]."""
+    whole = np.broadcast_to(weights, page.weights.shape)
+    sums, levels = np.zeros(page.sums.shape, "<f4"), np.zeros(whole.shape, np.uint8)
+    for part in range(sums.shape[-1]):
+        here = whole[..., page.part_of == part]
+        sums[..., part] = here.sum(-1)
+        largest = here.max(-1, keepdims=True, initial=0)
+        share = np.divide(here, largest, out=np.zeros_like(here), where=largest > 0)
+        levels[..., page.part_of == part] = np.round(255 * np.sqrt(share))
+    html = page.html
+    for name, values in (("sums", sums), ("levels", levels)):
+        html = html.replace(page.data["weights"][name], base64.b64encode(values.tobytes()).decode())
+    file.write_text(html, encoding="utf-8")
+    return Page(file)

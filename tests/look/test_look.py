@@ -166,8 +166,9 @@ def test_image_token_written_as_text(model, tmp_path):
 
 def test_nothing_from_outside(model, image, tmp_path):
     page = look(model, tmp_path / "a.html", "--image", image, "-n", 3)
+    html = page.html.replace("'http://www.w3.org/2000/svg'", "")  # a name, no address
     for address in ("http:", "https:", "src=\"", "url(", "@import"):
-        assert address not in page.html
+        assert address not in html
 
 
 def test_too_large_a_page_says_so(model, tmp_path):
