@@ -53,12 +53,12 @@ function draw() {
   drawSinks(ofWords, ofPrompt);
   drawLegend(full);
   drawHeat(words, data.words, ofWords, full.own);
-  layOut($('given'), words.slice(0, data.first), given, ofWords.slice(0, data.first), 'words');
+  drawGiven(ofWords);
   drawWords(word);
   drawPredictions(word);
   drawHeat(tokens, data.prompt, ofPrompt, full.prompt);
   drawImageTokens(shares);
-  layOut($('prompt'), tokens, data.prompt, ofPrompt, 'tokens');
+  layOut($('prompt'), tokens, data.prompt, ofPrompt, keptOf(data.prompt, ofPrompt), 'tokens');
   drawPictures(squares, shares, full.squares);
   drawMap(word);
 }

@@ -13,6 +13,9 @@ function visible(text) {
   return shown.trim() === '' ? shown.replace(/ /g, '␣') : shown.trim();
 }
 
+/** A token's text with its spaces: "␣hen" and "hen" are two tokens. */
+const exact = text => visible(text.replace(/^ +| +$/g, spaces => '␣'.repeat(spaces.length)));
+
 const nameOf = part => part === own ? 'own past' : part === 0 ? (parts > 2 ? 'prompt text' : 'prompt') : parts > 3 ? `image ${part}` : 'image';
 const classOf = part => part === own ? 'own' : part === 0 ? 'prompt' : 'image-part';
 const partsShown = promptSize === 0 ? [own] : [own, ...Array(own).keys()];
@@ -106,7 +109,7 @@ function drawSinks(ofWords, ofPrompt) {
 
 /** A token's row: rank, text and id, probability, and a bar of it. */
 function predictionRow(token, rank, isWritten) {
-  const row = element('tr', isWritten ? 'written' : ''), text = element('td', '', visible(token.text)), bar = element('td', 'chance');
+  const row = element('tr', isWritten ? 'written' : ''), text = element('td', '', exact(token.text)), bar = element('td', 'chance');
   text.append(element('span', 'id', token.id));
   bar.append(element('i'));
   bar.firstChild.style.width = `${100 * token.probability}%`;
@@ -154,6 +157,14 @@ function keptOf(pieces, weights) {
   return kept;
 }
 
+/** The decoder's words before those to look at; under the pointer nothing moves, so what is shown stays then. */
+let keptGiven;
+function drawGiven(weights) {
+  const ofGiven = weights.slice(0, data.first);
+  if (state.hovered === null) keptGiven = keptOf(given, ofGiven);
+  layOut($('given'), words.slice(0, data.first), given, ofGiven, keptGiven, 'words');
+}
+
 /** The place of pieces [first, end) that are not shown. */
 function makeGap(count, share, unit) {
   const gap = element('button', 'gap', `⋯ ${count} ${unit}, ${percent(share)} ⋯`);
@@ -163,8 +174,8 @@ function makeGap(count, share, unit) {
 }
 
 /** Puts the elements of `pieces` into the container as a text, runs that are not kept as gaps. */
-function layOut(container, elements, pieces, weights, unit) {
-  const kept = keptOf(pieces, weights), isWhole = kept.every(Boolean), nodes = [];
+function layOut(container, elements, pieces, weights, kept, unit) {
+  const isWhole = kept.every(Boolean), nodes = [];
   if (isWhole && container.isWhole) return;
   container.isWhole = isWhole;
   for (let i = 0, end; i < pieces.length; i = end) {

@@ -34,23 +34,27 @@ def pages(tmp_path_factory):
     return {"image": look(model, folder / "image.html", "--image", image, "-p", "A <start_of_image> fox", *words),
             "text": look(model, folder / "text.html", "-p", "The quick\n\nbrown fox", "-n", 12),
             "long": look(model, folder / "long.html", "-p", "The quick brown fox. " * 60, *words),
-            "long_decoder": look(model, folder / "long_decoder.html", "-n", 3, "--decoder-prompt", "a fox " * 120),
+            "long_decoder": look(model, folder / "long_decoder.html", "-n", 40, "--decoder-prompt", "story one " * 120),
             "decoder": look(model, folder / "decoder.html", *words),
             "folder": folder}
 
 
-@pytest.fixture
-def browser(tmp_path):
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
     options = webdriver.ChromeOptions()
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]:
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
     options.binary_location = shutil.which("chromium")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     yield driver
-    errors = driver.get_log("browser")
     driver.quit()
-    assert errors == []
+
+
+@pytest.fixture
+def browser(driver):
+    yield driver
+    assert driver.get_log("browser") == []
 
 
 def resize(browser, width, height, mobile=False):
@@ -62,6 +66,7 @@ def open_page(browser, pages, name, fragment="", width=1200, height=900, dark=Fa
     resize(browser, width, height, mobile=width < 600)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.get("about:blank")  # another fragment alone would not load the page anew
     browser.get((pages["folder"] / f"{name}.html").as_uri() + fragment)
 
 
@@ -354,7 +359,30 @@ def test_long_decoder_prompt_is_folded(browser, pages):
     gaps = browser.find_elements(By.CSS_SELECTOR, "#words .gap")
     given = len(browser.find_elements(By.CSS_SELECTOR, "#given .word"))
     assert given + sum(int(gap.text.split()[1]) for gap in gaps) == page.data["first"] and gaps
-    assert len(browser.find_elements(By.CSS_SELECTOR, "button.word")) == page.data["shown"]
+    words = browser.find_elements(By.CSS_SELECTOR, "button.word")
+    assert len(words) == page.data["shown"]
+
+
+def test_nothing_moves_under_the_pointer(browser, pages):
+    """Though the word under it looked at another place inside the fold than the chosen one."""
+    page = pages["long_decoder"]
+    every = np.full(page.weights.shape, 1e-5)
+    every[0, ..., 100] = every[1, ..., 60] = every[1, ..., 130] = 0.3
+    pages["pointer"] = with_weights(page, pages["folder"] / "pointer.html", every / every.sum(-1, keepdims=True))
+    open_page(browser, pages, "pointer", "#word=1", width=700)
+    words = browser.find_elements(By.CSS_SELECTOR, "button.word")
+    places = [word.rect for word in words]
+    ActionChains(browser).move_to_element(words[1]).perform()
+    assert "selected" in words[1].get_attribute("class") and [word.rect for word in words] == places
+    assert not browser.execute_script("return words[60].isConnected") and browser.execute_script("return words[100].isConnected")
+    words[1].click()
+    assert browser.execute_script("return words[60].isConnected")
+
+
+def test_runners_up_show_their_spaces(browser, pages):
+    open_page(browser, pages, "text")
+    told = browser.execute_script("return [exact(' hen'), exact('hen'), exact('  '), exact(' a\\n')]")
+    assert told == ["␣hen", "hen", "␣␣", "␣a↵"]
 
 
 SVG = "{http://www.w3.org/2000/svg}"
