@@ -63,7 +63,7 @@ inline Json pieces_json(std::span<const Piece> pieces, std::span<const TokenId> 
   return list;
 }
 
-inline Json prediction_json(const Tokenizer& tokenizer, const Prediction& prediction) {
+inline Json prediction_json(const Tokenizer* tokenizer, const Prediction& prediction) {
   const auto likely = [&](const LikelyToken& token) {
     return Json{{"text", token_text(tokenizer, token.id)},
                 {"id", token.id},
@@ -77,7 +77,7 @@ inline Json prediction_json(const Tokenizer& tokenizer, const Prediction& predic
 }
 
 /// What was predicted for the tokens of `words`, word by word.
-inline Json predictions_json(const Tokenizer& tokenizer, std::span<const Piece> words,
+inline Json predictions_json(const Tokenizer* tokenizer, std::span<const Piece> words,
                              std::span<const Prediction> predictions) {
   Json list = Json::array();
   for (const Piece& word : words) {
