@@ -9,6 +9,7 @@
 #pragma once
 #include "attention.hpp"               // equation 4
 #include "beam_search.hpp"             // several texts side by side
+#include "cold_weights.hpp"            // what is still on the disk
 #include "compare.hpp"                 // against a reference
 #include "config.hpp"                  // sizes
 #include "config_json.hpp"             // config.json

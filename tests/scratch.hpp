@@ -1,7 +1,9 @@
 // For tests: a folder that goes away, and the message of an Error.
 #pragma once
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -35,6 +37,14 @@ class ScratchFolder {
  private:
   std::filesystem::path path_;
 };
+
+/// What was written goes to the disk, and then out of memory; not from a file system that lies in memory.
+inline void drop_from_memory(const std::filesystem::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY);
+  ::fsync(file);
+  ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(file);
+}
 
 /// what() of the Error that `action` throws, which must be one line of a length to be read; "" when it throws
 /// none.
