@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "load_weights.hpp"
 #include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/compare.hpp"
@@ -101,17 +103,26 @@ struct Flags {
   int threads = 1;
 };
 
+Comparison run_and_compare(const Model& model, const SafetensorsFile& file, const Flags& f) {
+  const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
+  std::optional<Vision> vision;
+  if (file.tensors().contains("inputs.pixel_values")) vision = load_vision(model.config, *model.checkpoint);
+  cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
+  std::string now;
+  std::optional<cli::ProgressBar> bar;
+  return compare(model, file, f.tolerance, [&](const std::string& part, Index done, Index all) {
+    if (part != now) bar.emplace(now = part, !f.quiet);
+    bar->update(done, all);
+  });
+}
+
 int run(const Flags& f) {
   omp_set_num_threads(f.threads);
   const cli::ModelName named = f.second.empty() ? f.model : f.first;
   const Model model = load_model(cli::model_folder(named, f.quiet));
   for (const std::string& note : model.notes) cli::note(note, f.quiet);
   const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
-  Comparison result;
-  {
-    const cli::ProgressBar bar("encoding", !f.quiet);
-    result = compare(model, file, f.tolerance, [&](Index done, Index layers) { bar.update(done, layers); });
-  }
+  const Comparison result = run_and_compare(model, file, f);
   print(result, f.tolerance);
   return result.passed() ? cli::ok : cli::failed;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "input_flags.hpp"
+#include "load_weights.hpp"
 #include "look_html.hpp"  // made from the files in look by CMake
 #include "look_page.hpp"
 #include "programs.hpp"
@@ -73,37 +74,29 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
   config.num_return_sequences = 1;
   const Index most = length_limits(config, run.given).most - run.given;
   check_memory(model.config, std::ssize(run.ids), run.given + most);
+  cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !run.ids.empty()), f.quiet);
   ImageFeatures features;
   if (vision) {
-    const cli::ProgressBar bar("looking", !f.quiet);
-    features =
-        encode_images(*vision, run.images, false, [&](Index done, Index all) { bar.update(done, all); });
+    cli::ProgressBar bar("looking", !f.quiet);
+    features = encode_images(*vision, run.images, false, bar.watch());
   }
   {
-    const cli::ProgressBar bar("encoding", !f.quiet);
-    run.H = encode(model, run.ids, features.tokens, [&](Index done, Index all) { bar.update(done, all); });
+    cli::ProgressBar bar("encoding", !f.quiet);
+    run.H = encode(model, run.ids, features.tokens, bar.watch());
   }
   if (most == 0) return run;
-  const cli::ProgressBar bar("writing", !f.quiet);
-  Index made = 0;
+  cli::ProgressBar bar("writing", !f.quiet);
+  long made = 0;
   const auto on_text = [&](std::string_view) {
-    bar.update(static_cast<long>(++made), static_cast<long>(most));
+    bar.update(++made, 0);
     return true;
   };
-  const auto on_step = [&](Index done, Index all) { bar.update(done, all); };
   const std::vector<Generated> texts =
       tokenizer != nullptr
-          ? generate_several(model, *tokenizer, run.H, run.decoder_ids, options, on_text, on_step)
-          : generate_several(model, run.H, run.decoder_ids, options, on_text, on_step);
+          ? generate_several(model, *tokenizer, run.H, run.decoder_ids, options, on_text, bar.watch())
+          : generate_several(model, run.H, run.decoder_ids, options, on_text, bar.watch());
   run.decoder_ids = texts.at(0).ids;
   return run;
-}
-
-/// As the page calls it: a folder by its name, a hub id as it is.
-std::string model_name(const Flags& f) {
-  if (!f.model) return "pocket";
-  const bool is_folder = std::filesystem::is_directory(*f.model);
-  return is_folder ? std::filesystem::canonical(*f.model).filename().string() : *f.model;
 }
 
 look::Json pictures_json(const Flags& f, const Model& model, const Run& run) {
@@ -135,13 +128,17 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer* tokeniz
 
   look::Weights weights(config, prompt, words, first, shown);
   const Trace trace = weights.trace();
-  const Matrix x = decoder(model.decoder, run.decoder_ids, run.H, Tap(trace) / "model" / "decoder");
+  Matrix x;
+  {
+    cli::ProgressBar bar("reading", !f.quiet);
+    x = decoder(model.decoder, run.decoder_ids, run.H, Tap(trace) / "model" / "decoder", bar.watch());
+  }
   const auto looked =
       std::span(words).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(shown));
   const std::vector<look::Prediction> predicted =
       look::predictions(model.decoder, x, run.decoder_ids, looked.front().first, looked.back().end());
 
-  return look::fill_in(look::html, {{"model", model_name(f)},
+  return look::fill_in(look::html, {{"model", cli::shown_name(f.model)},
                                     {"layers", look::layers_json(config)},
                                     {"heads", config.num_attention_heads},
                                     {"images", pictures_json(f, model, run)},

@@ -46,8 +46,8 @@ inline bool begins_word(const Tokenizer* tokenizer, TokenId before, TokenId id) 
   return right.starts_with(space) || without_spaces(last_character(left)) || without_spaces(right);
 }
 
-/// One token by itself; a byte that is no character as <0xE9>, an id without a piece as its number, which is all
-/// there is without a tokenizer.
+/// One token by itself; a byte that is no character as <0xE9>, an id without a piece as its number, which is
+/// all there is without a tokenizer.
 inline std::string token_text(const Tokenizer* tokenizer, TokenId id) {
   if (tokenizer == nullptr) return " " + std::to_string(id);
   if (tokenizer->piece(id).empty()) return "id " + std::to_string(id);

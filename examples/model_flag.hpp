@@ -41,4 +41,11 @@ inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   return folder;
 }
 
+/// As a person calls it: a folder by its name, a hub id as it is.
+inline std::string shown_name(const ModelName& model) {
+  if (!model) return "pocket";
+  const bool is_folder = std::filesystem::is_directory(*model);
+  return is_folder ? std::filesystem::canonical(*model).filename().string() : *model;
+}
+
 }  // namespace cli

@@ -9,6 +9,7 @@
 #include "fill.hpp"
 #include "image_memory.hpp"
 #include "input_flags.hpp"
+#include "load_weights.hpp"
 #include "sampling_flags.hpp"
 #include "t5gemma2/hub.hpp"
 #include "t5gemma2/memory.hpp"
@@ -42,7 +43,7 @@ class Session {
   /// `flags` must live longer. Throws Error where the model cannot be loaded, or not be asked for `sampling`.
   Session(const SessionFlags& flags, const Sampling& sampling) : flags_(flags) {
     const double start = seconds();
-    const ProgressBar bar("loading", !flags.quiet);
+    ProgressBar bar("loading", !flags.quiet);
     bar.update(0, 2);
     const auto folder = model_folder(flags.model, flags.quiet);
     model_ = load_model(folder);
@@ -74,6 +75,7 @@ class Session {
     const std::vector<TokenId>& ids = options.encoder_input_ids;
     check_ids(ids, model_.config.encoder.vocab_size);
     check_lengths(std::ssize(ids), std::ssize(prompt), options.config);
+    load_weights_for(options, std::ssize(prompt), !images.empty());
     const std::vector<Matrix> features = look_at(images);
     const double start = seconds();
     const Matrix H = encode_with_progress(ids, features);
@@ -89,6 +91,9 @@ class Session {
 
   /// Null where the model has none: its texts are ids.
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+
+  /// Throws Error where the picture cannot be used.
+  void check_picture(const std::string& file) { load_images({file}); }
 
   void print_timings() const {
     if (flags_.quiet) return;
@@ -125,6 +130,16 @@ class Session {
     return images;
   }
 
+  /// Those of the parts that will run over a decoder prompt of `m` ids.
+  void load_weights_for(const GenerateOptions& options, Index m, bool images) {
+    const double start = seconds();
+    const bool encodes = !options.encoder_input_ids.empty(),
+               decodes = length_limits(options.config, m).most > m;
+    load_weights(weights_of(model_, images ? &*vision_ : nullptr, encodes, decodes), flags_.quiet,
+                 [](Index, Index) { stop_where_asked(); });
+    load_seconds_ += seconds() - start;
+  }
+
   /// The tokens of all images and their crops; what was seen lately is remembered.
   std::vector<Matrix> look_at(const std::vector<Image>& images) {
     if (images.empty()) return {};
@@ -133,7 +148,7 @@ class Session {
     for (std::size_t i = 0; i < images.size(); ++i) {
       const auto look = [&] {
         const std::string which = std::to_string(i + 1) + " of " + std::to_string(images.size());
-        const ProgressBar bar("looking at image " + which, !flags_.quiet);
+        ProgressBar bar("looking at image " + which, !flags_.quiet);
         return encode_images(*vision_, {images[i]}, flags_.pan_and_scan, watch(bar)).tokens;
       };
       const std::vector<Matrix>& tokens = seen_.tokens_of(images[i], look);
@@ -160,7 +175,7 @@ class Session {
   }
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
-    const ProgressBar bar("encoding " + std::to_string(ids.size()) + " tokens", !flags_.quiet);
+    ProgressBar bar("encoding " + std::to_string(ids.size()) + " tokens", !flags_.quiet);
     return encode(model_, ids, features, watch(bar));
   }
 
@@ -171,8 +186,7 @@ class Session {
     const double start = seconds();
     double first = 0;
     const bool single = options.config.num_beams == 1 && options.config.num_return_sequences == 1;
-    const ProgressBar bar(single && on_text ? "reading" : "writing", !flags_.quiet);
-    const Index all = length_limits(options.config, std::ssize(prompt)).most - std::ssize(prompt);
+    ProgressBar bar(single && on_text ? "reading" : "writing", !flags_.quiet);
     Index calls = 0;
     const auto cleared = [&](std::string_view text) {
       if (first == 0) first = seconds();
@@ -180,7 +194,7 @@ class Session {
         bar.clear();
         return on_text(text);
       }
-      bar.update(std::min(++calls, all), all);  // what is held back may come behind the last id
+      bar.update(++calls, 0);
       return stop_requested == 0;
     };
     std::vector<Generated> made =
@@ -198,11 +212,15 @@ class Session {
     return made;
   }
 
-  static Progress watch(const ProgressBar& bar) {
-    return [&bar](Index done, Index layers) {
-      bar.update(done, layers);
-      if (stop_requested) throw Interrupted();
+  static Progress watch(ProgressBar& bar) {
+    return [&bar](Index done, Index all) {
+      bar.update(done, all);
+      stop_where_asked();
     };
+  }
+
+  static void stop_where_asked() {
+    if (stop_requested) throw Interrupted();
   }
 
   const SessionFlags& flags_;

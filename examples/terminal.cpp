@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 
@@ -36,6 +38,7 @@ const bool one_output = same_output();
 enum Line : std::sig_atomic_t { nothing, bar, some_text };
 volatile std::sig_atomic_t line = nothing;
 volatile std::sig_atomic_t graceful = 0;
+char last_of_answer = 0;  // 0: nothing yet
 
 void text_stands() {
   if (shows_text || shows_bars) line = some_text;
@@ -53,20 +56,34 @@ std::string_view variable(const char* name) {
 /// Whether a terminal understands more than text.
 bool is_smart() { return !variable("TERM").empty() && variable("TERM") != "dumb"; }
 
-/// At most `room` wide: without room the bar shrinks, then goes, then the title but for its first word.
-std::string bar_text(const std::string& title, long done, long all, std::size_t room) {
+/// As "0:12" or "1:02:03".
+std::string clock_text(double time) {
+  const long whole = std::lround(std::ceil(time)), hours = whole / 3600;
+  char text[32];
+  if (hours > 0)
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", hours, whole / 60 % 60, whole % 60);
+  else
+    std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
+  return text;
+}
+
+/// At most `room` wide: without room the bar shrinks, then goes, then the pace, then the title but for its
+/// first word.
+std::string bar_text(const std::string& title, long done, long all, const std::string& pace,
+                     std::size_t room) {
   constexpr std::size_t widest = 31, narrowest = 4;
-  const std::string count = std::to_string(done) + "/" + std::to_string(all);
-  const std::size_t around = title.size() + count.size() + 4;  // " [" and "] "
-  if (room >= around + narrowest) {
+  const std::string count = std::to_string(done) + (all > 0 ? "/" + std::to_string(all) : "");
+  const std::size_t around = title.size() + count.size() + pace.size() + 4;  // " [" and "] "
+  if (all > 0 && room >= around + narrowest) {
     const std::size_t width = std::min(widest, room - around);
     std::string filled(static_cast<std::size_t>(static_cast<long>(width - 1) * done / all), '=');
     filled += done < all ? '>' : '=';
     filled.resize(width, ' ');
-    return title + " [" + filled + "] " + count;
+    return title + " [" + filled + "] " + count + pace;
   }
   for (const std::string& words : {title + " ", title.substr(0, title.find(' ')) + " ", std::string()})
-    if (room >= words.size() + count.size()) return words + count;
+    for (const std::string& number : {count + pace, count})
+      if (room >= words.size() + number.size()) return words + number;
   return {};
 }
 
@@ -87,10 +104,19 @@ void on_interrupt(int) {
 
 }  // namespace
 
+bool can_redraw() { return shows_bars && is_smart(); }
+
 void print_text(std::string_view text) {
   if (line == bar) fresh_line();
   std::cout << text << std::flush;
-  if ((shows_text || one_output) && !text.empty()) line = text.ends_with('\n') ? nothing : some_text;
+  if (text.empty()) return;
+  last_of_answer = text.back();
+  if (shows_text || one_output) line = text.ends_with('\n') ? nothing : some_text;
+}
+
+void end_answer() {
+  if (last_of_answer != '\n') print_text("\n");
+  last_of_answer = 0;
 }
 
 bool can_style_text() { return shows_text && is_smart() && variable("NO_COLOR").empty(); }
@@ -127,21 +153,39 @@ void end_typed_line(const std::istream& in, std::string_view read) {
   fresh_line();
 }
 
-void ProgressBar::update(long done, long all) const {
-  if (!shown_ || all <= 0 || !shows_bars || !is_smart()) return;
+std::string ProgressBar::pace(long done, long all) {
+  const double now = seconds(), time = now - began_;
+  const bool goes_on = all == all_ && done >= last_;
+  last_ = done;
+  if (!goes_on) {
+    began_ = now;
+    first_ = done;
+    all_ = all;
+  }
+  if (!goes_on || time < 1 || done == first_) return {};
+  const double rate = static_cast<double>(done - first_) / time;
+  if (all > 0) return " " + clock_text(static_cast<double>(all - done) / rate);
+  char text[32];
+  std::snprintf(text, sizeof text, ", %.*f/s", rate < 10 ? 1 : 0, rate);
+  return text;
+}
+
+void ProgressBar::update(long done, long all) {
+  if (!shown_ || !can_redraw()) return;
+  const std::string behind = pace(done, all);
   if (line != bar) fresh_line();
   constexpr std::size_t kept_free = 3;  // for ^C and the cursor
   const std::size_t width = columns(STDERR_FILENO), room = width - std::min(width, kept_free);
   line = bar;
-  write_now(STDERR_FILENO, "\r" + bar_text(title_, done, all, room) + "\033[K");
+  write_now(STDERR_FILENO, "\r" + bar_text(title_, done, all, behind, room) + "\033[K");
 }
 
 void ProgressBar::clear() const {
   if (line == bar) fresh_line();
 }
 
-GracefulInterrupt::GracefulInterrupt() { graceful = 1; }
-GracefulInterrupt::~GracefulInterrupt() { graceful = 0; }
+GracefulInterrupt::GracefulInterrupt() : before_(graceful) { graceful = 1; }
+GracefulInterrupt::~GracefulInterrupt() { graceful = before_; }
 
 void end_on_interrupt() {
   struct sigaction action {};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "input_flags.hpp"
+#include "load_weights.hpp"
 #include "programs.hpp"
 #include "t5gemma2/memory.hpp"
 #include "t5gemma2/model.hpp"
@@ -57,9 +58,8 @@ ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Re
   }
   recording.add("inputs.pixel_values", {std::ssize(images), c.num_channels, c.image_size, c.image_size},
                 pixels.data());
-  const cli::ProgressBar bar("looking", !quiet);
-  return encode_images(
-      vision, images, false, [&](Index done, Index all) { bar.update(done, all); }, &trace);
+  cli::ProgressBar bar("looking", !quiet);
+  return encode_images(vision, images, false, bar.watch(), &trace);
 }
 
 struct Flags {
@@ -90,10 +90,14 @@ int run(const Flags& f) {
   check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
   recording.add_ids("inputs.input_ids", ids);
   recording.add_ids("inputs.decoder_input_ids", decoder_ids);
+  cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !ids.empty()), f.quiet);
   const ImageFeatures features =
       vision ? look_at(*vision, images, recording, trace, f.quiet) : ImageFeatures();
-  const Matrix H = encode(model, ids, features.tokens, {}, &trace);
-  forward(model, decoder_ids, H, &trace);
+  cli::ProgressBar bar("encoding", !f.quiet);
+  const Matrix H = encode(model, ids, features.tokens, bar.watch(), &trace);
+  cli::ProgressBar decoding("decoding", !f.quiet);
+  forward(model, decoder_ids, H, decoding.watch(), &trace);
+  decoding.clear();
   write_safetensors(f.out, recording.tensors(), {{"format", "pt"}});
   if (!f.quiet) std::cerr << recording.tensors().size() << " tensors written to " << f.out << '\n';
   return cli::ok;

@@ -220,7 +220,7 @@ inline std::vector<Beam> beam_search(const Decoder& w, const Matrix& H, const st
     finished.add(std::move(texts), made);
     keep_top(next, num_beams);
     if (all_ended || !finished.open_to(next[0].score, made)) break;
-    if (progress) progress(made, most);
+    if (progress) progress(made, 0);
     beams = longer(beams, next);
     logits = advance(w, next, states);
   }

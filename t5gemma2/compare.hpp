@@ -7,6 +7,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -224,10 +225,12 @@ inline ReferenceInputs read_inputs(const SafetensorsFile& file, const Config& co
 /// Our greedy tokens against the file's.
 inline GeneratedComparison compare_generated(const Model& model, const Matrix& H,
                                              std::span<const TokenId> prefix,
-                                             std::span<const TokenId> generated) {
+                                             std::span<const TokenId> generated,
+                                             const Progress& progress = {}) {
   GeneratedComparison result;
   DecoderState state = start_decoder(model.decoder, H);
   for (std::size_t at = prefix.size(); at < generated.size(); ++at, ++result.tokens) {
+    if (progress) progress(result.tokens, std::ssize(generated) - std::ssize(prefix));
     const auto unseen = generated.subspan(static_cast<std::size_t>(state.position),
                                           at - static_cast<std::size_t>(state.position));
     const Vector logits = decode(model.decoder, state, unseen);
@@ -266,22 +269,28 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
   return tokens;
 }
 
+/// The progress of one part after the other; `part` says what is done in it: looking, encoding, ...
+using PartProgress = std::function<void(const std::string& part, Index finished, Index all)>;
+
 /// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest
 /// value. Throws Error when the inputs are missing or not fit for this model.
 inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance,
-                          const Progress& progress = {}) {
+                          const PartProgress& progress = {}) {
+  const auto of = [&](const std::string& part) {
+    return progress ? Progress([&, part](Index done, Index all) { progress(part, done, all); }) : Progress();
+  };
   const StoredTensors& reference = file.tensors();
   const ReferenceInputs inputs = read_inputs(file, model.config);
   check_memory(model.config, std::ssize(inputs.input_ids),
                std::ssize(inputs.decoder_input_ids) + std::ssize(inputs.generated));
   Comparer comparer(reference, tolerance);
   const Trace trace = comparer.trace();
-  const std::vector<Matrix> images = encode_reference_images(model, reference, trace, progress);
-  const Matrix H = encode(model, inputs.input_ids, images, progress, &trace);
-  if (!inputs.decoder_input_ids.empty()) forward(model, inputs.decoder_input_ids, H, &trace);
+  const std::vector<Matrix> images = encode_reference_images(model, reference, trace, of("looking"));
+  const Matrix H = encode(model, inputs.input_ids, images, of("encoding"), &trace);
+  if (!inputs.decoder_input_ids.empty()) forward(model, inputs.decoder_input_ids, H, of("decoding"), &trace);
   Comparison result = comparer.finish();
   if (!inputs.generated.empty())
-    result.generated = compare_generated(model, H, inputs.generate_from, inputs.generated);
+    result.generated = compare_generated(model, H, inputs.generate_from, inputs.generated, of("writing"));
   return result;
 }
 

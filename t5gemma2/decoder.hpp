@@ -27,17 +27,21 @@ struct Decoder {
 };
 
 /// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0.
-inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matrix& H, const Tap& tap = {}) {
+inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matrix& H, const Tap& tap = {},
+                      const Progress& progress = {}) {
   check_shape(H, -1, w.config.hidden_size, "decoder H");
   Matrix x = tap("embed_tokens", embed(w.embed_tokens, ids));
   const Rotations turns = rotations(w.config, 0, x.rows());
-  for (std::size_t i = 0; i < w.layers.size(); ++i) {
-    const Layer& layer = w.layers[i];
-    const Tap here = tap / "layers" / static_cast<Index>(i);
+  const auto layers = static_cast<Index>(w.layers.size());
+  for (Index i = 0; i < layers; ++i) {
+    if (progress) progress(i, layers);
+    const Layer& layer = w.layers[static_cast<std::size_t>(i)];
+    const Tap here = tap / "layers" / i;
     x = transformer_layer(layer, std::move(x), here, [&](const Matrix& X) {
       return merged_attention(layer.self_attn, X, H, turns.of(layer.type), here / "self_attn");
     });
   }
+  if (progress) progress(layers, layers);
   return tap("norm", rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
 }
 

@@ -148,12 +148,9 @@ std::vector<Generated> generate_shown(const Model& model, const Shown& shown, co
   } else {
     std::mt19937_64 random(options.seed);
     const DecoderState start = start_decoder(model.decoder, H, progress);
-    const auto size = std::ssize(prompt);
-    const Index all = c.num_return_sequences * (length_limits(c, size).most - size);
     Index written = 0;
     const OnText count = [&](std::string_view) {
-      written = std::min(written + 1, all);  // what is held back may come behind the last id
-      if (progress) progress(written, all);
+      if (progress) progress(++written, 0);
       return true;
     };
     for (Index i = 0; i < c.num_return_sequences; ++i)

@@ -72,9 +72,10 @@ inline Matrix encode(const Model& model, std::span<const TokenId> ids, const Pro
 
 /// One pass over all decoder ids [m] without a cache: logits [m, vocab], as the reference's forward.
 inline Matrix forward(const Model& model, std::span<const TokenId> decoder_ids, const Matrix& H,
-                      const Trace* trace = nullptr) {
+                      const Progress& progress = {}, const Trace* trace = nullptr) {
   const Tap root = trace ? Tap(*trace) : Tap();
-  return logits_of(model.decoder, decoder(model.decoder, decoder_ids, H, root / "model" / "decoder"), root);
+  const Matrix x = decoder(model.decoder, decoder_ids, H, root / "model" / "decoder", progress);
+  return logits_of(model.decoder, x, root);
 }
 
 }  // namespace t5gemma2

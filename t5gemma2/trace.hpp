@@ -27,8 +27,9 @@ struct Trace {
   std::function<bool(const std::string& name)> wants = [](const std::string&) { return true; };
 };
 
-/// Called with the number of finished layers, before the first and after each; may throw to stop.
-using Progress = std::function<void(Index finished, Index layers)>;
+/// Called with the number of finished layers, or what else is counted, before the first and after each; `all`
+/// is 0 where nobody knows how many there will be. May throw to stop.
+using Progress = std::function<void(Index finished, Index all)>;
 
 class Tap {
  public:

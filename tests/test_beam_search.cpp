@@ -194,7 +194,7 @@ TEST_CASE("beam_search: the decoder prompt is kept, no token may be asked for, a
   options.config.suppress_tokens = {eos};
   std::vector<std::pair<Index, Index>> told;
   chain.search(options, {start}, [&](Index done, Index all) { told.emplace_back(done, all); });
-  CHECK(told == std::vector<std::pair<Index, Index>>{{1, 5}, {2, 5}, {3, 5}, {4, 5}});
+  CHECK(told == std::vector<std::pair<Index, Index>>{{1, 0}, {2, 0}, {3, 0}, {4, 0}});
   options.config.max_new_tokens = 0;
   const std::vector<Beam> none = chain.search(options);
   REQUIRE(none.size() == 1);

@@ -50,7 +50,7 @@ TEST_CASE("compare: the reference's own file passes, tensor by tensor in forward
   Recorder recorder;
   const Trace trace = recorder.trace();
   forward(fixture_model(), reference_ids("inputs.decoder_input_ids"),
-          encode(fixture_model(), reference_ids("inputs.input_ids"), {}, &trace), &trace);
+          encode(fixture_model(), reference_ids("inputs.input_ids"), {}, &trace), {}, &trace);
   std::vector<std::string> names;
   for (const TensorComparison& tensor : result.tensors) names.push_back(tensor.name);
   CHECK(names == recorder.names);
@@ -124,6 +124,24 @@ TEST_CASE("compare: a NaN of ours never passes, even where the reference holds o
              {{"inputs.input_ids", copy_of(fixture_reference().tensors()).at("inputs.input_ids")},
               {"model.encoder.text_model.norm", nothing}});
   CHECK(!compare(model, SafetensorsFile::open(folder.path() / "nan.safetensors"), 1e30f).passed());
+}
+
+TEST_CASE("compare: progress is told of one part after the other, to the end of each") {
+  std::vector<std::string> told;
+  const auto tell = [&](const std::string& part, Index done, Index all) {
+    const bool begins = done == 0, ends = done == all;
+    if (begins || ends) told.push_back(part + (begins ? " begins" : " ends"));
+  };
+  compare(fixture_model("images"), fixture_reference("images"), 1e-4f, tell);
+  CHECK(std::set<std::string>(told.begin(), told.end()) ==
+        std::set<std::string>{"looking begins", "looking ends", "encoding begins", "encoding ends",
+                              "decoding begins", "decoding ends"});
+  CHECK(told.front() == "looking begins");
+  CHECK(told.back() == "decoding ends");
+  told.clear();
+  compare(fixture_model(), fixture_reference(), 1e-4f, tell);
+  CHECK(told == std::vector<std::string>{"encoding begins", "encoding ends", "decoding begins",
+                                         "decoding ends", "writing begins"});
 }
 
 TEST_CASE("compare: another shape is wrong, though it holds as many numbers") {

@@ -245,6 +245,21 @@ TEST_CASE("decoder: ids outside the vocabulary and an H of another width are ref
   CHECK_THROWS_AS(decoder(w, Ids{2}, Matrix(2, 23)), std::invalid_argument);
 }
 
+TEST_CASE(
+    "decoder: progress is told before the first layer and after each, and may stop the work by throwing") {
+  const Decoder& w = fixture_model().decoder;
+  std::vector<Index> told;
+  decoder(w, Ids{2, 5}, random_matrix(4, 24, 1), {}, [&](Index finished, Index layers) {
+    CHECK(layers == 2);
+    told.push_back(finished);
+  });
+  CHECK(told == std::vector<Index>{0, 1, 2});
+  const Progress stop = [](Index finished, Index) {
+    if (finished == 1) throw Error("stopped");
+  };
+  CHECK_THROWS_AS(forward(fixture_model(), Ids{2, 5}, random_matrix(4, 24, 1), stop), Error);
+}
+
 TEST_CASE("decoder: the same numbers for any number of threads") {
   const Matrix H = random_matrix(100, 24, 1);
   CHECK(same_for_any_threads([&] { return in_steps(fixture_model().decoder, some_ids(90), H, {70, 1}); }));

@@ -345,8 +345,13 @@ TEST_CASE("generate: several drawn texts come from one stream of draws, the firs
   const auto go_on = [](std::string_view) { return true; };
   const Generated alone = generate(model, tokenizer(), H, {2}, options, go_on);
   options.config.num_return_sequences = 3;
-  const std::vector<Generated> made = generate_several(model, tokenizer(), H, {2}, options, go_on);
+  std::vector<std::pair<Index, Index>> told;
+  const Progress tell = [&](Index done, Index all) { told.emplace_back(done, all); };
+  const std::vector<Generated> made = generate_several(model, tokenizer(), H, {2}, options, go_on, tell);
   REQUIRE(made.size() == 3);
+  std::erase_if(told, [](const auto& step) { return step.second != 0; });  // of reading
+  REQUIRE(told.size() >= 3 * 8);
+  CHECK(told[23] == std::pair<Index, Index>(24, 0));
   CHECK(made[0].ids == alone.ids);
   CHECK(made[1].ids != made[0].ids);
   CHECK(made[2].ids != made[1].ids);

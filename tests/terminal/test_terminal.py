@@ -1,6 +1,6 @@
 """What the programs show on a terminal: text, bars, notes and timings on lines of their own, at any width; Ctrl-C.
 
-Needs pexpect, pyte and the built programs: T5GEMMA2_PROGRAMS is their folder (build/bin). The model is pocket.
+Needs pexpect, pyte and the built programs. The model is pocket.
 Run: pytest tests/terminal
 """
 import contextlib
@@ -10,97 +10,13 @@ import re
 import signal
 import struct
 import subprocess
-import time
 from pathlib import Path
 
-import pexpect
-import pyte
 import pytest
+from terminal import PROGRAMS, ROOT, ROWS, WAITING, Terminal, rows, show, text_of, wait_for
 
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(os.environ.get("T5GEMMA2_PROGRAMS", ROOT / "build/bin")).resolve()
 LONG = (ROOT / "examples/inputs/long.txt").read_text()
-ROWS = 140
-PATIENCE = 120  # seconds, of a busy machine
-WAITING = "from the terminal; Ctrl-D ends it"
 TIMINGS = re.compile(r"load \d+\.\d\d s( \| (encode|read|decode) [1-9]\d* tokens?, \d+\.\d tok/s)* \| peak memory \d+ MB")
-
-
-def rows(screen: pyte.Screen, first: int = 0) -> list[str]:
-    """As wide as the screen, to the cursor's. (A wide character's second cell holds "".)"""
-    return ["".join(screen.buffer[y][x].data for x in range(screen.columns)) for y in range(first, screen.cursor.y + 1)]
-
-
-def text_of(screen: pyte.Screen) -> str:
-    """Without what is blank at the ends of rows and below them."""
-    return "\n".join(row.rstrip() for row in rows(screen)).rstrip("\n")
-
-
-class Terminal:
-    """One in which a program runs."""
-
-    def __init__(self, name: str, *arguments, columns: int = 160, redirect: str = "", term: str = "xterm"):
-        environment = {**os.environ, "TERM": term}
-        command = ["-c", f'exec "$@" {redirect}', "bash", PROGRAMS / f"t5gemma2-{name}", *arguments]
-        self.columns, self.raw = columns, ""
-        self.child = pexpect.spawn("bash", list(map(str, command)), dimensions=(ROWS, columns), env=environment,
-                                   encoding="utf-8", timeout=PATIENCE)
-        self.child.delayafterread, self.child.ptyproc.delayafterclose = None, 0
-
-    def until(self, pattern: str) -> None:
-        self.child.expect(pattern)
-        self.raw += self.child.before + self.child.after
-
-    def press(self, keys: str) -> None:
-        self.child.send(keys)
-
-    def interrupt(self) -> None:
-        self.child.sendintr()
-
-    def has_interrupt(self, signals: str) -> bool:
-        """Whether SIGINT is among those that the program catches (SigCgt) or that wait for it (ShdPnd)."""
-        process = Path(f"/proc/{self.child.pid}")
-        found = re.search(rf"^Name:\s*t5gemma2.*^{signals}:\s*(\w+)", (process / "status").read_text(), re.DOTALL | re.M)
-        return found is not None and int(found[1], 16) & 1 << signal.SIGINT - 1 != 0
-
-    def end(self) -> int:
-        """The exit status."""
-        self.child.expect(pexpect.EOF)
-        self.raw += self.child.before
-        self.child.wait()
-        return self.child.exitstatus if self.child.signalstatus is None else -self.child.signalstatus
-
-    def screen(self, raw: str | None = None) -> pyte.Screen:
-        screen = pyte.Screen(self.columns, ROWS)
-        pyte.Stream(screen).feed(self.raw if raw is None else raw)
-        return screen
-
-    def shown(self) -> str:
-        return text_of(self.screen())
-
-    def draws(self) -> list[str]:
-        """What was shown before each return to the line's beginning."""
-        screen = pyte.Screen(self.columns, ROWS)
-        stream, shown = pyte.Stream(screen), []
-        for part in re.split("(?=\r[^\n])", self.raw):
-            stream.feed(part)
-            shown.append(text_of(screen))
-        return shown
-
-
-def wait_for(condition) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def show(name: str, *arguments, **options) -> Terminal:
-    """A program that ended well."""
-    terminal = Terminal(name, *arguments, **options)
-    status = terminal.end()
-    assert status == 0, terminal.raw
-    return terminal
 
 
 def printed(name: str, *arguments) -> str:
@@ -337,7 +253,7 @@ def test_a_script_in_the_background_is_not_interrupted():
     """It ignores SIGINT, and so do its programs."""
     with subprocess.Popen(["bash", "-c", 'trap "" INT; exec "$@"', "bash", PROGRAMS / "t5gemma2-generate", "-f", "-"],
                           text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        assert running.stderr.readline().startswith("note: no model was named")
+        wait_for(lambda: Path(f"/proc/{running.pid}/comm").read_text().startswith("t5gemma2"))
         running.send_signal(signal.SIGINT)
         assert running.communicate("sort: ox cat")[0] == "cat ox" and running.returncode == 0
 
