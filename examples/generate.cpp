@@ -5,6 +5,7 @@
 #include <iostream>
 #include <utility>
 
+#include "interactive.hpp"
 #include "jsonl.hpp"
 #include "programs.hpp"
 #include "session.hpp"
@@ -19,7 +20,7 @@ struct Flags {
   cli::SessionFlags session;
   cli::Request request;
   std::string file;
-  bool jsonl = false, echo = false;
+  bool jsonl = false, interactive = false, echo = false;
   int threads = 1;
 };
 
@@ -30,6 +31,7 @@ void add_flags(cli::App& app, Flags& f) {
       ->value("FILE");
   app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall pictures in pieces, too");
   app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see below");
+  app.add_flag("-i,--interactive", f.interactive, "a prompt a line; /help there lists what else there is");
   cli::add_sampling_flags(app, f.request.sampling);
   app.group("Output");
   app.add_flag("--special", f.session.special, "print special pieces and <unusedN> sentinels, too");
@@ -70,6 +72,7 @@ void answer_one(Session& session, const Flags& f) {
   for (std::size_t i = 1; i < texts.size(); ++i)               // a line or more for each of several
     cli::print_text((texts[i - 1].ends_with('\n') ? "" : "\n") + echoed + texts[i]);
   if (texts.size() > 1 && !texts.back().ends_with('\n')) cli::print_text("\n");
+  if (f.interactive) cli::end_answer();
   cli::note_filled(answer.texts, answer.filled, "", f.session.quiet);
   if (answer.seed && f.request.sampling.seed.value_or(cli::at_random) == cli::at_random)
     cli::note("drawn with --seed " + std::to_string(*answer.seed), f.session.quiet);
@@ -85,6 +88,24 @@ void check_fill(const Flags& f) {
     throw cli::UsageError("--first-sentinel: expected --fill, too, whose gaps it is for");
 }
 
+/// Flags hold for each prompt, pictures among them, which then come before its own.
+int answer_prompts(Session& session, Flags f) {
+  const std::vector<std::string> always = f.request.input.images;
+  const auto answer = [&](const std::string& prompt, const std::vector<std::string>& pictures) {
+    f.request.input.prompt = prompt;
+    f.request.input.images = always;
+    f.request.input.images.insert(f.request.input.images.end(), pictures.begin(), pictures.end());
+    try {
+      answer_one(session, f);
+    } catch (const cli::Interrupted&) {
+    }
+  };
+  return cli::converse({.model = cli::shown_name(f.session.model),
+                        .quiet = f.session.quiet,
+                        .check_picture = [&](const std::string& file) { session.check_picture(file); },
+                        .answer = answer});
+}
+
 void check_flags(const Flags& f) {
   const cli::Input& input = f.request.input;
   if (input.has_text() && !f.file.empty()) throw cli::UsageError("a prompt and -f: one of them, not both");
@@ -93,6 +114,8 @@ void check_flags(const Flags& f) {
   if (f.echo && input.decoder_input_ids)
     throw cli::UsageError("--echo prints --decoder-prompt, not --decoder-input-ids");
   check_fill(f);
+  if (f.interactive && (f.jsonl || input.has_text() || !f.file.empty()))
+    throw cli::UsageError("-i: prompts come line by line, not from flags, files or --jsonl");
 }
 
 /// Reads the prompt where it is in a file, or where nothing else is there to answer in what is piped in.
@@ -100,7 +123,8 @@ void read_prompt(Flags& f) {
   cli::Input& input = f.request.input;
   const bool piped = f.file.empty() && input.empty();
   if (piped && isatty(STDIN_FILENO) != 0)
-    throw cli::UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none");
+    throw cli::UsageError(
+        "expected a prompt (-p TEXT, or -i for a prompt a line), --image or --decoder-prompt, found none");
   if (piped || !f.file.empty()) input.prompt = cli::read_text(piped ? "-" : f.file, f.session.quiet);
   if (piped && input.prompt->empty())
     throw cli::UsageError("standard input: expected a prompt, found nothing; -p TEXT gives one");
@@ -109,19 +133,22 @@ void read_prompt(Flags& f) {
 int run(Flags& f) {
   check_flags(f);
   omp_set_num_threads(f.threads);
-  if (!f.jsonl) read_prompt(f);
+  if (!f.jsonl && !f.interactive) read_prompt(f);
+  int code = cli::ok;
   try {
     Session session(f.session, f.request.sampling);
     std::string trouble;
     if (f.jsonl)
       trouble = cli::answer_lines(session, f.file, f.request, f.session.quiet);
+    else if (f.interactive)
+      code = answer_prompts(session, f);
     else
       answer_one(session, f);
     session.print_timings();
     if (!trouble.empty() && !stop_requested) throw Error(trouble);
   } catch (const cli::Interrupted&) {
   }
-  return stop_requested ? cli::interrupted : cli::ok;
+  return stop_requested ? cli::interrupted : code;
 }
 
 }  // namespace generate_program

@@ -10,7 +10,7 @@ trap '(($? == 0)) || echo "quickstart.sh: FAILED: $step (the reason stands above
 
 step="installing packages"
 tests/install_packages.sh build-essential cmake pkgconf libeigen3-dev nlohmann-json3-dev libsentencepiece-dev \
-  libxxhash-dev libjpeg-dev libstb-dev libcli11-dev
+  libxxhash-dev libjpeg-dev libstb-dev libcli11-dev libedit-dev
 step="configuring"
 cmake -S . -B build -DBUILD_TESTING=OFF >/dev/null
 step="building"

@@ -10,7 +10,7 @@ trap '(($? == 0)) || echo "tests/run.sh: FAILED: $step (the reason stands above)
 
 step="installing packages"
 tests/install_packages.sh build-essential cmake pkgconf libeigen3-dev nlohmann-json3-dev libsentencepiece-dev \
-  libxxhash-dev libjpeg-dev libstb-dev libcli11-dev doctest-dev python3-venv
+  libxxhash-dev libjpeg-dev libstb-dev libcli11-dev libedit-dev doctest-dev python3-venv
 
 step="configuring"
 cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON "$@"
