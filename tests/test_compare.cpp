@@ -132,16 +132,17 @@ TEST_CASE("compare: progress is told of one part after the other, to the end of 
     const bool begins = done == 0, ends = done == all;
     if (begins || ends) told.push_back(part + (begins ? " begins" : " ends"));
   };
+  const std::vector<std::string> after_looking{"encoding begins", "encoding ends", "decoding begins",
+                                               "decoding ends", "writing begins"};
   compare(fixture_model("images"), fixture_reference("images"), 1e-4f, tell);
-  CHECK(std::set<std::string>(told.begin(), told.end()) ==
-        std::set<std::string>{"looking begins", "looking ends", "encoding begins", "encoding ends",
-                              "decoding begins", "decoding ends"});
   CHECK(told.front() == "looking begins");
-  CHECK(told.back() == "decoding ends");
+  const auto encoding = std::ranges::find(told, "encoding begins");
+  REQUIRE(encoding != told.end());
+  CHECK(*(encoding - 1) == "looking ends");
+  CHECK(std::vector<std::string>(encoding, told.end()) == after_looking);
   told.clear();
   compare(fixture_model(), fixture_reference(), 1e-4f, tell);
-  CHECK(told == std::vector<std::string>{"encoding begins", "encoding ends", "decoding begins",
-                                         "decoding ends", "writing begins"});
+  CHECK(told == after_looking);
 }
 
 TEST_CASE("compare: another shape is wrong, though it holds as many numbers") {
