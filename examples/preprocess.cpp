@@ -47,7 +47,7 @@ void write(const std::string& file, const Image& image, Index size) {
 
 int programs::preprocess(int argc, char** argv) {
   using namespace preprocess_program;
-  cli::App app("t5gemma2-preprocess", "IMAGE -o FILE.png [FLAGS]",
+  cli::App app("t5gemma2-preprocess", "IMAGE -o FILE [FLAGS]",
                "Writes an image as the model sees it: upright, on white, square.");
   cli::ModelName model;
   std::string image, out;

@@ -157,7 +157,7 @@ def test_wrong_usage(words, message):
 @pytest.mark.parametrize("name, words, message", [
     ("look", ["-p", "x"], "expected -o FILE.html, found none"),
     ("trace", ["-p", "x"], "expected -o FILE.safetensors, found none"),
-    ("preprocess", [str(SHAPES)], "expected -o FILE.png, found none"),
+    ("preprocess", [str(SHAPES)], "expected -o FILE, found none"),
     ("preprocess", ["-o", "x.png"], "expected IMAGE, found none"),
     ("compare", [], "expected MODEL, found none"),
     ("compare", ["-m", "pocket", "pocket", "x"], "MODEL or -m: one of them, not both"),

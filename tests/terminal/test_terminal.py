@@ -292,7 +292,7 @@ def test_an_error_begins_a_line():
     terminal.press("x\x04\x04")
     assert terminal.end() == 1
     assert terminal.shown().split("\n")[1:] == [
-        "x", 't5gemma2-tokenize: error: stdin: byte 0: expected a token id, found "x"']
+        "x", 't5gemma2-tokenize: error: ids: byte 0: expected a token id, found "x"']
 
 
 def test_text_and_timings_in_one_file_have_lines_of_their_own():
