@@ -129,7 +129,8 @@ TEST_CASE("hub: what is not there") {
     contains(find(neither), readable(neither) + ": expected a model folder or a hub id");
   }
   contains(find("nowhere"), "found neither; pocket is the small one that comes with the programs");
-  contains(find(folder.write("file", "")), "expected a model folder, found a file; a model is the folder with ");
+  contains(find(folder.write("file", "")),
+           "expected a model folder, found a file; a model is the folder with ");
 
   contains(error_of([] { find_model(std::string(500, 'x') + "/y"); }),
            ": expected a model folder or a hub id");
