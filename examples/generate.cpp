@@ -94,6 +94,7 @@ int answer_prompts(Session& session, Flags f) {
   const auto answer = [&](const std::string& prompt, const std::vector<std::string>& pictures) {
     f.request.input.prompt = prompt;
     f.request.input.images = always;
+    f.request.input.pictures_in_front = !pictures.empty();  // /image says where it goes
     f.request.input.images.insert(f.request.input.images.end(), pictures.begin(), pictures.end());
     try {
       answer_one(session, f);

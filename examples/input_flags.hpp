@@ -26,6 +26,7 @@ struct Input {
   std::vector<std::string> images;  // files
   std::optional<std::string> input_ids, decoder_input_ids;
   bool raw_prompt = false;
+  bool pictures_in_front = false;  // known: no note where the prompt does not place them
 
   bool has_text() const { return prompt || input_ids; }
   bool has_encoder_input() const { return has_text() || !images.empty(); }
@@ -80,8 +81,8 @@ inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
 }
 
 /// The encoder's ids: those given, or the prompt's with the tokens of pictures; picture i has crops[i] crops.
-/// A note says so where pictures stand in front of the prompt because it does not say where they go.
-/// `tokenizer` is null where the model has none.
+/// A note says so where pictures stand in front of the prompt because it does not say where they go, unless
+/// that is known. `tokenizer` is null where the model has none.
 inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tokenizer, const Config& config,
                                         const std::vector<std::size_t>& crops, bool quiet) {
   if (!input.has_encoder_input()) return {};
@@ -93,7 +94,8 @@ inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tok
     return ids;
   }
   const Tokenizer& of_text = tokenizer_for_text(tokenizer);
-  if (!crops.empty() && !prompt.empty() && prompt.find(image_placeholder) == prompt.npos)
+  const bool placed = input.pictures_in_front || prompt.find(image_placeholder) != prompt.npos;
+  if (!crops.empty() && !prompt.empty() && !placed)
     note("the prompt does not say where pictures go (<start_of_image>): they stand in front of it", quiet);
   return encode_prompt(of_text, config, prompt, crops);
 }

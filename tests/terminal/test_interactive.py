@@ -228,6 +228,17 @@ def test_where_the_answers_go(tmp_path):
 def test_a_dumb_terminal():
     dialogue = Dialogue(term="dumb")
     dialogue.ask(SORT)
+def test_no_note_where_pictures_go():
+    terminal = Terminal("generate", "-i", "-m", "pocket")
+    terminal.until("ends\r\n> ")
+    for keys in (f"/image {SHAPES}", "what colour is the square?"):
+        terminal.press(keys + "\r")
+        terminal.until("(prompt|purple)\r\n> ")
+    assert "where pictures go" not in terminal.shown()
+    terminal.press("\x04")
+    assert terminal.end() == 0
+
+
     assert dialogue.finish() == ["> " + SORT, SORTED] and "\x1b" not in dialogue.raw
 
 
