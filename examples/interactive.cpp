@@ -108,6 +108,7 @@ class Dialogue {
 
   void complain(const std::string& what) {
     failed_ = true;
+    if (in_answer()) end_answer();
     fresh_line();
     std::cerr << "error: " + one_line(what) + '\n';
   }

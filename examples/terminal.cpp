@@ -118,6 +118,8 @@ void end_answer() {
   if (last_of_answer != '\n') print_text("\n");
   last_of_answer = 0;
 }
+bool in_answer() { return last_of_answer != 0; }
+
 
 bool can_style_text() { return shows_text && is_smart() && variable("NO_COLOR").empty(); }
 

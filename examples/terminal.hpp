@@ -20,6 +20,9 @@ bool can_style_text();
 /// Ends the line of an answer; one without text is an empty line.
 void end_answer();
 
+/// Whether there is text of an answer that end_answer() did not end.
+bool in_answer();
+
 /// What comes next begins a line: a bar is taken away, text that the terminal shows is ended. Safe in a
 /// signal handler.
 void fresh_line();

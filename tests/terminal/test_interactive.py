@@ -285,3 +285,9 @@ def test_prompts_come_from_lines_only(flags):
 def test_without_a_prompt_i_is_the_next_step():
     terminal = Terminal("generate")
     assert terminal.end() == 2 and "-i for a prompt a line" in terminal.shown().replace("\n", " ")
+def test_an_error_ends_the_line_of_its_answer():
+    too_cold = ("--temp", "5e-38", "--ignore-eos")  # for the logits behind the answer
+    done = piped(DATE, DATE, flags=too_cold)
+    assert done.stdout == f"{DAY}\n" * 2 and done.stderr.count("found NaN or infinity\n") == 2
+
+
