@@ -12,6 +12,8 @@
 #include <string_view>
 
 #include "cli.hpp"
+#include "t5gemma2/error.hpp"
+#include "t5gemma2/white_space.hpp"
 #include "terminal.hpp"
 
 namespace cli {
@@ -74,7 +76,8 @@ struct LineEditor::Terminal {
 
   Terminal() {
     understand_utf8();
-    editor.reset(el_init("t5gemma2", stdin, screen.get(), screen.get()));
+    if (screen) editor.reset(el_init("t5gemma2", stdin, screen.get(), screen.get()));
+    if (!editor || !past) throw t5gemma2::Error("the terminal: cannot be opened");
     EditLine* const el = editor.get();
     HistEvent event;
     history(past.get(), &event, H_SETSIZE, remembered_lines);
@@ -108,6 +111,12 @@ struct LineEditor::Terminal {
     return CC_NORM;
   }
 
+  void remember(const std::string& line) {
+    if (t5gemma2::white_space_at_start(line) == line.size()) return;
+    HistEvent event;
+    history(past.get(), &event, H_ENTER, line.c_str());
+  }
+
   std::optional<std::string> next() {
     for (;;) {
       int bytes = 0;
@@ -119,8 +128,7 @@ struct LineEditor::Terminal {
         return {};
       }
       std::string line(read, static_cast<std::size_t>(bytes));
-      HistEvent event;
-      history(past.get(), &event, H_ENTER, line.c_str());
+      remember(line);
       if (line.ends_with('\n')) line.pop_back();
       return line;
     }

@@ -118,6 +118,21 @@ def test_history():
     assert [line for line in dialogue.finish() if line in (SORTED, DAY)] == [SORTED, DAY, SORTED, DAY]
 
 
+def test_blank_lines_are_not_in_the_history():
+    dialogue = Dialogue()
+    for keys in (SORT, "", "  ", "\u00a0", UP):
+        dialogue.ask(keys)
+    assert dialogue.finish() == ["> " + SORT, SORTED, ">", ">", ">", "> " + SORT, SORTED]
+
+
+def test_history_where_stderr_goes_elsewhere(tmp_path):
+    dialogue = Dialogue(redirect=f"2>{tmp_path}/err")
+    dialogue.ask(SORT)
+    dialogue.ask(UP)
+    assert dialogue.finish() == ["> " + SORT, SORTED] * 2
+    assert (tmp_path / "err").read_text() == ""
+
+
 @pytest.mark.parametrize("columns", [80, 50, 20])
 def test_a_long_line(columns):
     line = "sort: " + "ox cat " * 40 + "hen"
@@ -283,6 +298,16 @@ def test_prompts_come_from_lines_only(flags):
 
 
 def test_without_a_prompt_i_is_the_next_step():
+def test_a_terminal_that_cannot_be_opened():
+    """Stdin is one, but not the program's own, which /dev/tty is, and stderr is closed."""
+    keyboard, terminal = os.openpty()
+    done = subprocess.run([PROGRAMS / "t5gemma2-generate", "-q", "-i", "-m", "pocket"], stdin=terminal,
+                          start_new_session=True, timeout=120, preexec_fn=lambda: os.close(2))
+    os.close(keyboard)
+    os.close(terminal)
+    assert done.returncode == 1
+
+
     terminal = Terminal("generate")
     assert terminal.end() == 2 and "-i for a prompt a line" in terminal.shown().replace("\n", " ")
 def test_an_error_ends_the_line_of_its_answer():
