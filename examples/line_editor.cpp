@@ -90,7 +90,7 @@ struct LineEditor::Terminal {
     el_set(el, EL_SETTY, "-d", "-isig", nullptr);  // Ctrl-C and Ctrl-Z are keys like others
     el_set(el, EL_ADDFN, "clear-line", "begin the line anew", clear_line);
     el_set(el, EL_ADDFN, "suspend", "stop until the shell goes on with the program", suspend);
-    el_set(el, EL_EDITMODE, can_redraw() ? 1 : 0);
+    el_set(el, EL_EDITMODE, is_smart() ? 1 : 0);
     for (const auto& [key, action] : keys) el_set(el, EL_BIND, key, action, nullptr);
   }
 
@@ -121,10 +121,13 @@ struct LineEditor::Terminal {
     for (;;) {
       int bytes = 0;
       cleared = false;
+      stop_requested = 0;
       const char* const read = el_gets(editor.get(), &bytes);
       if (cleared) continue;
       if (read == nullptr || bytes <= 0) {
         std::fputs("\n", screen.get());
+        line_was_ended();
+        if (stop_requested) continue;  // Ctrl-C where it is no key, or kill -INT
         return {};
       }
       std::string line(read, static_cast<std::size_t>(bytes));

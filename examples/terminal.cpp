@@ -53,9 +53,6 @@ std::string_view variable(const char* name) {
   return value ? value : "";
 }
 
-/// Whether a terminal understands more than text.
-bool is_smart() { return !variable("TERM").empty() && variable("TERM") != "dumb"; }
-
 /// As "0:12" or "1:02:03".
 std::string clock_text(double time) {
   const long whole = std::lround(std::ceil(time)), hours = whole / 3600;
@@ -104,6 +101,8 @@ void on_interrupt(int) {
 
 }  // namespace
 
+bool is_smart() { return !variable("TERM").empty() && variable("TERM") != "dumb"; }
+
 bool can_redraw() { return shows_bars && is_smart(); }
 
 void print_text(std::string_view text) {
@@ -118,8 +117,8 @@ void end_answer() {
   if (last_of_answer != '\n') print_text("\n");
   last_of_answer = 0;
 }
-bool in_answer() { return last_of_answer != 0; }
 
+bool in_answer() { return last_of_answer != 0; }
 
 bool can_style_text() { return shows_text && is_smart() && variable("NO_COLOR").empty(); }
 
@@ -129,6 +128,8 @@ void fresh_line() {
   if (stood == bar) write_now(STDERR_FILENO, "\r\033[K");
   if (stood == some_text) write_now(shows_text ? STDOUT_FILENO : STDERR_FILENO, "\n");
 }
+
+void line_was_ended() { line = nothing; }
 
 void end_shown_text() {
   if (shows_text || line != some_text || !one_output) fresh_line();

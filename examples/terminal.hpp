@@ -27,6 +27,9 @@ bool in_answer();
 /// signal handler.
 void fresh_line();
 
+/// What comes next begins a line, since who else writes to the terminal ended the last one.
+void line_was_ended();
+
 /// At the end of the program: text that a terminal shows is ended, any other stays as it is.
 void end_shown_text();
 
@@ -41,6 +44,9 @@ void note_waiting(const std::string& what, bool quiet);
 
 /// After `read` came from `in`: where a person typed it, what comes next begins a line.
 void end_typed_line(const std::istream& in, std::string_view read);
+
+/// Whether a terminal understands more than text (TERM=dumb does not).
+bool is_smart();
 
 /// Whether stderr is a terminal that can show a line anew (TERM=dumb cannot).
 bool can_redraw();

@@ -153,6 +153,39 @@ def test_interrupt_clears_the_line(columns):
     assert dialogue.finish() == [*cleared, "> " + SORT, SORTED]
 
 
+@pytest.mark.parametrize("options", [{"term": "dumb"}, {"redirect": "2>err"}, {"term": "dumb", "redirect": ">out 2>err"}])
+def test_interrupt_clears_the_line_of_any_terminal(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dialogue = Dialogue(**options)
+    for _ in range(2):
+        dialogue.press("ab")
+        dialogue.until("ab")
+        dialogue.ask("", "\x03")
+    dialogue.ask(SORT)
+    shown = ["> ab^C"] * 2 + ["> " + SORT] + [SORTED] * (">out" not in options.get("redirect", ""))
+    assert dialogue.finish() == shown
+
+
+def test_a_signal_clears_the_line():
+    dialogue = Dialogue()
+    dialogue.press("ab")
+    dialogue.until("ab")
+    os.kill(dialogue.child.pid, signal.SIGINT)
+    dialogue.ask("", "")
+    dialogue.ask(SORT)
+    assert dialogue.finish() == ["> ab", "> " + SORT, SORTED]
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_the_end_behind_an_interrupted_answer(term):
+    dialogue = Dialogue(*ENDLESS, term=term)
+    dialogue.press(SORT + "\r")
+    dialogue.until(SORTED + "<eos><eos>")
+    dialogue.interrupt()
+    dialogue.until("\n> ")
+    dialogue.finish()
+
+
 def test_interrupt_stops_the_answer_and_not_the_program():
     dialogue = Dialogue(*ENDLESS)
     for _ in range(2):
@@ -193,6 +226,17 @@ def test_pictures():
     dialogue.ask("what colour is the square?")
     dialogue.ask(SORT)
     assert dialogue.finish()[-4:] == ["> what colour is the square?", "purple", "> " + SORT, SORTED]
+
+
+def test_no_note_where_pictures_go():
+    terminal = Terminal("generate", "-i", "-m", "pocket")
+    terminal.until("ends\r\n> ")
+    for keys in (f"/image {SHAPES}", "what colour is the square?"):
+        terminal.press(keys + "\r")
+        terminal.until("(prompt|purple)\r\n> ")
+    assert "where pictures go" not in terminal.shown()
+    terminal.press("\x04")
+    assert terminal.end() == 0
 
 
 def test_notes_follow_the_answer():
@@ -243,17 +287,6 @@ def test_where_the_answers_go(tmp_path):
 def test_a_dumb_terminal():
     dialogue = Dialogue(term="dumb")
     dialogue.ask(SORT)
-def test_no_note_where_pictures_go():
-    terminal = Terminal("generate", "-i", "-m", "pocket")
-    terminal.until("ends\r\n> ")
-    for keys in (f"/image {SHAPES}", "what colour is the square?"):
-        terminal.press(keys + "\r")
-        terminal.until("(prompt|purple)\r\n> ")
-    assert "where pictures go" not in terminal.shown()
-    terminal.press("\x04")
-    assert terminal.end() == 0
-
-
     assert dialogue.finish() == ["> " + SORT, SORTED] and "\x1b" not in dialogue.raw
 
 
@@ -263,6 +296,16 @@ def test_the_terminal_is_as_it_was(tmp_path):
         ends(dialogue)
         dialogue.end()
         assert re.search(r"(?<!-)isig (?<!-)icanon .*(?<!-)\becho\b", (tmp_path / "after").read_text().replace("\n", " "))
+
+
+def test_a_terminal_that_cannot_be_opened():
+    """Stdin is one, but not the program's own, which /dev/tty is, and stderr is closed."""
+    keyboard, terminal = os.openpty()
+    done = subprocess.run([PROGRAMS / "t5gemma2-generate", "-q", "-i", "-m", "pocket"], stdin=terminal,
+                          start_new_session=True, timeout=120, preexec_fn=lambda: os.close(2))
+    os.close(keyboard)
+    os.close(terminal)
+    assert done.returncode == 1
 
 
 # ---- piped ----
@@ -287,6 +330,12 @@ def test_an_answer_ends_its_line_once():
     assert echoed.stdout == "a\na\n"
 
 
+def test_an_error_ends_the_line_of_its_answer():
+    too_cold = ("--temp", "5e-38", "--ignore-eos")  # for the logits behind the answer
+    done = piped(DATE, DATE, flags=too_cold)
+    assert done.stdout == f"{DAY}\n" * 2 and done.stderr.count("found NaN or infinity\n") == 2
+
+
 def test_a_slash_in_front():
     assert piped("//x", flags=["-n", "5"]).stdout == generate("-q", "-n", "5", "-p", "/x").stdout.rstrip("\n") + "\n"
 
@@ -298,21 +347,5 @@ def test_prompts_come_from_lines_only(flags):
 
 
 def test_without_a_prompt_i_is_the_next_step():
-def test_a_terminal_that_cannot_be_opened():
-    """Stdin is one, but not the program's own, which /dev/tty is, and stderr is closed."""
-    keyboard, terminal = os.openpty()
-    done = subprocess.run([PROGRAMS / "t5gemma2-generate", "-q", "-i", "-m", "pocket"], stdin=terminal,
-                          start_new_session=True, timeout=120, preexec_fn=lambda: os.close(2))
-    os.close(keyboard)
-    os.close(terminal)
-    assert done.returncode == 1
-
-
     terminal = Terminal("generate")
     assert terminal.end() == 2 and "-i for a prompt a line" in terminal.shown().replace("\n", " ")
-def test_an_error_ends_the_line_of_its_answer():
-    too_cold = ("--temp", "5e-38", "--ignore-eos")  # for the logits behind the answer
-    done = piped(DATE, DATE, flags=too_cold)
-    assert done.stdout == f"{DAY}\n" * 2 and done.stderr.count("found NaN or infinity\n") == 2
-
-
