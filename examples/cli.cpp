@@ -56,6 +56,12 @@ const char* value_name(const std::optional<T>&) {
   return value_name(T());
 }
 
+int complain(const std::string& program, const std::string& what, int code) {
+  fresh_line();
+  std::cerr << program << ": error: " << one_line(what) << '\n';
+  return code;
+}
+
 /// Which flags have no effect, and why, each once.
 std::string about_ignored(const std::vector<Ignored>& flags) {
   std::string names, reasons;
@@ -139,7 +145,11 @@ App::~App() = default;
 template <class T>
 Option* App::add_option(const std::string& names, T& value, const std::string& description) {
   const HelpRow help{group_, names, names.starts_with('-') ? value_name(value) : "", description};
-  return &options_.emplace_back(app_->add_option(names, value, description), help);
+  CLI::Option* option = app_->add_option(names, value);
+  const bool is_list = std::is_same_v<T, std::vector<std::string>>;
+  if (names.starts_with('-') && !is_list)  // a script adds its flags behind those of a person
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  return &options_.emplace_back(option, help);
 }
 template Option* App::add_option(const std::string&, int&, const std::string&);
 template Option* App::add_option(const std::string&, std::int64_t&, const std::string&);
@@ -152,8 +162,7 @@ template Option* App::add_option(const std::string&, std::optional<std::string>&
 template Option* App::add_option(const std::string&, std::vector<std::string>&, const std::string&);
 
 Option* App::add_flag(const std::string& names, bool& value, const std::string& description) {
-  return &options_.emplace_back(app_->add_flag(names, value, description),
-                                HelpRow{group_, names, "", description});
+  return &options_.emplace_back(app_->add_flag(names, value), HelpRow{group_, names, "", description});
 }
 
 void App::print_help() {
@@ -165,9 +174,7 @@ void App::print_help() {
 }
 
 int App::complain(const std::string& what, int code) const {
-  fresh_line();
-  std::cerr << app_->get_name() << ": error: " << one_line(what) << '\n';
-  return code;
+  return cli::complain(app_->get_name(), what, code);
 }
 
 std::string App::first_missing() const {
@@ -183,11 +190,11 @@ std::string App::first_two_of_one() const {
   return "flags";
 }
 
-int App::flushed(int code) const {
+int flushed(const std::string& program, int code) {
   end_shown_text();
   std::cout.flush();
   const bool written = std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  return written ? code : complain("standard output: cannot be written to", failed);
+  return written ? code : complain(program, "standard output: cannot be written to", failed);
 }
 
 void App::parse(int argc, char** argv) {
@@ -203,7 +210,7 @@ void App::parse(int argc, char** argv) {
   Understood understood = understand({argv + 1, argv + std::max(argc, 1)}, known);
   std::reverse(understood.arguments.begin(), understood.arguments.end());  // as CLI11 wants them
   app_->parse(std::move(understood.arguments));
-  const bool quiet = takes_value("--quiet") && app_->count("--quiet") > 0;
+  const bool quiet = takes_value("--quiet").has_value() && app_->count("--quiet") > 0;
   if (!understood.ignored.empty()) note(about_ignored(understood.ignored), quiet);
 }
 
@@ -213,29 +220,23 @@ int App::run(int argc, char** argv, const std::function<int()>& body) {
   app_->set_version_flag("--version", app_->get_name() + " " + std::string(t5gemma2::version));
   try {
     parse(argc, argv);
-    return flushed(body());
+    return flushed(app_->get_name(), body());
   } catch (const CLI::CallForHelp&) {
     print_help();
-    return flushed(ok);
+    return flushed(app_->get_name(), ok);
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << '\n';
-    return flushed(ok);
+    return flushed(app_->get_name(), ok);
   } catch (const CLI::ExtrasError&) {
     const std::vector<std::string> words = app_->remaining();
-    return complain(
-        words.at(words.size() > 1 && words[0] == "--" ? 1 : 0) +
-            ": a word more than expected; a text of several words goes in quotes, a model behind -m"
-            " (--help lists the flags)",
-        wrong_usage);
+    return complain(words.at(words.size() > 1 && words[0] == "--" ? 1 : 0) +
+                        ": one word too many; a text of several words goes in quotes, a model behind -m"
+                        " (--help lists the flags)",
+                    wrong_usage);
   } catch (const CLI::RequiredError&) {
     return complain("expected " + first_missing() + ", found none (--help lists the flags)", wrong_usage);
   } catch (const CLI::ExcludesError&) {
     return complain(first_two_of_one() + ": one of them, not both (--help lists the flags)", wrong_usage);
-  } catch (const CLI::ArgumentMismatch& error) {
-    const std::string what = error.what();
-    return complain(
-        what.substr(0, what.find(':')) + ": expected once, found more often (--help lists the flags)",
-        wrong_usage);
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + " (--help lists the flags)", wrong_usage);
   } catch (const UsageError& error) {

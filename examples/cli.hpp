@@ -35,7 +35,7 @@ Check number_in(double low, double high);
 /// Accepts whole numbers within [low, high], written with digits, and - before them.
 Check integer_in(std::int64_t low, std::int64_t high);
 
-/// A CLI::Option.
+/// A flag, or a word without one.
 class Option {
  public:
   Option(CLI::Option* option, const HelpRow& help) : option_(option), help_(help) {}
@@ -60,7 +60,7 @@ class Option {
   HelpRow help_;
 };
 
-/// A CLI::App.
+/// The command line of a program.
 class App {
  public:
   /// `usage` stands behind the name, `about` is a paragraph a line.
@@ -82,7 +82,6 @@ class App {
  private:
   void parse(int argc, char** argv);
   int complain(const std::string& what, int code) const;
-  int flushed(int code) const;
   std::string first_missing() const;
   std::string first_two_of_one() const;
   void print_help();
@@ -92,6 +91,10 @@ class App {
   std::string group_;
   Help help_;
 };
+
+/// Ends what was printed: the exit code, or `failed` and one line on stderr where stdout cannot be written
+/// to.
+int flushed(const std::string& program, int code);
 
 /// -t, --threads
 void add_threads(App& app, int& threads);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -117,6 +118,9 @@ Comparison run_and_compare(const Model& model, const SafetensorsFile& file, cons
 }
 
 int run(const Flags& f) {
+  const bool model_alone = f.second.empty() && !f.model && std::filesystem::is_directory(f.first);
+  if (f.first.empty() || model_alone)
+    throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
   omp_set_num_threads(f.threads);
   const cli::ModelName named = f.second.empty() ? f.model : f.first;
   const Model model = load_model(cli::model_folder(named, f.quiet));
@@ -135,7 +139,7 @@ int programs::compare(int argc, char** argv) {
                "Holds every tensor of a reference file against the engine's.");
   Flags flags;
   cli::add_model(app, flags.model);
-  app.add_option("MODEL", flags.first, "the model, without -m")->required();
+  app.add_option("MODEL", flags.first, "the model, without -m");
   app.add_option("REFERENCE", flags.second, "safetensors file with inputs and activations; alone after -m");
   app.group("Output");
   app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference|")

@@ -19,7 +19,7 @@ using cli::Answer, cli::Session, cli::stop_requested;
 struct Flags {
   cli::SessionFlags session;
   cli::Request request;
-  std::string file;
+  std::optional<std::string> file;
   bool jsonl = false, interactive = false, echo = false;
   int threads = 1;
 };
@@ -30,7 +30,7 @@ void add_flags(cli::App& app, Flags& f) {
   app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin")
       ->value("FILE");
   app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall pictures in pieces, too");
-  app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see below");
+  app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see above");
   app.add_flag("-i,--interactive", f.interactive, "a prompt a line; /help there lists what else there is");
   cli::add_sampling_flags(app, f.request.sampling);
   app.group("Output");
@@ -57,7 +57,7 @@ With no prompt at all it is stdin, less one newline at its end. Without one --de
 Greedy unless --do-sample, --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in generation_config.json does not. All else in that file is the default, as in transformers; a flag goes before it, and where neither sets a limit 128 tokens are made.
 A model without a tokenizer takes --input-ids and --decoder-input-ids, and the ids that it makes are printed: 5,7,9.
 --fill prints the prompt with its gaps filled, when all is written.
---jsonl: keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags of length, sampling, beams and gaps: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill; a line goes before the flags. Its other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" where it was drawn, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
+--jsonl: keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags of length, sampling, beams and gaps: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill; a line goes before the flags. Its other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" where tokens were drawn, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
 
 void answer_one(Session& session, const Flags& f) {
   const cli::GracefulInterrupt graceful;
@@ -109,24 +109,24 @@ int answer_prompts(Session& session, Flags f) {
 
 void check_flags(const Flags& f) {
   const cli::Input& input = f.request.input;
-  if (input.has_text() && !f.file.empty()) throw cli::UsageError("a prompt and -f: one of them, not both");
+  if (input.has_text() && f.file) throw cli::UsageError("a prompt and -f: one of them, not both");
   if (f.jsonl && (!input.empty() || f.echo))
     throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags; no --echo");
   if (f.echo && input.decoder_input_ids)
     throw cli::UsageError("--echo prints --decoder-prompt, not --decoder-input-ids");
   check_fill(f);
-  if (f.interactive && (f.jsonl || input.has_text() || !f.file.empty()))
+  if (f.interactive && (f.jsonl || input.has_text() || f.file))
     throw cli::UsageError("-i: prompts come line by line, not from flags, files or --jsonl");
 }
 
 /// Reads the prompt where it is in a file, or where nothing else is there to answer in what is piped in.
 void read_prompt(Flags& f) {
   cli::Input& input = f.request.input;
-  const bool piped = f.file.empty() && input.empty();
+  const bool piped = !f.file && input.empty();
   if (piped && isatty(STDIN_FILENO) != 0)
     throw cli::UsageError(
         "expected a prompt (-p TEXT, or -i for a prompt a line), --image or --decoder-prompt, found none");
-  if (piped || !f.file.empty()) input.prompt = cli::read_text(piped ? "-" : f.file, f.session.quiet);
+  if (piped || f.file) input.prompt = cli::read_text(f.file.value_or("-"), f.session.quiet);
   if (piped && input.prompt->empty())
     throw cli::UsageError("standard input: expected a prompt, found nothing; -p TEXT gives one");
 }
@@ -140,7 +140,7 @@ int run(Flags& f) {
     Session session(f.session, f.request.sampling);
     std::string trouble;
     if (f.jsonl)
-      trouble = cli::answer_lines(session, f.file, f.request, f.session.quiet);
+      trouble = cli::answer_lines(session, f.file.value_or("-"), f.request, f.session.quiet);
     else if (f.interactive)
       code = answer_prompts(session, f);
     else

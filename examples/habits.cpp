@@ -92,7 +92,8 @@ class Reader {
   std::string our_name(std::string name) const {
     if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
     if (known_.takes_value(name)) return name;
-    const std::string ours = ours_for(name);
+    const auto twin = twins.find(name);
+    const std::string ours = twin != twins.end() ? twin->second : parameter_for(name);
     return known_.takes_value(ours) ? ours : name;
   }
 
@@ -146,8 +147,9 @@ class Reader {
 
   [[noreturn]] void refuse(const std::string& name) const {
     std::vector<std::string> names = known_.names;
-    for (const auto& [twin, ours] : twins)
-      if (known_.takes_value(ours)) names.push_back(twin);
+    for (const auto& table : {parameters, twins})
+      for (const auto& [other, ours] : table)
+        if (known_.takes_value(ours)) names.push_back(other);
     const bool is_text = name.find_first_not_of("-.0123456789") == name.npos || name.find(' ') != name.npos;
     throw UsageError(name + ": no such flag" +
                      (is_text ? "; a text that begins with - goes behind --" : did_you_mean(name, names)));
@@ -165,9 +167,9 @@ Understood understand(const std::vector<std::string>& arguments, const KnownFlag
   return Reader(arguments, known).read();
 }
 
-std::string ours_for(const std::string& flag) {
-  const auto twin = twins.find(flag);
-  return twin != twins.end() ? twin->second : flag;
+std::string parameter_for(const std::string& flag) {
+  const auto found = parameters.find(flag);
+  return found != parameters.end() ? found->second : flag;
 }
 
 std::string about_program(const std::string& word, const std::vector<std::string>& programs) {

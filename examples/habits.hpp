@@ -28,8 +28,9 @@ struct Understood {
 /// 99 is taken out. Throws UsageError for a flag that nobody knows, with the nearest one that somebody does.
 Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known);
 
-/// Our flag for which `flag` is another name, --temp for --temperature; else `flag` itself.
-std::string ours_for(const std::string& flag);
+/// Our flag for which a parameter of transformers or of another engine's interface is the name, --temp for
+/// --temperature; else `flag` itself.
+std::string parameter_for(const std::string& flag);
 
 /// What to say behind a word that is none of our programs: "; did you mean NEAREST?", or which of them is
 /// what others call so.

@@ -5,17 +5,21 @@
 
 namespace cli::habits {
 
-/// Other names for ours.
-inline const std::map<std::string, std::string> twins = {
+/// Other names for ours, of parameters: keys of a JSON line, too.
+inline const std::map<std::string, std::string> parameters = {
     {"--temperature", "--temp"},
-    {"--predict", "--n-predict"},
     {"--num-predict", "--n-predict"},
     {"--max-new-tokens", "--n-predict"},
     {"--max-tokens", "--n-predict"},
-    {"--length", "--n-predict"},
     {"--repetition-penalty", "--repeat-penalty"},
     {"--typical-p", "--typical"},
     {"--stop-strings", "--stop"},
+};
+
+/// Other names for ours, of flags alone.
+inline const std::map<std::string, std::string> twins = {
+    {"--predict", "--n-predict"},
+    {"--length", "--n-predict"},
     {"--stop-sequence", "--stop"},
     {"-r", "--stop"},
     {"--reverse-prompt", "--stop"},

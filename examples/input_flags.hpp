@@ -1,7 +1,6 @@
 // What goes in, of generate, look and trace: text, pictures, or ids as they are.
 #pragma once
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -9,9 +8,10 @@
 #include <iterator>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <system_error>
 #include <vector>
 
+#include "ids.hpp"
 #include "model_flag.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/image_prompt.hpp"
@@ -54,23 +54,6 @@ inline void add_input_flags(App& app, Input& input, const std::string& what, boo
   if (positional) word->excludes(prompt)->excludes(ids);
 }
 
-/// Ids as "2,5,7", in brackets or with spaces too. `flag` is for messages.
-inline std::vector<TokenId> parse_ids(std::string_view text, const std::string& flag) {
-  constexpr std::string_view between = " \t\r\n,[]";
-  std::vector<TokenId> ids;
-  for (std::size_t at = text.find_first_not_of(between); at < text.size();
-       at = text.find_first_not_of(between, at)) {
-    const std::string_view word = text.substr(at, text.find_first_of(between, at) - at);
-    TokenId id = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
-    if (error != std::errc() || end != word.data() + word.size() || id < 0)
-      fail(flag, "byte " + std::to_string(at), "a token id", in_quotes(word));
-    ids.push_back(id);
-    at += word.size();
-  }
-  return ids;
-}
-
 /// Throws Error where a text is to become ids and the model cannot do that.
 inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
   if (tokenizer == nullptr)
@@ -90,13 +73,14 @@ inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tok
   if (input.input_ids || input.raw_prompt) {
     const auto ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids")
                                      : tokenizer_for_text(tokenizer).encode(prompt);
+    check_ids(ids, config.encoder.vocab_size);
     check_pictures(ids, config, crops);
     return ids;
   }
   const Tokenizer& of_text = tokenizer_for_text(tokenizer);
   const bool placed = input.pictures_in_front || prompt.find(image_placeholder) != prompt.npos;
   if (!crops.empty() && !prompt.empty() && !placed)
-    note("the prompt does not say where pictures go (<start_of_image>): they stand in front of it", quiet);
+    note("the prompt has no <start_of_image>, so the pictures come first", quiet);
   return encode_prompt(of_text, config, prompt, crops);
 }
 
@@ -106,6 +90,7 @@ inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, 
   if (input.decoder_input_ids) {
     const std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
     if (ids.empty()) throw UsageError("--decoder-input-ids: expected at least one id, found none");
+    check_ids(ids, model.config.decoder.vocab_size, "decoder prompt");
     return ids;
   }
   if (tokenizer != nullptr || input.decoder_prompt)
@@ -116,7 +101,8 @@ inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, 
 /// The stream to read: stdin for "-", else `file`, opened in `opened`.
 inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
   if (file == "-") return std::cin;
-  if (std::filesystem::is_directory(file)) fail_file(file, "a file to read", "a folder");
+  std::error_code none;  // the message is that of opening it
+  if (std::filesystem::is_directory(file, none)) fail_file(file, "a file to read", "a folder");
   opened.open(file);
   if (!opened) fail_file(file, "a file to read", std::strerror(errno));
   return opened;

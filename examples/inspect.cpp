@@ -119,8 +119,8 @@ int programs::inspect(int argc, char** argv) {
     print_parameters(parameters);
     print_savings(parameters);
     print_memory(model, context);
-    for (const std::string& note : model.notes) std::printf("note: %s\n", note.c_str());
     std::fflush(stdout);
+    for (const std::string& note : model.notes) cli::note(note, quiet);
     return cli::ok;
   });
 }

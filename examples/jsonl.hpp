@@ -117,12 +117,12 @@ class LineAnswerer {
   Index lines_ = 0, failed_ = 0;
 };
 
-/// `file`: "" and - are stdin; `defaults` are what lines do not say otherwise. Returns what to tell at the
+/// `file`: - is stdin; `defaults` are what lines do not say otherwise. Returns what to tell at the
 /// end, empty when no line failed. Throws Error where the lines cannot be read, and Interrupted.
 inline std::string answer_lines(Session& session, const std::string& file, const Request& defaults,
                                 bool quiet) {
   std::ifstream opened;
-  std::istream& in = open_input(file.empty() ? "-" : file, opened);
+  std::istream& in = open_input(file, opened);
   const bool is_stdin = &in == &std::cin;
   if (is_stdin) note_waiting("JSON requests, one a line,", quiet);
   LineAnswerer answerer(session, defaults, quiet);

@@ -1,7 +1,6 @@
-// A line of --jsonl as a request: the words of the flags are its keys, in snake_case or with dashes.
+// A line of --jsonl as a request: the words of the flags are its keys, in snake_case.
 #pragma once
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -10,15 +9,17 @@
 #include <vector>
 
 #include "habits.hpp"
+#include "ids.hpp"
 #include "session.hpp"
 #include "t5gemma2/json_fields.hpp"
 
 namespace cli {
 
-/// The flag that a key means: --top-k for top_k, --temp for temperature.
-inline std::string flag_of(std::string key) {
+/// The flag that a key means: --top-k for top_k, --temp for temperature; else no flag's name.
+inline std::string flag_named(std::string key) {
+  if (key.find('-') != key.npos) return {};
   std::replace(key.begin(), key.end(), '_', '-');
-  return ours_for("--" + key);
+  return parameter_for("--" + key);
 }
 
 /// "--top-k" of "-k,--top-k"
@@ -64,7 +65,7 @@ class SamplingKeys {
   std::optional<JsonField> find(std::string_view names) const {
     std::optional<JsonField> found;
     for (const std::string& key : line_.keys()) {
-      if (flag_of(key) != long_name(names) || !line_[key].given()) continue;
+      if (flag_named(key) != long_name(names) || !line_[key].given()) continue;
       if (found) line_[key].refuse("one name for " + std::string(long_name(names)), found->path() + ", too");
       found = line_[key];
     }
@@ -84,16 +85,12 @@ inline bool is_request_key(const std::string& key) {
   }();
   static const std::set<std::string> inputs = {"prompt",    "decoder_prompt",    "images",
                                                "input_ids", "decoder_input_ids", "raw_prompt"};
-  return inputs.contains(key) || flags.contains(flag_of(key));
+  return inputs.contains(key) || flags.contains(flag_named(key));
 }
 
 /// A list of ids as the flags take it.
-inline std::optional<std::string> ids_in(const JsonField& field) {
-  if (!field.given()) return {};
-  std::vector<TokenId> ids;
-  for (const JsonField& id : field.items())
-    ids.push_back(static_cast<TokenId>(id.integer(0, std::numeric_limits<TokenId>::max(), "a token id")));
-  return ids_as_text(ids);
+inline std::optional<std::string> ids_text(const JsonField& field) {
+  return field.given() ? std::optional(ids_as_text(ids_in(field))) : std::nullopt;
 }
 
 /// Ids stand in place of a text.
@@ -118,8 +115,8 @@ inline Request read_request(const JsonField& line, Request request) {
   input.decoder_prompt = text(line["decoder_prompt"]);
   if (line["images"].given())
     for (const JsonField& image : line["images"].items()) input.images.push_back(image.text());
-  input.input_ids = ids_in(line["input_ids"]);
-  input.decoder_input_ids = ids_in(line["decoder_input_ids"]);
+  input.input_ids = ids_text(line["input_ids"]);
+  input.decoder_input_ids = ids_text(line["decoder_input_ids"]);
   if (line["raw_prompt"].given()) input.raw_prompt = line["raw_prompt"].boolean();
   if (input.empty()) line["prompt"].refuse("a text");
   return request;

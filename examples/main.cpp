@@ -9,7 +9,7 @@
 #include "programs.hpp"
 #include "t5gemma2/version.hpp"
 
-namespace {
+namespace main_program {
 
 struct Program {
   std::string_view name, summary;
@@ -60,9 +60,10 @@ int help(const char* word) {
   return program->run(2, arguments);
 }
 
-}  // namespace
+}  // namespace main_program
 
 int main(int argc, char** argv) {
+  using namespace main_program;
   std::string_view called = argc > 0 ? argv[0] : "";
   called.remove_prefix(called.rfind('/') + 1);
   if (called.starts_with(prefix)) called.remove_prefix(prefix.size());
@@ -80,5 +81,5 @@ int main(int argc, char** argv) {
     list(std::cerr);
     return cli::wrong_usage;
   }
-  return cli::ok;
+  return cli::flushed("t5gemma2", cli::ok);
 }

@@ -5,10 +5,12 @@ set -euo pipefail
 programs=$1 folder=$2
 mkdir -p "$folder"
 
-names=(t5gemma2) summaries=("text and pictures in, text out, with T5Gemma 2")
+programs_help=$("$programs/t5gemma2" --help)
+names=() summaries=()
 while read -r name summary; do
   names+=("t5gemma2-$name") summaries+=("$summary")
-done < <("$programs/t5gemma2" --help | sed -n 's/^  \([a-z]\)/\1/p')
+done < <(sed -n 's/^  \([a-z]\)/\1/p' <<<"$programs_help")
+names+=(t5gemma2) summaries+=("text and pictures in, text out, with T5Gemma 2")  # last: with it all are made
 
 for i in "${!names[@]}"; do
   others=()

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "cli.hpp"
 #include "t5gemma2/hub.hpp"
@@ -34,9 +35,8 @@ inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   if (model) return t5gemma2::find_model(*model);
   std::filesystem::path folder = t5gemma2::pocket_model();
   note(
-      "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers, sorting, a "
-      "made-up "
-      "language, codes in long texts and pictures of coloured shapes",
+      "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers, sorting, "
+      "a made-up language, codes in long texts and pictures of coloured shapes",
       quiet);
   return folder;
 }
@@ -44,7 +44,8 @@ inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
 /// As a person calls it: a folder by its name, a hub id as it is.
 inline std::string shown_name(const ModelName& model) {
   if (!model) return "pocket";
-  const bool is_folder = std::filesystem::is_directory(*model);
+  std::error_code none;
+  const bool is_folder = std::filesystem::is_directory(*model, none);
   return is_folder ? std::filesystem::canonical(*model).filename().string() : *model;
 }
 

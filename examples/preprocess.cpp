@@ -69,6 +69,7 @@ int programs::preprocess(int argc, char** argv) {
                 "t5gemma2-preprocess -m pocket examples/inputs/shapes.png -o build/x.png"});
   return app.run(argc, argv, [&] {
     check_ending(out);
+    cli::check_writable(out);
     if (size == 0) size = image_size_of(cli::model_folder(model, quiet));
     write(out, load_image(image), size);
     return cli::ok;

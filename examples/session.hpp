@@ -30,7 +30,7 @@ struct Request {
 struct Answer {
   std::vector<Generated> texts;       // one at least
   std::vector<Filled> filled;         // what each makes of a prompt's gaps; none where it was not asked to
-  std::optional<std::uint64_t> seed;  // where it was drawn
+  std::optional<std::uint64_t> seed;  // where tokens were drawn
 };
 
 struct SessionFlags {
@@ -73,7 +73,6 @@ class Session {
                                             count_crops(images, flags_.pan_and_scan), flags_.quiet);
     check(options, model_.config.decoder.vocab_size);
     const std::vector<TokenId>& ids = options.encoder_input_ids;
-    check_ids(ids, model_.config.encoder.vocab_size);
     check_lengths(std::ssize(ids), std::ssize(prompt), options.config);
     load_weights_for(options, std::ssize(prompt), !images.empty());
     const std::vector<Matrix> features = look_at(images);

@@ -45,8 +45,9 @@ inline std::size_t total_size(std::span<const Bytes> runs) {
 }
 
 /// Reads mapped pages from the disk. Progress counts bytes.
-inline void read_pages(std::span<const Bytes> cold, const Progress& progress) {
+inline void read_pages(std::span<const Bytes> cold, const Progress& progress = {}) {
   constexpr std::size_t largest_piece = 4 << 20;
+  const std::size_t page = page_size();
   std::vector<Bytes> pieces;
   for (Bytes run : cold)
     for (; !run.empty(); run = run.subspan(pieces.back().size()))
@@ -59,13 +60,13 @@ inline void read_pages(std::span<const Bytes> cold, const Progress& progress) {
   Index read = 0;
   will_need(0);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    progress(read, all);
+    if (progress) progress(read, all);
     will_need(i + 1);  // the disk goes on meanwhile
-    for (std::size_t at = 0; at < pieces[i].size(); at += page_size())
+    for (std::size_t at = 0; at < pieces[i].size(); at += page)
       static_cast<void>(*static_cast<const volatile std::byte*>(&pieces[i][at]));
     read += static_cast<Index>(pieces[i].size());
   }
-  progress(read, all);
+  if (progress) progress(read, all);
 }
 
 }  // namespace t5gemma2

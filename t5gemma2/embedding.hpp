@@ -24,11 +24,11 @@ struct Embedding {
   std::optional<Index> eoi_token_index;  // the id that eoi_embedding stands for
 };
 
-/// Throws Error unless 0 <= id < vocab for all ids.
-inline void check_ids(std::span<const TokenId> ids, Index vocab) {
+/// Throws Error, naming `where` they are, unless 0 <= id < vocab for all ids.
+inline void check_ids(std::span<const TokenId> ids, Index vocab, const char* where = "prompt") {
   for (const TokenId id : ids)
     if (id < 0 || id >= vocab)
-      fail("prompt", "token id", "0 to " + std::to_string(vocab - 1), std::to_string(id));
+      fail(where, "token id", "0 to " + std::to_string(vocab - 1), std::to_string(id));
 }
 
 /// ids [n] -> [n, d]. Throws Error for an id outside the vocabulary.

@@ -34,7 +34,9 @@ inline void write_npy(const std::filesystem::path& path, const std::vector<Index
                       std::span<const float> values) {
   Index size = 1;
   for (const Index extent : shape) size *= extent;
-  if (size != std::ssize(values)) throw std::invalid_argument("write_npy: a wrong size");
+  if (size != std::ssize(values))
+    throw std::invalid_argument("write_npy: expected " + std::to_string(size) + " numbers, found " +
+                                std::to_string(values.size()));
   write_whole(path, [&](std::ostream& out) {
     out << npy_detail::header_for(shape) << as_text(std::as_bytes(values));
   });

@@ -29,7 +29,10 @@ VALUES = {"--temp": "0", "--n-predict": "3", "--repeat-penalty": "1.5", "--typic
           "--image": str(SHAPES)}
 
 
-@pytest.mark.parametrize("name, ours", table("twins").items(), ids=table("twins"))
+TWINS = table("parameters") | table("twins")
+
+
+@pytest.mark.parametrize("name, ours", TWINS.items(), ids=TWINS)
 def test_other_names(name, ours):
     ours = ours.strip('"')
     assert f" {ours}" in HELP["generate"] or f", {ours}" in HELP["generate"]
@@ -119,7 +122,7 @@ def test_values_that_look_like_flags(text):
 def test_behind_two_dashes_nothing_is_a_flag():
     expected = answers(lines=[{"prompt": "--temperature"}])[0]["text"]
     assert output("generate", "--", "--temperature") == expected
-    refused(run("generate", "--", DATE, "-n"), 2, "-n: a word more than expected")
+    refused(run("generate", "--", DATE, "-n"), 2, "-n: one word too many")
 
 
 @pytest.mark.parametrize("words", [["-5"], ["-0.5"], ["--minus five"], ["-a b"]])
@@ -140,18 +143,32 @@ def test_a_text_that_begins_with_a_dash(words):
     (["-p", DATE, "-n"], "-n: expected a value, found none"),
     (["-p", DATE, "-qn"], "-qn: expected a value, found none"),
     (["-p", DATE, "--temperature"], "--temp: expected a value, found none"),
-    (["-p", DATE, "-n", "3", "-n", "4"], "--n-predict: expected once, found more often"),
     (["-p", DATE, "--early-stopping", "yes"], "--early-stopping: expected one of true, false, never, found yes"),
     (["-p", DATE, "in", "words"], "-p TEXT and PROMPT: one of them, not both"),
-    (["in", "words"], "a word more than expected; a text of several words goes in quotes"),
-    (["pocket", DATE], "a word more than expected; a text of several words goes in quotes, a model behind -m"),
+    (["in", "words"], "one word too many; a text of several words goes in quotes"),
+    (["pocket", DATE], "one word too many; a text of several words goes in quotes, a model behind -m"),
     (["-p", DATE, DATE], "-p TEXT and PROMPT: one of them, not both"),
     (["-p", DATE, "--input-ids", "2"], "-p TEXT and --input-ids IDS: one of them, not both"),
     (["-p", DATE, "-f", "x"], "a prompt and -f: one of them, not both"),
-    (["-p", DATE, "-p", DATE], "--prompt: expected once, found more often"),
 ])
 def test_wrong_usage(words, message):
     refused(run("generate", *words), 2, message)
+
+
+def test_of_a_flag_given_twice_the_last_counts():
+    assert output("generate", "-n", "1", "-p", "in words: 12", "--n-predict", "9", "--prompt", DATE) == "2024-03-05"
+
+
+def test_a_full_disk():
+    for words in (["t5gemma2", "--help"], ["t5gemma2", "--version"], ["t5gemma2-inspect", "--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PROGRAMS / words[0], *words[1:]], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1 and done.stderr.endswith("error: standard output: cannot be written to\n")
+
+
+@pytest.mark.parametrize("words", [("-m", "pocket"), ("examples/pocket",), ()])
+def test_compare_without_a_reference(words):
+    refused(run("compare", *words, cwd=ROOT), 2, "expected REFERENCE, a safetensors file, found none")
 
 
 @pytest.mark.parametrize("name, words, message", [
@@ -159,7 +176,6 @@ def test_wrong_usage(words, message):
     ("trace", ["-p", "x"], "expected -o FILE.safetensors, found none"),
     ("preprocess", [str(SHAPES)], "expected -o FILE, found none"),
     ("preprocess", ["-o", "x.png"], "expected IMAGE, found none"),
-    ("compare", [], "expected MODEL, found none"),
     ("compare", ["-m", "pocket", "pocket", "x"], "MODEL or -m: one of them, not both"),
     ("inspect", ["-m", "pocket", "pocket"], "-m MODEL and MODEL: one of them, not both"),
     ("trace", ["pocket", "-m", "pocket", "-p", "x", "-o", "y"], "-m MODEL and MODEL: one of them, not both"),
@@ -256,7 +272,7 @@ def test_models_of_compare(tmp_path):
 
 # ---- pictures ----
 
-PLACED = "note: the prompt does not say where pictures go (<start_of_image>): they stand in front of it\n"
+PLACED = "note: the prompt has no <start_of_image>, so the pictures come first\n"
 
 
 def test_pictures_without_a_place_stand_in_front(tmp_path):

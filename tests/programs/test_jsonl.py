@@ -136,12 +136,18 @@ def test_a_line_goes_before_the_flags():
 @pytest.mark.parametrize("other, ours, value", [
     ("temperature", "temp", 3), ("max_new_tokens", "n_predict", 4), ("max_tokens", "n_predict", 4),
     ("num_predict", "n_predict", 4), ("repetition_penalty", "repeat_penalty", 3), ("typical_p", "typical", 0.1),
-    ("stop_strings", "stop", ["-", "zz"]), ("top-k", "top_k", 2)])
+    ("stop_strings", "stop", ["-", "zz"])])
 def test_other_names(other, ours, value):
     base = DATE | {"seed": 1, "top_k": 20}
     base.pop(ours, None)
     named, twin, without = answers("--temp", 5, lines=[base | {ours: value}, base | {other: value}, base])
     assert named == twin != without
+
+
+@pytest.mark.parametrize("key", ["length", "predict", "top-k", "model", "image"])
+def test_what_is_a_flag_only_to_a_hand_is_copied(key):
+    with_key, without = answers(lines=[DATE | {key: 1}, DATE])
+    assert with_key == {key: 1} | without
 
 
 def test_nothing_is_as_if_it_were_not_there():

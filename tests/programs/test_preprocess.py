@@ -42,4 +42,4 @@ def test_other_endings_are_wrong_usage(tmp_path, name):
 def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "x.npy").mkdir()
     refused(run("preprocess", SHAPES, "--image-size", 8, "-o", tmp_path / "x.npy"), 1, "x.npy")
-    refused(run("preprocess", SHAPES, "--image-size", 8, "-o", tmp_path / "no/x.npy"), 1, "No such file")
+    refused(run("preprocess", SHAPES, "--image-size", 8, "-o", tmp_path / "no/x.npy"), 1, "make it first")
