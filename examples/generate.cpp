@@ -109,9 +109,11 @@ int answer_prompts(Session& session, Flags f) {
 
 void check_flags(const Flags& f) {
   const cli::Input& input = f.request.input;
+  cli::check_prompt(input);
   if (input.has_text() && f.file) throw cli::UsageError("a prompt and -f: one of them, not both");
   if (f.jsonl && (!input.empty() || f.echo))
-    throw cli::UsageError("--jsonl: prompts and images come line by line, not from flags; no --echo");
+    throw cli::UsageError(
+        "--jsonl: prompts and images come line by line, from stdin or -f FILE, not from flags; no --echo");
   if (f.echo && input.decoder_input_ids)
     throw cli::UsageError("--echo prints --decoder-prompt, not --decoder-input-ids");
   check_fill(f);
@@ -122,13 +124,17 @@ void check_flags(const Flags& f) {
 /// Reads the prompt where it is in a file, or where nothing else is there to answer in what is piped in.
 void read_prompt(Flags& f) {
   cli::Input& input = f.request.input;
+  if (!f.file && input.prompt == "-") f.file = std::exchange(input.prompt, {});
   const bool piped = !f.file && input.empty();
   if (piped && isatty(STDIN_FILENO) != 0)
     throw cli::UsageError(
         "expected a prompt (-p TEXT, or -i for a prompt a line), --image or --decoder-prompt, found none");
   if (piped || f.file) input.prompt = cli::read_text(f.file.value_or("-"), f.session.quiet);
-  if (piped && input.prompt->empty())
-    throw cli::UsageError("standard input: expected a prompt, found nothing; -p TEXT gives one");
+  if ((piped || f.file) && input.prompt->empty())
+    throw cli::UsageError((f.file.value_or("-") == "-" ? "standard input" : *f.file) +
+                          ": expected a prompt, found nothing; -p TEXT gives one");
+  if (!f.request.sampling.fill && input.prompt && input.prompt->find("___") != std::string::npos)
+    cli::note("___ is a gap with --fill only", f.session.quiet);
 }
 
 int run(Flags& f) {

@@ -30,17 +30,6 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-/// "; did you mean NEAREST?", where one is near.
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& words) {
-  const auto far = [&](const std::string& other) { return distance(word, other); };
-  const auto nearest = std::min_element(words.begin(), words.end(),
-                                        [&](const auto& a, const auto& b) { return far(a) < far(b); });
-  constexpr std::size_t shortest = 3;  // -f is near to every letter
-  const bool near = word.size() >= shortest && nearest != words.end() &&
-                    far(*nearest) <= std::max<std::size_t>(1, word.size() / 3);
-  return near ? "; did you mean " + *nearest + "?" : "";
-}
-
 /// A flag alone, and its value where one is attached by =.
 struct Written {
   std::string name;
@@ -83,6 +72,8 @@ class Reader {
       ignore(flag, found->second);
     } else if (const auto other = instead.find(flag.name); other != instead.end()) {
       throw UsageError(flag.name + ": " + other->second);
+    } else if (const std::string ours = our_name("-" + flag.name); known_.takes_value(ours)) {
+      take({ours, flag.value});  // -temp
     } else if (argument[1] == '-' || !read_letters(argument)) {
       refuse(flag.name);
     }
@@ -112,15 +103,15 @@ class Reader {
   /// A flag of ours, and its value, which may look like a flag.
   void take(Written flag) {
     const bool has_value = *known_.takes_value(flag.name);
-    const bool python_follows = flag.name == "--do-sample" && is_python(next());
-    if (!flag.value && (has_value || python_follows)) flag.value = value_behind(flag.name);
+    const bool word_follows = flag.name == "--do-sample" && truth_of(next());
+    if (!flag.value && (has_value || word_follows)) flag.value = value_behind(flag.name);
+    const auto truth = flag.value ? truth_of(*flag.value) : std::optional<bool>(true);
+    if (!has_value && !truth) throw UsageError(flag.name + ": expected no value, found " + *flag.value);
+    if (!has_value && !*truth) return;  // --do-sample False
     result_.arguments.push_back(flag.name);
-    if (has_value) {
-      const bool python = flag.name == "--early-stopping" && is_python(*flag.value);
-      result_.arguments.push_back(!python ? *flag.value : *flag.value == "True" ? "true" : "false");
-    } else if (flag.value.value_or("True") != "True") {
-      throw UsageError(flag.name + ": expected no value, found " + *flag.value);
-    }
+    if (!has_value) return;
+    const bool is_truth = flag.name == "--early-stopping" && truth;
+    result_.arguments.push_back(!is_truth ? *flag.value : *truth ? "true" : "false");
   }
 
   std::string value_behind(const std::string& name) {
@@ -128,8 +119,12 @@ class Reader {
     return arguments_[++at_];
   }
 
-  /// As transformers' command lines have them.
-  static bool is_python(const std::string& word) { return word == "True" || word == "False"; }
+  /// As command lines of Python have it.
+  static std::optional<bool> truth_of(const std::string& word) {
+    if (word == "True" || word == "true" || word == "1") return true;
+    if (word == "False" || word == "false" || word == "0") return false;
+    return {};
+  }
 
   /// -qn5 is -q -n 5: short flags in one word, of which the last may take a value.
   bool read_letters(const std::string& argument) {
@@ -162,6 +157,16 @@ class Reader {
 };
 
 }  // namespace
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& words) {
+  const auto far = [&](const std::string& other) { return distance(word, other); };
+  const auto nearest = std::min_element(words.begin(), words.end(),
+                                        [&](const auto& a, const auto& b) { return far(a) < far(b); });
+  constexpr std::size_t shortest = 3;  // -f is near to every letter
+  const bool near = word.size() >= shortest && nearest != words.end() &&
+                    far(*nearest) <= std::max<std::size_t>(1, word.size() / 3);
+  return near ? "; did you mean " + *nearest + "?" : "";
+}
 
 Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known) {
   return Reader(arguments, known).read();

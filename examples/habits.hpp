@@ -28,6 +28,9 @@ struct Understood {
 /// 99 is taken out. Throws UsageError for a flag that nobody knows, with the nearest one that somebody does.
 Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known);
 
+/// "; did you mean NEAREST?"; empty where none of `words` is near.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& words);
+
 /// Our flag for which a parameter of transformers or of another engine's interface is the name, --temp for
 /// --temperature; else `flag` itself.
 std::string parameter_for(const std::string& flag);

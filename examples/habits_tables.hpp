@@ -30,6 +30,7 @@ inline const std::map<std::string, std::string> twins = {
     {"--model-path", "--model"},
     {"--model-name-or-path", "--model"},
     {"--images", "--image"},
+    {"--img", "--image"},
 };
 
 /// A flag of others that changes nothing here: what follows (`word`: on, off, auto, True or False may), and
@@ -51,7 +52,10 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"--batch-size", {WithoutEffect::one, grows}},
     {"-ub", {WithoutEffect::one, grows}},
     {"--ubatch-size", {WithoutEffect::one, grows}},
-    {"--keepalive", {WithoutEffect::one, grows}},
+    {"--keepalive", {WithoutEffect::one, "the model goes with the program"}},
+    {"-np", {WithoutEffect::one, "one request runs at a time"}},
+    {"-tb", {WithoutEffect::one, "threads are those of -t"}},
+    {"--threads-batch", {WithoutEffect::one, "threads are those of -t"}},
     {"-ngl", {WithoutEffect::one, cpu}},
     {"--gpu-layers", {WithoutEffect::one, cpu}},
     {"--n-gpu-layers", {WithoutEffect::one, cpu}},
@@ -133,6 +137,11 @@ inline const std::map<std::string, std::string> instead = {
     {"--json-schema", grammar},
     {"-j", grammar},
     {"--lora", "merge the adapter into the weights first (peft: merge_and_unload), then -m FOLDER"},
+    {"-mu", "hf download fetches a model; then -m NAME"},
+    {"--model-url", "hf download fetches a model; then -m NAME"},
+    {"-o", "text is printed; > FILE behind the command keeps it"},
+    {"--output", "text is printed; > FILE behind the command keeps it"},
+    {"--min-length", "not known here; --ignore-eos goes on after the end"},
     {"-md", "no draft model helps here; the model itself is -m"},
     {"--model-draft", "no draft model helps here; the model itself is -m"},
     {"--load-in-4bit", "weights are used as they are stored: bfloat16, float16 or float32"},

@@ -98,6 +98,13 @@ inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, 
   return {decoder_start(model).value()};  // load_model names one
 }
 
+/// Throws UsageError where the prompt is a file beside pictures: --image a.png b.png
+inline void check_prompt(const Input& input) {
+  std::error_code none;
+  if (!input.images.empty() && input.prompt && std::filesystem::is_regular_file(*input.prompt, none))
+    throw UsageError(*input.prompt + ": expected a prompt, found a file; each picture has its own --image");
+}
+
 /// The stream to read: stdin for "-", else `file`, opened in `opened`.
 inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
   if (file == "-") return std::cin;

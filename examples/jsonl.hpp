@@ -96,7 +96,16 @@ class LineAnswerer {
            " lines failed: \"error\" in place of the answer says why";
   }
 
+  /// Of keys that were copied and are near to those of a request: what may have been meant.
+  const std::set<std::string>& near() const { return near_; }
+
  private:
+  void copy(const std::string& key, const AnswerLine& value, AnswerLine& to) {
+    const std::string hint = did_you_mean(key, {request_keys().begin(), request_keys().end()});
+    if (!hint.empty()) near_.insert(key + hint);
+    to[key] = value;
+  }
+
   void copy_unknown(const JsonField& object, const std::string& line, AnswerLine& to) {
     static const std::set<std::string> ours = {"text",      "ids",    "finish_reason", "error",
                                                "sequences", "filled", "gaps"};
@@ -105,15 +114,15 @@ class LineAnswerer {
     for (const auto& [key, value] : in_order.items()) {
       if (ours.contains(key))
         dropped_.insert(key);
-      else if (!is_request_key(key))
-        to[key] = value;
+      else if (!request_keys().contains(key))
+        copy(key, value, to);
     }
   }
 
   Session& session_;
   Request defaults_;
   bool quiet_;
-  std::set<std::string> dropped_;
+  std::set<std::string> dropped_, near_;
   Index lines_ = 0, failed_ = 0;
 };
 
@@ -134,6 +143,7 @@ inline std::string answer_lines(Session& session, const std::string& file, const
   for (const std::string& key : answerer.dropped()) dropped += (dropped.empty() ? "" : ", ") + key;
   if (!dropped.empty())
     note("not copied from the lines, as answers have keys of these names: " + dropped, quiet);
+  for (const std::string& key : answerer.near()) note("copied from the lines, not obeyed: " + key, quiet);
   return answerer.trouble();
 }
 

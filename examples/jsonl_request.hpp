@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "habits.hpp"
+#include "habits_tables.hpp"
 #include "ids.hpp"
 #include "session.hpp"
 #include "t5gemma2/json_fields.hpp"
@@ -75,17 +76,25 @@ class SamplingKeys {
   const JsonField& line_;
 };
 
-/// What a line asks for; the rest is copied to its answer.
-inline bool is_request_key(const std::string& key) {
-  static const std::set<std::string> flags = [] {
-    std::set<std::string> names;
+/// --top-k as top_k
+inline std::string key_of(std::string_view flag) {
+  std::string key(flag.substr(2));
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+/// What a line may ask for; other keys are copied to its answer.
+inline const std::set<std::string>& request_keys() {
+  static const std::set<std::string> keys = [] {
+    std::set<std::string> names = {"prompt",    "decoder_prompt",    "images",
+                                   "input_ids", "decoder_input_ids", "raw_prompt"};
     Sampling none;
-    for_each_flag(none, [&](std::string_view flag, const auto&...) { names.emplace(long_name(flag)); });
+    for_each_flag(none,
+                  [&](std::string_view flag, const auto&...) { names.insert(key_of(long_name(flag))); });
+    for (const auto& [other, ours] : habits::parameters) names.insert(key_of(other));
     return names;
   }();
-  static const std::set<std::string> inputs = {"prompt",    "decoder_prompt",    "images",
-                                               "input_ids", "decoder_input_ids", "raw_prompt"};
-  return inputs.contains(key) || flags.contains(flag_named(key));
+  return keys;
 }
 
 /// A list of ids as the flags take it.

@@ -176,6 +176,7 @@ int programs::look(int argc, char** argv) {
   Flags flags;
   add_flags(app, flags);
   return app.run(argc, argv, [&] {
+    cli::check_prompt(flags.input);
     if (flags.input.empty())
       throw cli::UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none");
     const bool given = !flags.input.decoder_prompt.value_or("").empty() || flags.input.decoder_input_ids;

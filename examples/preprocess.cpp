@@ -1,6 +1,7 @@
 // t5gemma2-preprocess: an image as the model sees it: to look at as PNG, before the scaling to -1 .. 1; to
 // compute with as .npy, behind it.
 #include <filesystem>
+#include <iostream>
 #include <span>
 #include <string>
 
@@ -72,6 +73,7 @@ int programs::preprocess(int argc, char** argv) {
     cli::check_writable(out);
     if (size == 0) size = image_size_of(cli::model_folder(model, quiet));
     write(out, load_image(image), size);
+    if (!quiet) std::cerr << size << " x " << size << " pixels written to " << out << '\n';
     return cli::ok;
   });
 }

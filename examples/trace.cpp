@@ -119,6 +119,7 @@ int programs::trace(int argc, char** argv) {
   app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",
                 "t5gemma2-trace pocket --input-ids 2,893,326 -o build/ours.safetensors"});
   return app.run(argc, argv, [&] {
+    cli::check_prompt(flags.input);
     if (flags.input.empty()) throw cli::UsageError("expected -p, --image or --decoder-prompt, found none");
     return run(flags);
   });

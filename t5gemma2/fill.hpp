@@ -104,7 +104,7 @@ class Reader {
     std::optional<TokenId> sentinel;
     for (std::size_t i = 0; i <= ids.size(); ++i) {
       if (i < ids.size() && !tokenizer_.is_sentinel(ids[i])) continue;
-      put(sentinel, ids.subspan(from, i - from));
+      if (!was_cut(ids, from, i)) put(sentinel, ids.subspan(from, i - from));
       if (i == ids.size() || is_last(ids[i])) break;
       sentinel = ids[i];
       from = i + 1;
@@ -116,6 +116,12 @@ class Reader {
   }
 
  private:
+  /// Whether the answer ended before a word came.
+  bool was_cut(std::span<const TokenId> ids, std::size_t from, std::size_t end) const {
+    const bool is_whole = end < ids.size() || ids.empty() || is_eos(options_, ids.back());
+    return !is_whole && text_of(ids.subspan(from)).empty();
+  }
+
   bool is_last(TokenId id) const {
     const auto last = gaps_.sentinels.begin() + gaps_.count();
     return last != gaps_.sentinels.end() && id == *last;

@@ -128,8 +128,9 @@ inline std::filesystem::path hub_cache() {
 /// The folder of `model`: the folder itself, the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
 /// the cache, or for "pocket", unless a model lies in ./pocket, the one that comes with the programs. Throws
 /// Error saying where it looked and how to get the model.
-inline std::filesystem::path find_model(const std::string& model) {
-  std::error_code ignored;  // what cannot be looked at is not there
+inline std::filesystem::path find_model(std::string model) {
+  while (model.size() > 1 && model.ends_with('/')) model.pop_back();  // as shells complete folders
+  std::error_code ignored;                                            // what cannot be looked at is not there
   if (model == "pocket" && !std::filesystem::exists("pocket/config.json", ignored)) return pocket_model();
   if (std::filesystem::is_directory(model, ignored)) return model;
   if (is_there(model)) {

@@ -76,6 +76,12 @@ def test_a_gap_that_is_left_out():
     assert said == ["note: gap 1 was left out", "note: the answer was cut at its limit, which -n sets"]
 
 
+@pytest.mark.parametrize("flags", [("-n", "1"), ("--stop", " ")])
+def test_a_gap_that_was_cut_before_a_word_came(flags):
+    filled, said = notes("-p", "10 20 ___ 50 60 ___ 80", *flags)
+    assert filled == "10 20 ___ 50 60 ___ 80" and said[:2] == ["note: gap 1 was left out", "note: gap 2 was left out"]
+
+
 def test_a_gap_that_is_filled_twice():
     answer = "<unused31> tuesday<unused31> blue<unused2> red"
     filled, said = notes("-p", "monday ___ wednesday", "--decoder-prompt", answer, "-n", "0")
@@ -146,7 +152,7 @@ def test_jsonl_says_what_was_left_out():
 def test_jsonl_notes_say_of_which_line():
     line = json.dumps({"prompt": DAYS, "fill": True})
     said = run("generate", "-m", "pocket", "--jsonl", "-n", "1", text=f"\n{line}\n").stderr
-    assert said.startswith("note: stdin line 2: the answer was cut at its limit, which -n sets\n")
+    assert said.startswith("note: stdin line 2: gap 1 was left out\nnote: stdin line 2: the answer was cut at its limit, which -n sets\n")
 
 
 def test_jsonl_fills_each_of_several_texts():

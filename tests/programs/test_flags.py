@@ -110,7 +110,7 @@ def test_short_flags_in_one_word():
     assert output("generate", f"--prompt={DATE}", "--n-predict=3") == expected
 
 
-@pytest.mark.parametrize("text", ["--temp", "-n", "-1", "--", "-", "--no-such-flag", "-ngl", "a=b", "--x=y"])
+@pytest.mark.parametrize("text", ["--temp", "-n", "-1", "--", "--no-such-flag", "-ngl", "a=b", "--x=y"])
 def test_values_that_look_like_flags(text):
     """The word behind -p is its value, whatever it is."""
     expected = answers(lines=[{"prompt": text}])[0]["text"]
@@ -132,7 +132,7 @@ def test_a_text_that_begins_with_a_dash(words):
 
 @pytest.mark.parametrize("words, message", [
     (["-p", DATE, "--echo=yes"], "--echo: expected no value, found yes"),
-    (["-p", DATE, "--do-sample", "False"], "--do-sample: expected no value, found False"),
+    (["-p", DATE, "--do-sample=7"], "--do-sample: expected no value, found 7"),
     (["-p", DATE, "-q", "True"], "-p TEXT and PROMPT: one of them, not both"),
     (["-p", DATE, "-n", "three"], "--n-predict: expected a whole number from -1 to 1000000000, found three"),
     (["-p", DATE, "-n", "-2"], "--n-predict: expected a whole number from -1 to 1000000000, found -2"),
@@ -156,7 +156,7 @@ def test_wrong_usage(words, message):
 
 
 def test_of_a_flag_given_twice_the_last_counts():
-    assert output("generate", "-n", "1", "-p", "in words: 12", "--n-predict", "9", "--prompt", DATE) == "2024-03-05"
+    assert output("generate", "-n", "1", "-p", "in words: 12", "--n-predict", "99", "--prompt", DATE) == "2024-03-05"
 
 
 def test_a_full_disk():
@@ -223,6 +223,41 @@ def test_nothing_on_standard_input():
     refused(done, 2, "standard input: expected a prompt, found nothing")
     for words in (["-p", ""], [""]):  # the empty prompt is one that can be asked for
         assert output("generate", *words) == answers(lines=[{"prompt": ""}])[0]["text"]
+
+
+def test_a_dash_is_standard_input():
+    assert output("generate", "-", text=DATE) == output("generate", "-f", "-", text=DATE) == ANSWER
+
+
+def test_an_empty_file_is_no_prompt(tmp_path):
+    (tmp_path / "empty").touch()
+    refused(run("generate", "-f", tmp_path / "empty"), 2, "empty: expected a prompt, found nothing")
+
+
+def test_each_picture_has_its_own_flag():
+    for program, more in (("generate", ()), ("look", ("-o", "x.html"))):
+        refused(run(program, *more, "--image", SHAPES, SHAPES), 2,
+                "shapes.png: expected a prompt, found a file; each picture has its own --image")
+
+
+def test_a_gap_without_fill_is_noted():
+    noted = "note: ___ is a gap with --fill only\n"
+    assert noted in run("generate", "-n", "1", "-p", "a ___ b").stderr
+    assert noted not in run("generate", "-n", "1", "--fill", "-p", "a ___ b").stderr
+
+
+@pytest.mark.parametrize("words, same", [
+    (["-temp", "0"], ["--temp", "0"]), (["-top_k", "5", "-s", "1"], ["--top-k", "5", "-s", "1"]),
+    (["--do_sample", "true", "-s", "1"], ["--do-sample", "-s", "1"]), (["--do_sample=1", "-s", "1"], ["--do-sample", "-s", "1"]),
+    (["--do_sample", "False"], []), (["--early_stopping", "1", "--num_beams", "2"], ["--early-stopping", "true", "--num-beams", "2"])])
+def test_one_dash_and_truth(words, same):
+    prompt = ["-p", "in words: 7291", "-n", "3"]
+    assert output("generate", *words, *prompt) == output("generate", *same, *prompt)
+
+
+def test_a_slash_behind_the_model():
+    assert output("generate", "-m", "pocket/", "-p", DATE) == output("generate", "-m", "examples/pocket/", "-p", DATE, cwd=ROOT)
+    refused(run("generate", "-m", "google/none/", "-p", DATE), 1, "google/none: expected a model folder or a hub id")
 
 
 def test_standard_input_is_left_alone_where_something_else_is_the_prompt():

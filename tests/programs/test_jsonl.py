@@ -228,3 +228,11 @@ def test_when_nobody_reads_on(tmp_path):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
     first, status = done.stdout.splitlines()
     assert json.loads(first)["text"] == TEXT and status == "141" and done.stderr == ""
+
+
+def test_a_key_that_is_near_to_one_of_ours():
+    done = run("generate", "-m", "pocket", "--jsonl", text=json.dumps(DATE | {"image": "x", "temprature": 1, "id": 7}))
+    assert json.loads(done.stdout).items() >= {"image": "x", "temprature": 1, "id": 7}.items()
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note:")]
+    assert notes == ["note: copied from the lines, not obeyed: image; did you mean images?",
+                     "note: copied from the lines, not obeyed: temprature; did you mean temperature?"]

@@ -2,6 +2,7 @@
 
 T5GEMMA2_PROGRAMS is the folder of the programs (build/bin).
 """
+import functools
 import os
 import re
 import signal
@@ -35,7 +36,8 @@ class Terminal:
         environment = {**os.environ, "TERM": term}
         command = ["-c", f'"$@" {redirect}; {then}' if then else f'exec "$@" {redirect}', "bash", PROGRAMS / f"t5gemma2-{name}", *arguments]
         self.columns, self.raw = columns, ""
-        self.child = pexpect.spawn("bash", list(map(str, command)), dimensions=(ROWS, columns), env=environment,
+        default = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a script's background ignores it
+        self.child = pexpect.spawn("bash", list(map(str, command)), preexec_fn=default, dimensions=(ROWS, columns), env=environment,
                                    encoding="utf-8", timeout=PATIENCE)
         self.child.delayafterread, self.child.ptyproc.delayafterclose = None, 0
 

@@ -1,6 +1,8 @@
 """Commands in a pseudo-terminal, and what it shows."""
+import functools
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -18,7 +20,8 @@ class Terminal:
         command = ["-c", f'"$@" {redirect}', "bash", sys.executable, "-m", "t5gemma2_weights_tool", *arguments]
         self.columns, self.raw = columns, ""
         variables = {"TERM": "xterm", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "weights_tool")}
-        self.child = pexpect.spawn("bash", list(map(str, command)), dimensions=(ROWS, columns), cwd=str(ROOT), timeout=120,
+        default = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a script's background ignores it
+        self.child = pexpect.spawn("bash", list(map(str, command)), preexec_fn=default, dimensions=(ROWS, columns), cwd=str(ROOT), timeout=120,
                                    encoding="utf-8", env={**os.environ, **variables, **(environment or {})})
 
     def until(self, pattern: str) -> None:
