@@ -1,6 +1,7 @@
 // t5gemma2-look: where the decoder looked while it wrote, as one HTML page that needs nothing else.
 #include <omp.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "look_html.hpp"  // made from the files in look by CMake
 #include "look_page.hpp"
 #include "programs.hpp"
+#include "sampling_flags.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/image_prompt.hpp"
 #include "t5gemma2/memory.hpp"
@@ -37,8 +39,9 @@ void add_flags(cli::App& app, Flags& f) {
   app.group("Output");
   app.add_option(
          "-n,--n-predict", f.tokens,
-         "number of tokens to make (generation_config.json's, else 48); 0: look at --decoder-prompt's words")
-      ->check(cli::integer_in(0, 1000000));
+         "number of tokens to make (generation_config.json's, else 48); -1: until the model ends the text; "
+         "0: look at --decoder-prompt's words")
+      ->check(cli::integer_in(cli::until_eos, cli::most_tokens));
   app.add_option("--megabytes", f.megabytes,
                  "about the most that the page may hold; words behind are left out")
       ->value("MB")
@@ -59,6 +62,42 @@ struct Run {
   Matrix H;
 };
 
+/// How the text is made: its likeliest tokens. Throws UsageError where there will be no word to look at.
+GenerateOptions options_of(const Flags& f, const Model& model, const Tokenizer* tokenizer, const Run& run) {
+  cli::Sampling asked;
+  asked.n_predict = f.tokens;
+  GenerateOptions options = cli::options_for(asked, model.generation_config);
+  options.encoder_input_ids = run.ids;
+  GenerationConfig& config = options.config;
+  if (!config.max_new_tokens && !config.max_length) config.max_new_tokens = 48;
+  config.num_return_sequences = 1;
+  if (tokenizer == nullptr && !config.stop_strings.empty()) {
+    cli::note("stop_strings of generation_config.json stop nothing: there is no tokenizer to make texts",
+              f.quiet);
+    config.stop_strings.clear();
+  }
+  if (config.max_new_tokens == 0 && run.given < 2)
+    throw cli::UsageError("-n 0 needs words in --decoder-prompt, or two ids in --decoder-input-ids");
+  return options;
+}
+
+/// The decoder's ids and those it makes.
+std::vector<TokenId> write(const Flags& f, const Model& model, const Tokenizer* tokenizer, const Run& run,
+                           const GenerateOptions& options) {
+  cli::ProgressBar reading(options.config.num_beams == 1 ? "reading" : "writing", !f.quiet);
+  cli::ProgressBar writing("writing", !f.quiet);
+  long made = 0;
+  const auto on_text = [&](std::string_view) {
+    writing.update(++made, 0);
+    return true;
+  };
+  const std::vector<Generated> texts =
+      tokenizer != nullptr
+          ? generate_several(model, *tokenizer, run.H, run.decoder_ids, options, on_text, reading.watch())
+          : generate_several(model, run.H, run.decoder_ids, options, on_text, reading.watch());
+  return texts.at(0).ids;
+}
+
 Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
   Run run;
   for (const std::string& file : f.input.images) run.images.push_back(load_image(file));
@@ -67,13 +106,11 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
   run.ids = cli::encoder_ids(f.input, tokenizer, model.config, count_crops(run.images, false), f.quiet);
   run.decoder_ids = cli::decoder_ids(f.input, model, tokenizer);
   run.given = std::ssize(run.decoder_ids);
-  GenerateOptions options{.config = model.generation_config, .encoder_input_ids = run.ids};
-  GenerationConfig& config = options.config;
-  if (f.tokens) config.max_new_tokens = f.tokens;
-  if (!config.max_new_tokens && !config.max_length) config.max_new_tokens = 48;
-  config.num_return_sequences = 1;
-  const Index most = length_limits(config, run.given).most - run.given;
-  check_memory(model.config, std::ssize(run.ids), run.given + most);
+  const GenerateOptions options = options_of(f, model, tokenizer, run);
+  const Index most = length_limits(options.config, run.given).most - run.given;
+  // Few texts reach a large -n: count on what the model was made for at most.
+  const Index longest = model.config.decoder.max_position_embeddings;
+  check_memory(model.config, std::ssize(run.ids), run.given + std::min(most, longest));
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !run.ids.empty()), f.quiet);
   ImageFeatures features;
   if (vision) {
@@ -84,18 +121,7 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
     cli::ProgressBar bar("encoding", !f.quiet);
     run.H = encode(model, run.ids, features.tokens, bar.watch());
   }
-  if (most == 0) return run;
-  cli::ProgressBar bar("writing", !f.quiet);
-  long made = 0;
-  const auto on_text = [&](std::string_view) {
-    bar.update(++made, 0);
-    return true;
-  };
-  const std::vector<Generated> texts =
-      tokenizer != nullptr
-          ? generate_several(model, *tokenizer, run.H, run.decoder_ids, options, on_text, bar.watch())
-          : generate_several(model, run.H, run.decoder_ids, options, on_text, bar.watch());
-  run.decoder_ids = texts.at(0).ids;
+  if (most > 0) run.decoder_ids = write(f, model, tokenizer, run, options);
   return run;
 }
 
@@ -179,8 +205,6 @@ int programs::look(int argc, char** argv) {
     cli::check_prompt(flags.input);
     if (flags.input.empty())
       throw cli::UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none");
-    const bool given = !flags.input.decoder_prompt.value_or("").empty() || flags.input.decoder_input_ids;
-    if (flags.tokens == 0 && !given) throw cli::UsageError("-n 0 needs words in --decoder-prompt");
     return run(flags);
   });
 }

@@ -14,6 +14,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(os.environ.get("T5GEMMA2_PROGRAMS", ROOT / "build/bin")).resolve()
 TOKENIZER = ROOT / "tests/data/tokenizer/tokenizer.json"
+BASIC = ROOT / "tests/data/basic"  # without a tokenizer
 PAGE = ROOT / "examples/look"
 
 
@@ -90,7 +91,7 @@ class Page:
         return [word["text"] for word in self.data["words"]]
 
 
-def look(model: Path, out: Path, *arguments: str | Path) -> Page:
+def look(model: Path | str, out: Path, *arguments: str | Path) -> Page:
     done = program("look", "-m", model, "-o", out, *arguments)
     assert done.returncode == 0, done.stderr
     return Page(out)

@@ -4,11 +4,12 @@ Needs weights_tool with its [test] extra and the built programs: T5GEMMA2_PROGRA
 Run: pytest tests/look/test_look.py
 """
 import base64
+import json
 import shutil
 
 import numpy as np
 import pytest
-from page import look, make_image, make_model, program, template
+from page import BASIC, Page, look, make_image, make_model, program, template
 from safetensors.numpy import load_file, save_file
 
 HOSTILE = "</script><!-- & \"quotes\" 'more' <b>bold</b>\n\n<img src=x onerror=alert(1)> 日本語 é\t{{data}} @page@ ü"
@@ -184,6 +185,9 @@ def test_too_large_a_page_says_so(model, tmp_path):
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     ([], 2, "expected a prompt (-p TEXT), --image or --decoder-prompt, found none"),
     (["-p", "A", "-n", "0"], 2, "-n 0 needs words in --decoder-prompt"),
+    (["-p", "A", "-n", "0", "--decoder-prompt", ""], 2, "-n 0 needs words in --decoder-prompt"),
+    (["-p", "A", "-n", "0", "--decoder-input-ids", "2"], 2, "-n 0 needs words in --decoder-prompt, or two ids in --decoder-input-ids"),
+    (["-p", "A", "-n", "-2"], 2, "--n-predict: expected a whole number from -1 to 1000000000, found -2"),
     (["-p", "A <start_of_image>"], 1, "<start_of_image>"),
     (["-p", "A", "--image", "missing.png"], 1, "missing.png"),
 ])
@@ -192,6 +196,27 @@ def test_bad_input(model, tmp_path, arguments, code, message):
     done = program("look", "-m", model, "-o", out, *arguments)
     assert done.returncode == code and done.stderr.count("\n") == 1 and message in done.stderr
     assert not out.exists()
+
+
+def test_two_ids_are_a_word(tmp_path):
+    page = look(BASIC, tmp_path / "a.html", "--input-ids", "2,5", "--decoder-input-ids", "2,7", "-n", 0)
+    assert page.data["shown"] == 1 and page.words() == [" 2", " 7"]
+
+
+def test_until_the_model_ends_the_text(tmp_path):
+    arguments = ["-p", "sort: ox cat"]
+    page = look("pocket", tmp_path / "a.html", "-n", -1, *arguments)
+    assert page.words()[-1] == "<eos>" and page.data == look("pocket", tmp_path / "b.html", "-n", 40, *arguments).data
+
+
+def test_texts_that_stop_need_a_tokenizer(tmp_path):
+    """Those of generation_config.json: a note says that there is none, and nothing stops."""
+    model = shutil.copytree(BASIC, tmp_path / "model")
+    (model / "generation_config.json").write_text(json.dumps({"stop_strings": ["a", "1"], "decoder_start_token_id": 2}))
+    done = program("look", "-m", model, "--input-ids", "2,5", "-n", 6, "-o", tmp_path / "a.html")
+    assert done.returncode == 0, done
+    assert done.stderr.count("note: stop_strings of generation_config.json stop nothing: there is no tokenizer to make texts\n") == 1
+    assert len(Page(tmp_path / "a.html").words()) == 7
 
 
 @pytest.mark.parametrize("file", ["no/such/folder.html", ""])

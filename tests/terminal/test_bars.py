@@ -66,7 +66,14 @@ def test_nobody_knows_how_many_there_will_be(flags, columns):
 def test_look_counts_what_it_writes(tmp_path):
     drawn = bars(show("look", "-m", "pocket", "-p", "sort: ox cat", "-n", "40", "-o", tmp_path / "page.html"))
     assert "writing 3" in drawn and not any("/40" in bar for bar in drawn)
-    assert list(dict.fromkeys(bar.split()[0] for bar in drawn)) == ["encoding", "writing", "reading"]
+    parts = [bar.split()[0] for bar in drawn]
+    assert [part for i, part in enumerate(parts) if parts[i - 1:i] != [part]] == ["encoding", "reading", "writing", "reading"]
+
+
+def test_look_reads_before_it_writes(tmp_path):
+    drawn = until_interrupted(rf"reading \[=*> +\] 512/{MANY}", "look", "-m", "pocket", "--decoder-input-ids", MANY_IDS, "-n", "2",
+                              "-o", tmp_path / "page.html")
+    assert not any(bar.startswith("writing") for bar in drawn)
 
 
 # ---- both halves of a pass ----
