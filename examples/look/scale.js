@@ -31,7 +31,7 @@ function pictureColour(heat) {
 /** The largest that is shown, special tokens and images as wholes aside: a sink would leave nothing for the rest. */
 function largestOf(pieces, weights) {
   const ordinary = weights.filter((_, i) => pieces[i].kind === 'text');
-  return Math.max(0, ...(ordinary.some(x => x > 0) ? ordinary : weights));
+  return (ordinary.some(x => x > 0) ? ordinary : weights).reduce((a, b) => Math.max(a, b), 0);
 }
 
 /** A row of the legend: its name, the colours from 0 to 1, and what gets the full one. */

@@ -84,16 +84,18 @@ function squaresOfCanvas(canvas) {
   return squares;
 }
 
-/** All that is visible of an element, from back to front. */
-function svgOf(made) {
+/** Draws all that is visible of an element into the SVG, from back to front. */
+function drawIn(svg, made) {
   const style = getComputedStyle(made);
-  if (style.display === 'none' || style.visibility === 'hidden') return [];
-  const list = boxesOf(made, style);
-  if (made.tagName === 'IMG') list.push(svgElement('image', {...place(made.getBoundingClientRect()), href: made.src, preserveAspectRatio: 'none'}));
-  if (made.tagName === 'CANVAS') list.push(squaresOfCanvas(made));
-  for (const child of made.childNodes)
-    list.push(...(child.nodeType === Node.TEXT_NODE ? textsOf(child, style) : child.nodeType === Node.ELEMENT_NODE ? svgOf(child) : []));
-  return list;
+  if (style.display === 'none' || style.visibility === 'hidden') return;
+  for (const box of boxesOf(made, style)) svg.append(box);
+  if (made.tagName === 'IMG') svg.append(svgElement('image', {...place(made.getBoundingClientRect()), href: made.src, preserveAspectRatio: 'none'}));
+  if (made.tagName === 'CANVAS') svg.append(squaresOfCanvas(made));
+  for (const child of made.childNodes) {
+    if (child.nodeType === Node.ELEMENT_NODE) drawIn(svg, child);
+    if (child.nodeType === Node.TEXT_NODE)
+      for (const text of textsOf(child, style)) svg.append(text);
+  }
 }
 
 /** The page without its controls, as one SVG text. */
@@ -102,7 +104,7 @@ function svgOfPage() {
   const width = document.documentElement.clientWidth, height = document.body.getBoundingClientRect().height;
   const svg = svgElement('svg', {width, height, viewBox: `0 0 ${width} ${height}`});
   svg.append(svgElement('title', {}, document.title), svgElement('rect', {width, height, ...paint('fill', getComputedStyle(document.body).backgroundColor)}));
-  for (const part of ['header', 'main']) svg.append(...svgOf(document.querySelector(part)));
+  for (const part of ['header', 'main']) drawIn(svg, document.querySelector(part));
   document.body.classList.remove('saving');
   return new XMLSerializer().serializeToString(svg);
 }

@@ -7,6 +7,13 @@ function element(tag, name = '', text = '') {
   return made;
 }
 
+/** Puts `nodes`, which may be more than a call takes arguments, in the place of what the container holds. */
+function replaceContent(container, nodes) {
+  const fragment = document.createDocumentFragment();
+  for (const node of nodes) fragment.append(node);
+  container.replaceChildren(fragment);
+}
+
 /** Spaces and line breaks that a person would not see. */
 function visible(text) {
   const shown = text.replace(/\n/g, '↵').replace(/\t/g, '⇥');
@@ -130,7 +137,7 @@ function drawPredictions(word) {
   const chance = shown.reduce((product, token) => product * token.probability, 1);
   document.querySelector('#tokens-card h2').textContent = `How likely “${visible(data.words[word].text)}” was: ${percent(chance)}` +
     (shown.length > 1 ? `, the product of its ${shown.length} tokens` : '');
-  $('predictions').replaceChildren(...shown.map(predictionTable));
+  replaceContent($('predictions'), shown.map(predictionTable));
 }
 
 // ---- long texts are folded ----
@@ -187,5 +194,5 @@ function layOut(container, elements, pieces, weights, kept, unit) {
       if (pieces[at].text.endsWith('\n')) nodes.push(element('br'));
     }
   }
-  container.replaceChildren(...nodes);
+  replaceContent(container, nodes);
 }

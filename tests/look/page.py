@@ -112,3 +112,16 @@ def with_weights(page: Page, file: Path, weights: np.ndarray) -> Page:
         html = html.replace(page.data["weights"][name], base64.b64encode(values.tobytes()).decode())
     file.write_text(html, encoding="utf-8")
     return Page(file)
+
+
+def with_long_prompt(page: Page, file: Path, tokens: int) -> None:
+    """The page's first word alone, in one layer and head, behind a prompt of so many tokens; the middle one has most."""
+    data = page.data
+    prompt = [{"kind": "text", "text": " a", "first": i, "size": 1, "ids": [i]} for i in range(tokens)]
+    levels = np.ones(tokens + len(data["words"]), np.uint8)
+    levels[tokens // 2] = 255
+    packed = {"sums": np.array([0.75, 0.25], "<f4"), "levels": levels}
+    weights = {"parts": 2} | {name: base64.b64encode(values.tobytes()).decode() for name, values in packed.items()}
+    long = data | {"prompt": prompt, "layers": ["global"], "heads": 1, "shown": 1, "predictions": data["predictions"][:1],
+                   "weights": weights}
+    file.write_text(template().replace("{{data}}", json.dumps(long).replace("<", "\\u003c")), encoding="utf-8")

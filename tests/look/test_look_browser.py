@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page import look, make_image, make_model, with_weights
+from page import BASIC, look, make_image, make_model, with_long_prompt, with_weights
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver import ActionChains
@@ -351,6 +351,27 @@ def test_long_prompt_is_folded(browser, pages):
     assert hidden() == 0
     open_page(browser, pages, "text")
     assert not find(browser, "#whole").is_displayed() and hidden() == 0
+
+
+def test_as_long_a_prompt_as_models_take(browser, pages):
+    """More tokens than a call takes arguments, all of them shown."""
+    tokens = 140000
+    with_long_prompt(pages["text"], pages["folder"] / "longest.html", tokens)
+    open_page(browser, pages, "longest", "#relative=on")
+    assert find(browser, "#legend").text.count("100 = ") == 2 and len(browser.find_elements(By.CSS_SELECTOR, ".gap")) == 2
+    find(browser, "#whole").click()
+    assert browser.execute_script("return document.querySelectorAll('#prompt .token').length") == tokens
+
+
+def test_svg_of_more_boxes_than_a_call_takes_arguments(browser, pages):
+    """Plain ones: the texts of such a prompt take minutes."""
+    boxes = 140000
+    open_page(browser, pages, "text")
+    drawn = browser.execute_script("""
+        const box = '<div style="height: 1px; background: red"></div>';
+        $('about').innerHTML = box.repeat(arguments[0]);
+        return svgOfPage().split('"rgb(255,0,0)"').length - 1;""", boxes)
+    assert drawn == boxes
 
 
 def test_long_decoder_prompt_is_folded(browser, pages):
