@@ -101,15 +101,16 @@ function reading() {
 const largeShare = 0.1;
 const isSink = (piece, weight) => piece.kind === 'special' && weight >= largeShare;
 
-/** The special tokens that take a large share, or, where none does, what <bos> takes. */
+/** The special tokens that take a large share, or, where none does, what <bos> takes; none without a <bos>. */
 function drawSinks(ofWords, ofPrompt) {
   const named = (side, pieces, weights) => pieces.map((piece, i) => ({piece, weight: weights[i], side}));
   const special = [...named("decoder's", data.words, ofWords), ...named("prompt's", data.prompt, ofPrompt)]
     .filter(one => one.piece.kind === 'special');
   const sinks = special.filter(one => isSink(one.piece, one.weight)).sort((a, b) => b.weight - a.weight).slice(0, 3);
+  const starts = special.filter(one => one.piece.first === 0);
   const told = list => list.map(one => `${one.side} ${one.piece.text} ${percent(one.weight)}`).join(', ');
   $('sinks').textContent = sinks.length > 0 ? `Attention sink${sinks.length > 1 ? 's' : ''}: ${told(sinks)}` :
-    `No attention sink here: ${told(special.filter(one => one.piece.first === 0))}`;
+    starts.length > 0 ? `No attention sink here: ${told(starts)}` : '';
 }
 
 // ---- probabilities ----
