@@ -13,8 +13,10 @@ namespace inspect_program {
 
 using namespace t5gemma2;
 
+// Lines of at most 50 columns: half a screen.
+
 void row(const char* name, const std::string& encoder, const std::string& decoder) {
-  std::printf("  %-26s %14s %14s\n", name, encoder.c_str(), decoder.c_str());
+  std::printf("  %-23s%12s%12s\n", name, encoder.c_str(), decoder.c_str());
 }
 
 std::string text(double number) {
@@ -45,24 +47,20 @@ void print_sizes(const Config& config) {
   size("vocab_size", &TextConfig::vocab_size);
   size("sliding_window", &TextConfig::sliding_window);
   size("max_position_embeddings", &TextConfig::max_position_embeddings);
-  const auto rope = [](const RopeConfig& r) {
-    return text(r.theta) + (r.factor == 1 ? "" : " / " + text(r.factor));
-  };
-  row("rope global (theta/factor)", rope(e.full_attention), rope(d.full_attention));
-  row("rope local", rope(e.sliding_attention), rope(d.sliding_attention));
-  std::printf(
-      "  layers, l = local (sliding_attention), G = global (full_attention)\n    encoder %s\n    decoder "
-      "%s\n",
-      layers_of(e).c_str(), layers_of(d).c_str());
+  row("rope theta, global", text(e.full_attention.theta), text(d.full_attention.theta));
+  row("rope factor, global", text(e.full_attention.factor), text(d.full_attention.factor));
+  row("rope theta, local", text(e.sliding_attention.theta), text(d.sliding_attention.theta));
+  std::printf("  layers: l local (sliding), G global (full)\n    encoder %s\n    decoder %s\n",
+              layers_of(e).c_str(), layers_of(d).c_str());
 }
 
 void print_parameters(const ParameterCount& p) {
   std::printf("\nparameters\n");
-  const auto line = [](const char* name, Index count) { std::printf("  %-40s %14td\n", name, count); };
+  const auto line = [](const char* name, Index count) { std::printf("  %-35s%12td\n", name, count); };
   line("embedding (counted once)", p.embedding);
   line("encoder layers and norm", p.encoder);
   line("decoder layers and norm", p.decoder);
-  if (p.untied > 0) line("decoder embedding or head of its own", p.untied);
+  if (p.untied > 0) line("decoder's own embedding or head", p.untied);
   line("text model", p.text());
   line("vision encoder and projector", p.vision);
   line("all", p.text() + p.vision);
@@ -72,15 +70,16 @@ void print_savings(const ParameterCount& p) {
   const auto percent = [&](Index saved) {
     return 100.0 * static_cast<double>(saved) / static_cast<double>(p.baseline());
   };
-  std::printf("\nwhat the architecture saves against the full baseline (paper §2)\n");
-  std::printf("  baseline = encoder + decoder + 2 embeddings + separate cross-attention\n");
-  std::printf("  separate cross-attention = decoder layers * (2 * heads*dh*d + 2 * kv_heads*dh*d) = %td\n",
-              p.cross_attention);
-  std::printf("  baseline                                 %14td\n", p.baseline());
-  std::printf("  tied embedding (one instead of two)      %14td  -%.1f %%\n", p.embedding,
-              percent(p.embedding));
-  std::printf("  merged attention (no cross-attention)    %14td  -%.1f %%\n", p.cross_attention,
-              percent(p.cross_attention));
+  std::printf("\nwhat the architecture saves (paper §2)\n");
+  std::printf("  baseline = encoder + decoder + 2 embeddings\n             + cross-attention of its own\n");
+  std::printf(
+      "  cross-attention of its own = decoder layers\n             * 2 * (heads + kv_heads) * dh * d\n");
+  const auto saved = [&](const char* name, Index count) {
+    std::printf("  %-24s%12td  -%.1f %%\n", name, count, percent(count));
+  };
+  std::printf("  %-24s%12td\n", "baseline", p.baseline());
+  saved("one embedding, not two", p.embedding);
+  saved("no cross-attention", p.cross_attention);
 }
 
 void print_memory(const Model& model, Index context) {
@@ -88,12 +87,10 @@ void print_memory(const Model& model, Index context) {
   std::size_t stored = 0;
   for (const auto& [name, tensor] : model.checkpoint->tensors()) stored += tensor.bytes;
   std::printf("\nmemory at %td tokens in and %td out (MB)\n", context, context);
-  const auto line = [](const char* name, double bytes) {
-    std::printf("  %-40s %14.1f\n", name, bytes / 1e6);
-  };
+  const auto line = [](const char* name, double bytes) { std::printf("  %-35s%12.1f\n", name, bytes / 1e6); };
   line("weights as stored (mapped)", static_cast<double>(stored));
   line("encoder, intermediates of a layer", need.encoder);
-  line("decoder, K and V of the encoder output", need.encoder_kv);
+  line("decoder, K and V of encoder output", need.encoder_kv);
   line("decoder, K and V of its own tokens", need.decoder_kv);
 }
 

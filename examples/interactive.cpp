@@ -70,7 +70,8 @@ class Dialogue {
     return failed_ ? failed : ok;
   }
 
-  void take(const std::string& line) {
+  void take(std::string line) {
+    if (line.ends_with('\r')) line.pop_back();  // of a file from Windows
     try {
       line.starts_with('/') && !line.starts_with("//") ? obey(line) : answer(line);
     } catch (const std::bad_alloc&) {
@@ -89,10 +90,10 @@ class Dialogue {
       conversation_.check_picture(file);
       pictures_.push_back(file);
       note(file + ": for the next prompt", conversation_.quiet);
-    } else if (command == "/help") {
+    } else if (command == "/help" || command == "/?") {
       fresh_line();
       std::cerr << help;
-    } else if (command == "/exit" || command == "/quit") {
+    } else if (command == "/exit" || command == "/quit" || command == "/bye") {
       ended_ = true;
     } else {
       throw UsageError(

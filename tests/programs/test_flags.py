@@ -282,6 +282,11 @@ def test_texts_for_tokenize():
 
 # ---- the model ----
 
+@pytest.mark.parametrize("model", ["pocket", ROOT / "tests/data/untied"])
+def test_the_table_of_inspect_is_narrow(model):
+    assert max(map(len, output("inspect", model).splitlines())) <= 50
+
+
 BASIC = ROOT / "tests/data/basic"
 
 

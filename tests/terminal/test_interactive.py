@@ -316,12 +316,23 @@ def test_piped():
 
 
 def test_piped_commands_and_errors():
-    done = piped(SORT, "/image shapes.pgn", f"/image '{SHAPES}'", "what colour is the square?", "/bye", f"/image {SHAPES}", "",
+    done = piped(SORT, "/image shapes.pgn", f"/image '{SHAPES}'", "what colour is the square?", "/nope", f"/image {SHAPES}", "",
                  "//", SORT, "/quit", SORT)
     alone = generate("-q", "--image", SHAPES).stdout
     slash = generate("-q", "-p", "/").stdout
     assert done.stdout.split("\n") == [SORTED, "purple", alone, slash, SORTED, ""] and done.returncode == 1
     assert [line[:6] for line in done.stderr.splitlines()] == ["error:"] * 2
+
+
+def test_lines_of_a_file_from_windows():
+    done = piped(DATE + "\r", "/exit\r", SORT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, DAY + "\n", "")
+
+
+@pytest.mark.parametrize("command", ["/exit", "/quit", "/bye"])
+def test_commands_that_end(command):
+    done = piped(DATE, command, SORT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, DAY + "\n", "")
 
 
 def test_an_answer_ends_its_line_once():
