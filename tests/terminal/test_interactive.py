@@ -260,9 +260,9 @@ def test_commands():
     dialogue = Dialogue()
     dialogue.ask("/help")
     assert [word for word in ("/image FILE", "/help", "/exit", "/quit", "//", "Ctrl-C") if word not in dialogue.shown()] == []
-    dialogue.ask("/bye")
+    dialogue.ask("/nope")
     assert dialogue.lines()[-2] == ("error: expected /image FILE, /help, /exit or /quit (// for a prompt that begins with /), "
-                                    "found /bye")
+                                    "found /nope")
     dialogue.press("/exit\r")
     assert dialogue.end() == 0
 
