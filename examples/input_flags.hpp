@@ -71,8 +71,8 @@ inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tok
   if (!input.has_encoder_input()) return {};
   const std::string prompt = input.prompt.value_or("");
   if (input.input_ids || input.raw_prompt) {
-    const auto ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids")
-                                     : tokenizer_for_text(tokenizer).encode(prompt);
+    std::vector<TokenId> ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids")
+                                               : tokenizer_for_text(tokenizer).encode(prompt);
     check_ids(ids, config.encoder.vocab_size);
     check_pictures(ids, config, crops);
     return ids;
@@ -88,7 +88,7 @@ inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tok
 /// has none.
 inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, const Tokenizer* tokenizer) {
   if (input.decoder_input_ids) {
-    const std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
+    std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
     if (ids.empty()) throw UsageError("--decoder-input-ids: expected at least one id, found none");
     check_ids(ids, model.config.decoder.vocab_size, "decoder prompt");
     return ids;

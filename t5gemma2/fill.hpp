@@ -193,7 +193,7 @@ inline std::vector<std::string> split_at_gaps(std::string_view text) {
 /// gaps than there are sentinels, and where Tokenizer::encode does.
 inline Gaps find_gaps(const Tokenizer& tokenizer, std::string_view text, std::optional<Index> first = {}) {
   fill_detail::refuse_sentinels(tokenizer, text);
-  const Gaps gaps{split_at_gaps(text), sentinels_from(tokenizer, first)};
+  Gaps gaps{split_at_gaps(text), sentinels_from(tokenizer, first)};
   if (gaps.count() == 0) fail("prompt", "gaps", "___ where words are missing", "none");
   if (gaps.count() > std::ssize(gaps.sentinels))
     fail("prompt", "gaps",
