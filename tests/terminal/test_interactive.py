@@ -193,8 +193,10 @@ def test_interrupt_stops_the_answer_and_not_the_program():
         dialogue.until(SORTED + "<eos><eos>")
         dialogue.interrupt()
         dialogue.until("\n> ")
-    part = r"> sort: ox cat\ncat ox(<eos>|\n)*\^C(<eos>|\n)*\n"
-    assert re.fullmatch(part * 2, "\n".join(dialogue.finish()) + "\n")
+    lines = dialogue.finish()
+    assert [line for line in lines if line.startswith(">")] == ["> " + SORT] * 2
+    part = r"> sort: ox catcat ox(<eos>)*\^C(<eos>)*"  # a long answer may be wrapped anywhere
+    assert re.fullmatch(part * 2, "".join(lines))
 
 
 def test_interrupt_before_the_first_word():
