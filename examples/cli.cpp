@@ -294,6 +294,13 @@ void check_stdin() {
   if (std::ferror(stdin) != 0) throw t5gemma2::Error("standard input: cannot be read");
 }
 
+bool next_line(std::istream& in, std::string& line) {
+  const bool found = static_cast<bool>(std::getline(in, line));
+  check_stdin();
+  if (found && in.eof()) end_typed_line(in, line);
+  return found;
+}
+
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -104,6 +105,9 @@ void check_writable(const std::string& file);
 
 /// After reading: throws Error when stdin ended because it cannot be read.
 void check_stdin();
+
+/// The next line, if there is one. Throws Error when stdin ended because it cannot be read.
+bool next_line(std::istream& in, std::string& line);
 
 /// A message as one line that a terminal shows as it is: control characters, and bytes that are not UTF-8, as
 /// \xNN.

@@ -133,7 +133,7 @@ void read_prompt(Flags& f) {
   if ((piped || f.file) && input.prompt->empty())
     throw cli::UsageError((f.file.value_or("-") == "-" ? "standard input" : *f.file) +
                           ": expected a prompt, found nothing; -p TEXT gives one");
-  if (!f.request.sampling.fill && input.prompt && input.prompt->find("___") != std::string::npos)
+  if (!f.request.sampling.fill && input.prompt && input.prompt->find(gap_mark) != std::string::npos)
     cli::note("___ is a gap with --fill only", f.session.quiet);
 }
 

@@ -1,5 +1,6 @@
 // What goes in, of generate, look and trace: text, pictures, or ids as they are.
 #pragma once
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -96,6 +97,21 @@ inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, 
   if (tokenizer != nullptr || input.decoder_prompt)
     return decoder_prompt(model, tokenizer_for_text(tokenizer), input.decoder_prompt);
   return {decoder_start(model).value()};  // load_model names one
+}
+
+/// generate_several; `tokenizer` is null where the model has none.
+inline std::vector<Generated> generate_texts(const Model& model, const Tokenizer* tokenizer, const Matrix& H,
+                                             const std::vector<TokenId>& prompt,
+                                             const GenerateOptions& options, const OnText& on_text,
+                                             const Progress& progress) {
+  return tokenizer ? generate_several(model, *tokenizer, H, prompt, options, on_text, progress)
+                   : generate_several(model, H, prompt, options, on_text, progress);
+}
+
+/// Decoder ids to have memory for. Few texts reach a large -n: what the model was made for at most.
+inline Index likely_length(const Model& model, const GenerationConfig& config, Index prompt) {
+  const Index most = length_limits(config, prompt).most - prompt;
+  return prompt + std::min(most, model.config.decoder.max_position_embeddings);
 }
 
 /// Throws UsageError where the prompt is a file beside pictures: --image a.png b.png

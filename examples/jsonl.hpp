@@ -19,14 +19,6 @@
 
 namespace cli {
 
-/// The next line, if there is one.
-inline bool next_line(std::istream& in, std::string& line) {
-  const bool found = static_cast<bool>(std::getline(in, line));
-  check_stdin();
-  if (found && in.eof()) end_typed_line(in, line);
-  return found;
-}
-
 /// Keys are in the order in which they are written.
 using AnswerLine = nlohmann::ordered_json;
 
@@ -96,33 +88,29 @@ class LineAnswerer {
            " lines failed: \"error\" in place of the answer says why";
   }
 
-  /// Of keys that were copied and are near to those of a request: what may have been meant.
-  const std::set<std::string>& near() const { return near_; }
+  /// The keys that were copied.
+  const std::set<std::string>& copied() const { return copied_; }
 
  private:
-  void copy(const std::string& key, const AnswerLine& value, AnswerLine& to) {
-    const std::string hint = did_you_mean(key, {request_keys().begin(), request_keys().end()});
-    if (!hint.empty()) near_.insert(key + hint);
-    to[key] = value;
-  }
-
   void copy_unknown(const JsonField& object, const std::string& line, AnswerLine& to) {
     static const std::set<std::string> ours = {"text",      "ids",    "finish_reason", "error",
                                                "sequences", "filled", "gaps"};
     const std::vector<std::string> keys = object.keys();  // throws where the line is no object
     const AnswerLine in_order = AnswerLine::parse(line);
     for (const auto& [key, value] : in_order.items()) {
-      if (ours.contains(key))
+      if (ours.contains(key)) {
         dropped_.insert(key);
-      else if (!request_keys().contains(key))
-        copy(key, value, to);
+      } else if (!request_keys().contains(key)) {
+        copied_.insert(key);
+        to[key] = value;
+      }
     }
   }
 
   Session& session_;
   Request defaults_;
   bool quiet_;
-  std::set<std::string> dropped_, near_;
+  std::set<std::string> dropped_, copied_;
   Index lines_ = 0, failed_ = 0;
 };
 
@@ -143,7 +131,10 @@ inline std::string answer_lines(Session& session, const std::string& file, const
   for (const std::string& key : answerer.dropped()) dropped += (dropped.empty() ? "" : ", ") + key;
   if (!dropped.empty())
     note("not copied from the lines, as answers have keys of these names: " + dropped, quiet);
-  for (const std::string& key : answerer.near()) note("copied from the lines, not obeyed: " + key, quiet);
+  const std::vector<std::string> known(request_keys().begin(), request_keys().end());
+  for (const std::string& key : answerer.copied())
+    if (const std::string hint = did_you_mean(key, known); !hint.empty())
+      note("copied from the lines, not obeyed: " + key + hint, quiet);
   return answerer.trouble();
 }
 

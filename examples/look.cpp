@@ -91,11 +91,9 @@ std::vector<TokenId> write(const Flags& f, const Model& model, const Tokenizer* 
     writing.update(++made, 0);
     return true;
   };
-  const std::vector<Generated> texts =
-      tokenizer != nullptr
-          ? generate_several(model, *tokenizer, run.H, run.decoder_ids, options, on_text, reading.watch())
-          : generate_several(model, run.H, run.decoder_ids, options, on_text, reading.watch());
-  return texts.at(0).ids;
+  return cli::generate_texts(model, tokenizer, run.H, run.decoder_ids, options, on_text, reading.watch())
+      .at(0)
+      .ids;
 }
 
 Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
@@ -108,9 +106,7 @@ Run run_model(const Flags& f, const Model& model, const Tokenizer* tokenizer) {
   run.given = std::ssize(run.decoder_ids);
   const GenerateOptions options = options_of(f, model, tokenizer, run);
   const Index most = length_limits(options.config, run.given).most - run.given;
-  // Few texts reach a large -n: count on what the model was made for at most.
-  const Index longest = model.config.decoder.max_position_embeddings;
-  check_memory(model.config, std::ssize(run.ids), run.given + std::min(most, longest));
+  check_memory(model.config, std::ssize(run.ids), cli::likely_length(model, options.config, run.given));
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !run.ids.empty()), f.quiet);
   ImageFeatures features;
   if (vision) {

@@ -50,11 +50,12 @@ class Session {
     bar.update(1, 2);
     tokenizer_ = Tokenizer::load_if_there(folder);
     bar.update(2, 2);
-    check(options_for(sampling, model_.generation_config), model_.config.decoder.vocab_size);
+    const GenerateOptions options = options_for(sampling, model_.generation_config);
+    check(options, model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text, flags.quiet);
     if (tokenizer_)
       for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
-    note_sampling(sampling);
+    note_sampling(sampling, options.sample);
     load_seconds_ = seconds() - start;
   }
 
@@ -111,12 +112,10 @@ class Session {
   }
 
  private:
-  void note_sampling(const Sampling& sampling) const {
-    const GenerationConfig& file = model_.generation_config;
-    const bool sample = options_for(sampling, file).sample;
+  void note_sampling(const Sampling& sampling, bool sample) const {
     if (asks_to_sample(sampling) && !sample && !sampling.temp)
       note("generation_config.json says temperature 0: greedy without --temp above 0", flags_.quiet);
-    if (file.do_sample && !sample)
+    if (model_.generation_config.do_sample && !sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
            flags_.quiet);
   }
@@ -165,12 +164,9 @@ class Session {
                  ": what comes may make no sense",
              flags_.quiet);
     };
-    const Index longest = model_.config.decoder.max_position_embeddings;
     warn("prompt", n, model_.config.encoder.max_position_embeddings);
-    warn("decoder prompt", m, longest);
-    // Few texts reach a large -n: count on what the model was made for at most.
-    check_memory(model_.config, n, m + std::min(length_limits(config, m).most - m, longest),
-                 available_memory(), config.num_beams);
+    warn("decoder prompt", m, model_.config.decoder.max_position_embeddings);
+    check_memory(model_.config, n, likely_length(model_, config, m), available_memory(), config.num_beams);
   }
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
@@ -197,8 +193,7 @@ class Session {
       return stop_requested == 0;
     };
     std::vector<Generated> made =
-        tokenizer_ ? generate_several(model_, *tokenizer_, H, prompt, options, cleared, watch(bar))
-                   : generate_several(model_, H, prompt, options, cleared, watch(bar));
+        generate_texts(model_, tokenizer(), H, prompt, options, cleared, watch(bar));
     std::size_t written = 0;
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
     if (written == 0) return made;  // for no token nothing is read

@@ -40,8 +40,7 @@ void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Flags& flags) {
       flags.decode ? "JSON arrays of token ids, one a line," : "JSON strings, one a line,";
   cli::note_waiting(lines, flags.quiet);
   std::string line;
-  for (int number = 1; std::getline(std::cin, line); ++number) {
-    if (std::cin.eof()) cli::end_typed_line(std::cin, line);
+  for (int number = 1; cli::next_line(std::cin, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = "stdin line " + std::to_string(number);
     const nlohmann::json value = t5gemma2::parse_json(line, where);
@@ -51,7 +50,6 @@ void convert_lines(const t5gemma2::Tokenizer& tokenizer, const Flags& flags) {
                      : nlohmann::json(tokenizer.encode(field.text()));
     std::cout << result.dump() << '\n';
   }
-  cli::check_stdin();
 }
 
 std::string read_stdin(const Flags& flags) {
