@@ -128,13 +128,13 @@ inline std::string answer_lines(Session& session, const std::string& file, const
     if (line.find_first_not_of(" \t\r") != std::string::npos)
       answerer.answer(line, (is_stdin ? "stdin" : file) + " line " + std::to_string(number));
   std::string dropped;
-  for (const std::string& key : answerer.dropped()) dropped += (dropped.empty() ? "" : ", ") + key;
+  for (const std::string& key : answerer.dropped()) dropped.append(dropped.empty() ? "" : ", ").append(key);
   if (!dropped.empty())
     note("not copied from the lines, as answers have keys of these names: " + dropped, quiet);
   const std::vector<std::string> known(request_keys().begin(), request_keys().end());
   for (const std::string& key : answerer.copied())
     if (const std::string hint = did_you_mean(key, known); !hint.empty())
-      note("copied from the lines, not obeyed: " + key + hint, quiet);
+      note(std::string("copied from the lines, not obeyed: ").append(key).append(hint), quiet);
   return answerer.trouble();
 }
 
