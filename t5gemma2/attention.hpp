@@ -13,9 +13,9 @@
 #include <limits>
 
 #include "kernels/functions.hpp"
+#include "kernels/parallel.hpp"
 #include "kernels/product.hpp"
 #include "mask.hpp"
-#include "parallel.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {

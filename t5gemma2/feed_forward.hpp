@@ -7,8 +7,8 @@
 // Reference: transformers T5Gemma2MLP, gelu_pytorch_tanh.
 #pragma once
 #include "kernels/functions.hpp"
+#include "kernels/parallel.hpp"
 #include "linear.hpp"
-#include "parallel.hpp"
 #include "tensor.hpp"
 #include "trace.hpp"
 

@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "beam_search.hpp"
+#include "generation/beam_search.hpp"
+#include "generation/shown_text.hpp"
 #include "model.hpp"
-#include "shown_text.hpp"
 
 namespace t5gemma2 {
 

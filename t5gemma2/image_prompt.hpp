@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "image.hpp"
+#include "image/image.hpp"
 #include "prompt.hpp"
-#include "vision.hpp"
+#include "vision/vision.hpp"
 
 namespace t5gemma2 {
 

@@ -5,8 +5,8 @@
 // W stays where it lies in the mapped file. The plain form copies it to float32 first; the engine's form
 // expands a few rows of W at a time, in cache (kernels/product.hpp). Reference: torch.nn.Linear.
 #pragma once
+#include "kernels/parallel.hpp"
 #include "kernels/product.hpp"
-#include "parallel.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "config_json.hpp"
-#include "generation_config_json.hpp"
-#include "image_tokens.hpp"
+#include "checkpoint/config_json.hpp"
+#include "checkpoint/generation_config_json.hpp"
+#include "vision/image_tokens.hpp"
 #include "weights.hpp"
 
 namespace t5gemma2 {

@@ -17,8 +17,8 @@
 
 #include "config.hpp"
 #include "error.hpp"
-#include "tokenizer.hpp"
-#include "utf8.hpp"
+#include "tokenizer/tokenizer.hpp"
+#include "tokenizer/utf8.hpp"
 
 namespace t5gemma2 {
 

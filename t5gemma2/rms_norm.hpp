@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "kernels/functions.hpp"
-#include "parallel.hpp"
+#include "kernels/parallel.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {

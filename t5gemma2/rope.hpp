@@ -15,7 +15,7 @@
 
 #include "config.hpp"
 #include "kernels/functions.hpp"
-#include "parallel.hpp"
+#include "kernels/parallel.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {

@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/generation_config.hpp"
 #include "error.hpp"
-#include "generation_config.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {

@@ -23,10 +23,10 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/safetensors.hpp"
 #include "config.hpp"
 #include "decoder.hpp"
 #include "encoder.hpp"
-#include "safetensors.hpp"
 
 namespace t5gemma2 {
 

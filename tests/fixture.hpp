@@ -20,9 +20,9 @@
 #include <string>
 #include <vector>
 
+#include "t5gemma2/checkpoint/safetensors.hpp"
+#include "t5gemma2/checkpoint/safetensors_writer.hpp"
 #include "t5gemma2/model.hpp"
-#include "t5gemma2/safetensors.hpp"
-#include "t5gemma2/safetensors_writer.hpp"
 
 namespace t5gemma2 {
 

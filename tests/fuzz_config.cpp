@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "t5gemma2/config_json.hpp"
-#include "t5gemma2/generation_config_json.hpp"
+#include "t5gemma2/checkpoint/config_json.hpp"
+#include "t5gemma2/checkpoint/generation_config_json.hpp"
 
 namespace {
 

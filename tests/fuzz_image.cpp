@@ -11,7 +11,7 @@
 #undef STB_IMAGE_IMPLEMENTATION
 #pragma clang attribute pop
 
-#include "t5gemma2/image.hpp"
+#include "t5gemma2/image/image.hpp"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "t5gemma2/safetensors_header.hpp"
+#include "t5gemma2/checkpoint/safetensors_header.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span<const std::byte> file = std::as_bytes(std::span(data, size));

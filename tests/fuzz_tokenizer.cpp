@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "t5gemma2/tokenizer.hpp"
+#include "t5gemma2/tokenizer/tokenizer.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Beam search against all texts there are: a decoder without layers, whose next token depends on the last one
 // alone, is searched with more beams than there are texts. That it goes the reference's way with few beams is
 // seen in against_transformers/test_generation.py.
-#include "t5gemma2/beam_search.hpp"
+#include "t5gemma2/generation/beam_search.hpp"
 
 #include <map>
 #include <set>

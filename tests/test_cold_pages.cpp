@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "scratch.hpp"
-#include "t5gemma2/cold_pages.hpp"
-#include "t5gemma2/mapped_file.hpp"
+#include "t5gemma2/io/cold_pages.hpp"
+#include "t5gemma2/io/mapped_file.hpp"
 
 using namespace t5gemma2;
 

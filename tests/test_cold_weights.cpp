@@ -8,8 +8,8 @@
 
 #include "fixture.hpp"
 #include "scratch.hpp"
-#include "t5gemma2/cold_weights.hpp"
-#include "t5gemma2/mapped_file.hpp"
+#include "t5gemma2/analysis/cold_weights.hpp"
+#include "t5gemma2/io/mapped_file.hpp"
 
 using namespace t5gemma2;
 

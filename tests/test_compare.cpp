@@ -1,5 +1,5 @@
 // Comparing with a reference file: what is equal passes, and each way of not being equal is found and named.
-#include "t5gemma2/compare.hpp"
+#include "t5gemma2/analysis/compare.hpp"
 
 #include "fixture.hpp"
 #include "scratch.hpp"

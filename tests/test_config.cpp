@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "scratch.hpp"
-#include "t5gemma2/config_json.hpp"
+#include "t5gemma2/checkpoint/config_json.hpp"
 
 namespace test_config {
 

@@ -1,6 +1,6 @@
 // Gaps: which sentinels stand for them, in which order, and that an answer's fillings come out where the
 // words were.
-#include "t5gemma2/fill.hpp"
+#include "t5gemma2/generation/fill.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,9 +1,9 @@
 // generation_config.json: what it sets, what it leaves open, and what is wrong with it.
-#include "t5gemma2/generation_config_json.hpp"
+#include "t5gemma2/checkpoint/generation_config_json.hpp"
 
 #include "fixture.hpp"
 #include "scratch.hpp"
-#include "t5gemma2/config_json.hpp"
+#include "t5gemma2/checkpoint/config_json.hpp"
 
 namespace test_generation_config {
 

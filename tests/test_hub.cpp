@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "scratch.hpp"
-#include "t5gemma2/hub.hpp"
+#include "t5gemma2/checkpoint/hub.hpp"
 
 namespace test_hub {
 

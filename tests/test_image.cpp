@@ -1,5 +1,5 @@
 // Images of every kind against transformers' processor, and files that are not images.
-#include "t5gemma2/image.hpp"
+#include "t5gemma2/image/image.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <set>
 
 #include "scratch.hpp"
-#include "t5gemma2/safetensors.hpp"
+#include "t5gemma2/checkpoint/safetensors.hpp"
 
 namespace test_image {
 

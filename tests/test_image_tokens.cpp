@@ -1,5 +1,5 @@
 // Image tokens: pooling, projection and their places in the prompt.
-#include "t5gemma2/image_tokens.hpp"
+#include "t5gemma2/vision/image_tokens.hpp"
 
 #include "scratch.hpp"
 #include "vision_fixture.hpp"

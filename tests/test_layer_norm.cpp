@@ -1,5 +1,5 @@
 // LayerNorm: against the reference's norms, by hand, and row by row.
-#include "t5gemma2/layer_norm.hpp"
+#include "t5gemma2/vision/layer_norm.hpp"
 
 #include "vision_fixture.hpp"
 

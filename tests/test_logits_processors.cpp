@@ -1,6 +1,6 @@
 // The rules of generation_config.json on the next token, each by hand-computed scores. That all together are
 // transformers' is seen in against_transformers/test_generation.py.
-#include "t5gemma2/logits_processors.hpp"
+#include "t5gemma2/generation/logits_processors.hpp"
 
 #include "fixture.hpp"
 #include "scratch.hpp"

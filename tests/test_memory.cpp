@@ -1,5 +1,5 @@
 // What a run needs, from the sizes: it grows with what it should, and too little is said clearly.
-#include "t5gemma2/memory.hpp"
+#include "t5gemma2/analysis/memory.hpp"
 
 #include <doctest/doctest.h>
 

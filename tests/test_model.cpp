@@ -5,7 +5,7 @@
 
 #include "fixture.hpp"
 #include "scratch.hpp"
-#include "t5gemma2/compare.hpp"
+#include "t5gemma2/analysis/compare.hpp"
 
 namespace test_model {
 

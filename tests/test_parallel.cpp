@@ -1,5 +1,5 @@
 // Work in tasks: each once, none lost, for any number of threads.
-#include "t5gemma2/parallel.hpp"
+#include "t5gemma2/kernels/parallel.hpp"
 
 #include <atomic>
 #include <mutex>

@@ -1,5 +1,5 @@
 // Counts of parameters: the published sizes and the paper's savings.
-#include "t5gemma2/parameters.hpp"
+#include "t5gemma2/analysis/parameters.hpp"
 
 #include "fixture.hpp"
 #include "scratch.hpp"

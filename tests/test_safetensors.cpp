@@ -8,8 +8,8 @@
 #include <random>
 
 #include "scratch.hpp"
-#include "t5gemma2/safetensors.hpp"
-#include "t5gemma2/safetensors_writer.hpp"
+#include "t5gemma2/checkpoint/safetensors.hpp"
+#include "t5gemma2/checkpoint/safetensors_writer.hpp"
 
 namespace test_safetensors {
 

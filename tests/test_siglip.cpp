@@ -1,5 +1,5 @@
 // SigLIP: patches, attention, MLP, a layer and the whole against the reference, and which patch is where.
-#include "t5gemma2/siglip.hpp"
+#include "t5gemma2/vision/siglip.hpp"
 
 #include <set>
 

@@ -1,6 +1,6 @@
 // The tokenizer: ids and texts of the tokenizers library on a small vocabulary built like Gemma's, streaming,
 // the kept conversion, and a clear word about every file that is not as it should be.
-#include "t5gemma2/tokenizer.hpp"
+#include "t5gemma2/tokenizer/tokenizer.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "scratch.hpp"
-#include "t5gemma2/tokenizer_config.hpp"
+#include "t5gemma2/tokenizer/tokenizer_config.hpp"
 
 namespace test_tokenizer {
 

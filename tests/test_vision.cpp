@@ -1,13 +1,13 @@
 // The vision half as a whole: images against the reference, images in prompts, and a clear word about every
 // checkpoint that is not as it should be.
-#include "t5gemma2/vision.hpp"
+#include "t5gemma2/vision/vision.hpp"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "scratch.hpp"
-#include "t5gemma2/compare.hpp"
+#include "t5gemma2/analysis/compare.hpp"
 #include "vision_fixture.hpp"
 
 namespace test_vision {

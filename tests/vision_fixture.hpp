@@ -7,7 +7,7 @@
 #include <deque>
 
 #include "fixture.hpp"
-#include "t5gemma2/vision.hpp"
+#include "t5gemma2/vision/vision.hpp"
 
 namespace t5gemma2 {
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(os.environ.get("T5GEMMA2_PROGRAMS", ROOT / "build/bin")).resolve()
 TOKENIZER = ROOT / "tests/data/tokenizer/tokenizer.json"
 BASIC = ROOT / "tests/data/basic"  # without a tokenizer
-PAGE = ROOT / "examples/look"
+PAGE = ROOT / "examples/programs/look"
 
 
 def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
@@ -24,7 +24,7 @@ def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 
 def template() -> str:
     """The page as CMake joins it, without data."""
-    names = re.search(r"foreach\(name (data .*?)\)", (ROOT / "examples/CMakeLists.txt").read_text())[1].split()
+    names = re.search(r"foreach\(name (data .*?)\)", (ROOT / "examples/programs/CMakeLists.txt").read_text())[1].split()
     script = "".join((PAGE / f"{name}.js").read_text(encoding="utf-8") + "\n" for name in names)
     html, style = ((PAGE / f"look.{end}").read_text(encoding="utf-8") for end in ("html", "css"))
     return html.replace("{{style}}", style).replace("{{script}}", script)

@@ -13,7 +13,7 @@ import pytest
 from running import PROGRAMS, ROOT, refused, run
 
 NAMES = ("generate", "look", "inspect", "tokenize", "preprocess", "trace", "compare")
-COMPLETION = ROOT / "examples/completion.bash"
+COMPLETION = ROOT / "examples/programs/completion.bash"
 PACKAGE = "/usr/share/bash-completion/bash_completion"
 needs_help2man = pytest.mark.skipif(shutil.which("help2man") is None, reason="help2man is not here")
 needs_package = pytest.mark.skipif(not os.path.exists(PACKAGE), reason="bash-completion is not here")
@@ -97,7 +97,7 @@ def run_t5gemma2(*arguments):
 # ---- man pages ----
 
 def made_pages(folder):
-    subprocess.run([ROOT / "examples/man_pages.sh", PROGRAMS, folder], check=True,
+    subprocess.run([ROOT / "examples/programs/man_pages.sh", PROGRAMS, folder], check=True,
                    env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
     return {file.name: file.read_text() for file in folder.iterdir()}
 
@@ -227,7 +227,7 @@ def test_completion_at_the_keyboard(files):
 def test_the_package_finds_it_by_name(tmp_path):
     """As it is installed: one file and links to it, loaded when the first program is completed."""
     done = subprocess.run(["cmake", "-DCMAKE_INSTALL_COMPONENT=completion", f"-DCMAKE_INSTALL_PREFIX={tmp_path}", "-P",
-                           PROGRAMS.parent / "examples/cmake_install.cmake"], capture_output=True, text=True)
+                           PROGRAMS.parent / "examples/programs/cmake_install.cmake"], capture_output=True, text=True)
     assert done.returncode == 0, done
     folder = tmp_path / "share/bash-completion/completions"
     assert {file.name for file in folder.iterdir()} == {"t5gemma2", *(f"t5gemma2-{name}" for name in NAMES)}

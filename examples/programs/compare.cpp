@@ -1,0 +1,156 @@
+// t5gemma2-compare: the engine against another implementation's activations, tensor by tensor in forward
+// order.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "load_weights.hpp"
+#include "model_flag.hpp"
+#include "programs.hpp"
+#include "t5gemma2/analysis/compare.hpp"
+#include "terminal.hpp"
+
+namespace compare_program {
+
+using namespace t5gemma2;
+
+const char* text_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::ok:
+      return "ok";
+    case Verdict::over_tolerance:
+      return "OVER";
+    case Verdict::missing:
+      return "MISSING";
+    case Verdict::wrong_shape:
+      return "SHAPE";
+    case Verdict::wrong_type:
+      return "TYPE";
+    case Verdict::not_a_number:
+      return "NAN";
+  }
+  return "";
+}
+
+std::string shape_text(const std::vector<Index>& shape) {
+  std::string text;
+  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+void print_line(const TensorComparison& t, int name_width) {
+  std::printf("%-*s %-18s", name_width, t.name.c_str(), shape_text(t.shape).c_str());
+  const bool compared =
+      t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance || t.verdict == Verdict::not_a_number;
+  if (compared)
+    std::printf(" %10.3e %10.3e", static_cast<double>(t.max_difference), static_cast<double>(t.relative));
+  else
+    std::printf(" %10s %10s", "-", "-");
+  std::printf("  %s%s\n", text_of(t.verdict),
+              t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
+}
+
+void print_generated(const GeneratedComparison& g) {
+  if (!g.first_difference) {
+    std::printf("generated: all %td tokens equal\n", g.tokens);
+    return;
+  }
+  std::printf("generated: DIFFERS at step %td: ours %d, reference %d, logit margin %.3e\n",
+              *g.first_difference, g.ours, g.reference, static_cast<double>(g.margin));
+}
+
+void print_summary(const Comparison& result) {
+  if (result.logits)
+    std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n",
+                result.logits->mean_kl, result.logits->max_kl, result.logits->same_top, result.logits->rows);
+  if (result.generated) print_generated(*result.generated);
+  const auto first = std::find_if(result.tensors.begin(), result.tensors.end(),
+                                  [](const auto& t) { return t.verdict != Verdict::ok; });
+  if (first != result.tensors.end()) std::printf("FIRST that diverges: %s\n", first->name.c_str());
+  const auto count = [&](auto... verdicts) {
+    return std::count_if(result.tensors.begin(), result.tensors.end(),
+                         [&](const auto& t) { return ((t.verdict == verdicts) || ...); });
+  };
+  std::printf("%td compared, %td over tolerance, %td missing",
+              count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
+              count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
+  if (const auto others = count(Verdict::wrong_shape, Verdict::wrong_type))
+    std::printf(", %td of another shape or type: is this the model that the reference was made with?",
+                others);
+  std::printf("\n");
+}
+
+void print(const Comparison& result, float tolerance) {
+  int name_width = 0;
+  for (const TensorComparison& t : result.tensors)
+    name_width = std::max(name_width, static_cast<int>(t.name.size()));
+  std::printf("%-*s %-18s %10s %10s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape",
+              "max |diff|", "relative", static_cast<double>(tolerance));
+  for (const TensorComparison& t : result.tensors) print_line(t, name_width);
+  print_summary(result);
+  std::fflush(stdout);
+}
+
+struct Flags {
+  cli::ModelName model;
+  std::string first, second;  // MODEL REFERENCE, or REFERENCE
+  float tolerance = 1e-4f;
+  bool quiet = false;
+  int threads = 1;
+};
+
+Comparison run_and_compare(const Model& model, const SafetensorsFile& file, const Flags& f) {
+  const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
+  std::optional<Vision> vision;
+  if (file.tensors().contains("inputs.pixel_values")) vision = load_vision(model.config, *model.checkpoint);
+  cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
+  std::string now;
+  std::optional<cli::ProgressBar> bar;
+  return compare(model, file, f.tolerance, [&](const std::string& part, Index done, Index all) {
+    if (part != now) bar.emplace(now = part, !f.quiet);
+    bar->update(done, all);
+  });
+}
+
+int run(const Flags& f) {
+  const bool model_alone = f.second.empty() && !f.model && std::filesystem::is_directory(f.first);
+  if (f.first.empty() || model_alone)
+    throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
+  omp_set_num_threads(f.threads);
+  const cli::ModelName named = f.second.empty() ? f.model : f.first;
+  const Model model = load_model(cli::model_folder(named, f.quiet));
+  for (const std::string& note : model.notes) cli::note(note, f.quiet);
+  const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
+  const Comparison result = run_and_compare(model, file, f);
+  print(result, f.tolerance);
+  return result.passed() ? cli::ok : cli::failed;
+}
+
+}  // namespace compare_program
+
+int programs::compare(int argc, char** argv) {
+  using namespace compare_program;
+  cli::App app("t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
+               "Holds every tensor of a reference file against the engine's.");
+  Flags flags;
+  cli::add_model(app, flags.model);
+  app.add_option("MODEL", flags.first, "the model, without -m");
+  app.add_option("REFERENCE", flags.second, "safetensors file with inputs and activations; alone after -m");
+  app.group("Output");
+  app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference|")
+      ->check(cli::number_in(0, 1e6))
+      ->capture_default_str();
+  cli::add_threads(app, flags.threads);
+  cli::add_quiet(app, flags.quiet);
+  app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",
+                "t5gemma2-compare pocket build/ours.safetensors"});
+  return app.run(argc, argv, [&] {
+    if (flags.model && !flags.second.empty()) throw cli::UsageError("MODEL or -m: one of them, not both");
+    return run(flags);
+  });
+}

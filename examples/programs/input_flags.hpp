@@ -1,0 +1,146 @@
+// What goes in, of generate, look and trace: text, pictures, or ids as they are.
+#pragma once
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "ids.hpp"
+#include "model_flag.hpp"
+#include "t5gemma2/generate.hpp"
+#include "t5gemma2/image_prompt.hpp"
+#include "t5gemma2/tokenizer/tokenizer.hpp"
+
+namespace cli {
+
+using namespace t5gemma2;
+
+struct Input {
+  std::optional<std::string> prompt, decoder_prompt;
+  std::vector<std::string> images;  // files
+  std::optional<std::string> input_ids, decoder_input_ids;
+  bool raw_prompt = false;
+  bool pictures_in_front = false;  // known: no note where the prompt does not place them
+
+  bool has_text() const { return prompt || input_ids; }
+  bool has_encoder_input() const { return has_text() || !images.empty(); }
+  bool empty() const { return !has_encoder_input() && !decoder_prompt && !decoder_input_ids; }
+};
+
+/// `what` the decoder prompt is for. PROMPT without a flag is the prompt, too, where `positional`.
+inline void add_input_flags(App& app, Input& input, const std::string& what, bool positional) {
+  app.group("Input");
+  Option* prompt = app.add_option("-p,--prompt", input.prompt, "text for the encoder; \"\" is <bos> alone");
+  Option* word = positional ? app.add_option("PROMPT", input.prompt, "the prompt, without -p") : nullptr;
+  app.add_option("--image", input.images,
+                 "picture for the encoder, at the prompt's <start_of_image> or else in front; repeatable")
+      ->value("PICTURE")
+      ->allow_extra_args(false);
+  Option* raw = app.add_flag("--raw-prompt", input.raw_prompt, "<start_of_image> stays the token that it is");
+  Option* decoder = app.add_option("--decoder-prompt", input.decoder_prompt, what);
+  Option* ids = app.add_option("--input-ids", input.input_ids, "2,5,7: the encoder's ids, in place of a text")
+                    ->value("IDS")
+                    ->excludes(prompt)
+                    ->excludes(raw);
+  app.add_option("--decoder-input-ids", input.decoder_input_ids, "the decoder's ids, in place of a text")
+      ->value("IDS")
+      ->excludes(decoder);
+  if (positional) word->excludes(prompt)->excludes(ids);
+}
+
+/// Throws Error where a text is to become ids and the model cannot do that.
+inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
+  if (tokenizer == nullptr)
+    throw Error(
+        "the model's folder: expected tokenizer.json or tokenizer.model for a text, found neither; "
+        "--input-ids and --decoder-input-ids take ids");
+  return *tokenizer;
+}
+
+/// The encoder's ids: those given, or the prompt's with the tokens of pictures; picture i has crops[i] crops.
+/// A note says so where pictures stand in front of the prompt because it does not say where they go, unless
+/// that is known. `tokenizer` is null where the model has none.
+inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tokenizer, const Config& config,
+                                        const std::vector<std::size_t>& crops, bool quiet) {
+  if (!input.has_encoder_input()) return {};
+  const std::string prompt = input.prompt.value_or("");
+  if (input.input_ids || input.raw_prompt) {
+    std::vector<TokenId> ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids")
+                                               : tokenizer_for_text(tokenizer).encode(prompt);
+    check_ids(ids, config.encoder.vocab_size);
+    check_pictures(ids, config, crops);
+    return ids;
+  }
+  const Tokenizer& of_text = tokenizer_for_text(tokenizer);
+  const bool placed = input.pictures_in_front || prompt.find(image_placeholder) != prompt.npos;
+  if (!crops.empty() && !prompt.empty() && !placed)
+    note("the prompt has no <start_of_image>, so the pictures come first", quiet);
+  return encode_prompt(of_text, config, prompt, crops);
+}
+
+/// The decoder's ids: those given, or the start and the decoder prompt's. `tokenizer` is null where the model
+/// has none.
+inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, const Tokenizer* tokenizer) {
+  if (input.decoder_input_ids) {
+    std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
+    if (ids.empty()) throw UsageError("--decoder-input-ids: expected at least one id, found none");
+    check_ids(ids, model.config.decoder.vocab_size, "decoder prompt");
+    return ids;
+  }
+  if (tokenizer != nullptr || input.decoder_prompt)
+    return decoder_prompt(model, tokenizer_for_text(tokenizer), input.decoder_prompt);
+  return {decoder_start(model).value()};  // load_model names one
+}
+
+/// generate_several; `tokenizer` is null where the model has none.
+inline std::vector<Generated> generate_texts(const Model& model, const Tokenizer* tokenizer, const Matrix& H,
+                                             const std::vector<TokenId>& prompt,
+                                             const GenerateOptions& options, const OnText& on_text,
+                                             const Progress& progress) {
+  return tokenizer ? generate_several(model, *tokenizer, H, prompt, options, on_text, progress)
+                   : generate_several(model, H, prompt, options, on_text, progress);
+}
+
+/// Decoder ids to have memory for. Few texts reach a large -n: what the model was made for at most.
+inline Index likely_length(const Model& model, const GenerationConfig& config, Index prompt) {
+  const Index most = length_limits(config, prompt).most - prompt;
+  return prompt + std::min(most, model.config.decoder.max_position_embeddings);
+}
+
+/// Throws UsageError where the prompt is a file beside pictures: --image a.png b.png
+inline void check_prompt(const Input& input) {
+  std::error_code none;
+  if (!input.images.empty() && input.prompt && std::filesystem::is_regular_file(*input.prompt, none))
+    throw UsageError(*input.prompt + ": expected a prompt, found a file; each picture has its own --image");
+}
+
+/// The stream to read: stdin for "-", else `file`, opened in `opened`.
+inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
+  if (file == "-") return std::cin;
+  std::error_code none;  // the message is that of opening it
+  if (std::filesystem::is_directory(file, none)) fail_file(file, "a file to read", "a folder");
+  opened.open(file);
+  if (!opened) fail_file(file, "a file to read", std::strerror(errno));
+  return opened;
+}
+
+/// A whole file, or for "-" all of stdin, less one newline at its end, which an editor or echo put there.
+inline std::string read_text(const std::string& file, bool quiet) {
+  std::ifstream opened;
+  std::istream& in = open_input(file, opened);
+  if (&in == &std::cin) note_waiting("the prompt", quiet);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  check_stdin();
+  end_typed_line(in, text);
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace cli

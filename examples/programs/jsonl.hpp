@@ -1,0 +1,141 @@
+// --jsonl: a request a line in, an answer a line out.
+#pragma once
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fill.hpp"
+#include "jsonl_request.hpp"
+#include "session.hpp"
+#include "t5gemma2/io/json_fields.hpp"
+#include "terminal.hpp"
+
+namespace cli {
+
+/// Keys are in the order in which they are written.
+using AnswerLine = nlohmann::ordered_json;
+
+/// One of the texts made, which has no "text" where ids are all there is.
+inline AnswerLine to_json(const Answer& answer, std::size_t i, bool with_text) {
+  constexpr const char* reasons[] = {"eos", "stop", "length", "interrupted"};
+  const Generated& made = answer.texts.at(i);
+  AnswerLine json;
+  if (with_text) json["text"] = made.text;
+  json["finish_reason"] = reasons[static_cast<int>(made.reason)];
+  json["ids"] = made.ids;
+  if (!answer.filled.empty()) add_filled(json, answer.filled[i]);
+  return json;
+}
+
+/// Adds the first text, and all of several as `sequences`.
+inline void add_answer(AnswerLine& line, const Answer& answer, bool with_text) {
+  line.update(to_json(answer, 0, with_text));
+  if (answer.seed) line["seed"] = *answer.seed;
+  if (answer.texts.size() > 1)
+    for (std::size_t i = 0; i < answer.texts.size(); ++i)
+      line["sequences"].push_back(to_json(answer, i, with_text));
+}
+
+/// Answers a line after the other.
+class LineAnswerer {
+ public:
+  /// `defaults` are what lines do not say otherwise. The session must live longer.
+  LineAnswerer(Session& session, Request defaults, bool quiet)
+      : session_(session), defaults_(std::move(defaults)), quiet_(quiet) {}
+
+  /// Writes the answer, or what is wrong as `error`, behind the keys that are copied. Throws Interrupted.
+  void answer(const std::string& line, const std::string& where) {
+    const GracefulInterrupt graceful;
+    AnswerLine written = AnswerLine::object();
+    Answer answer;
+    std::string wrong;
+    try {
+      const nlohmann::json json = parse_json(line, where);
+      const JsonField object(json, where);
+      copy_unknown(object, line, written);
+      const Request request = read_request(object, defaults_);
+      answer = session_.answer(request, [](std::string_view) { return !stop_requested; });
+      add_answer(written, answer, session_.tokenizer() != nullptr);
+    } catch (const Interrupted&) {
+      throw;
+    } catch (const std::bad_alloc&) {
+      wrong = "not enough memory";
+    } catch (const std::exception& error) {
+      wrong = error.what();
+    }
+    if (!wrong.empty()) written["error"] = wrong.starts_with(where) ? wrong : where + ": " + wrong;
+    failed_ += wrong.empty() ? 0 : 1;
+    ++lines_;
+    fresh_line();
+    print_text(written.dump(-1, ' ', false, AnswerLine::error_handler_t::replace) + '\n');
+    note_filled(answer.texts, answer.filled, where + ": ", quiet_);
+  }
+
+  /// The keys of lines that were not copied because answers have such keys themselves.
+  const std::set<std::string>& dropped() const { return dropped_; }
+
+  /// What to tell when all is done; empty when no line failed.
+  std::string trouble() const {
+    if (failed_ == 0) return {};
+    return std::to_string(failed_) + " of " + std::to_string(lines_) +
+           " lines failed: \"error\" in place of the answer says why";
+  }
+
+  /// The keys that were copied.
+  const std::set<std::string>& copied() const { return copied_; }
+
+ private:
+  void copy_unknown(const JsonField& object, const std::string& line, AnswerLine& to) {
+    static const std::set<std::string> ours = {"text",      "ids",    "finish_reason", "error",
+                                               "sequences", "filled", "gaps"};
+    const std::vector<std::string> keys = object.keys();  // throws where the line is no object
+    const AnswerLine in_order = AnswerLine::parse(line);
+    for (const auto& [key, value] : in_order.items()) {
+      if (ours.contains(key)) {
+        dropped_.insert(key);
+      } else if (!request_keys().contains(key)) {
+        copied_.insert(key);
+        to[key] = value;
+      }
+    }
+  }
+
+  Session& session_;
+  Request defaults_;
+  bool quiet_;
+  std::set<std::string> dropped_, copied_;
+  Index lines_ = 0, failed_ = 0;
+};
+
+/// `file`: - is stdin; `defaults` are what lines do not say otherwise. Returns what to tell at the
+/// end, empty when no line failed. Throws Error where the lines cannot be read, and Interrupted.
+inline std::string answer_lines(Session& session, const std::string& file, const Request& defaults,
+                                bool quiet) {
+  std::ifstream opened;
+  std::istream& in = open_input(file, opened);
+  const bool is_stdin = &in == &std::cin;
+  if (is_stdin) note_waiting("JSON requests, one a line,", quiet);
+  LineAnswerer answerer(session, defaults, quiet);
+  std::string line;
+  for (Index number = 1; std::cout && !stop_requested && next_line(in, line); ++number)
+    if (line.find_first_not_of(" \t\r") != std::string::npos)
+      answerer.answer(line, (is_stdin ? "stdin" : file) + " line " + std::to_string(number));
+  std::string dropped;
+  for (const std::string& key : answerer.dropped()) dropped.append(dropped.empty() ? "" : ", ").append(key);
+  if (!dropped.empty())
+    note("not copied from the lines, as answers have keys of these names: " + dropped, quiet);
+  const std::vector<std::string> known(request_keys().begin(), request_keys().end());
+  for (const std::string& key : answerer.copied())
+    if (const std::string hint = did_you_mean(key, known); !hint.empty())
+      note(std::string("copied from the lines, not obeyed: ").append(key).append(hint), quiet);
+  return answerer.trouble();
+}
+
+}  // namespace cli

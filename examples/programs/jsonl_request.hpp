@@ -1,0 +1,134 @@
+// A line of --jsonl as a request: the words of the flags are its keys, in snake_case.
+#pragma once
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "habits.hpp"
+#include "habits_tables.hpp"
+#include "ids.hpp"
+#include "session.hpp"
+#include "t5gemma2/io/json_fields.hpp"
+
+namespace cli {
+
+/// The flag that a key means: --top-k for top_k, --temp for temperature; else no flag's name.
+inline std::string flag_named(std::string key) {
+  if (key.find('-') != key.npos) return {};
+  std::replace(key.begin(), key.end(), '_', '-');
+  return parameter_for("--" + key);
+}
+
+/// "--top-k" of "-k,--top-k"
+inline std::string_view long_name(std::string_view names) { return names.substr(names.find("--")); }
+
+/// Takes what for_each_flag shows it from the keys of a line. A key that is null is as if it were not there.
+class SamplingKeys {
+ public:
+  /// The line must live longer.
+  explicit SamplingKeys(const JsonField& line) : line_(line) {}
+
+  void operator()(std::string_view names, std::optional<Index>& value, Range r, std::string_view) const {
+    if (const auto field = find(names))
+      value = field->integer(static_cast<Index>(r.low), static_cast<Index>(r.high));
+  }
+  void operator()(std::string_view names, std::optional<double>& value, Range r, std::string_view) const {
+    if (const auto field = find(names)) value = field->number(r.low, r.high);
+  }
+  /// true and false are words, too.
+  void operator()(std::string_view names, std::optional<std::string>& value,
+                  const std::vector<std::string>& words, std::string_view) const {
+    const auto field = find(names);
+    if (!field) return;
+    const std::string as_word = field->is(true) ? "true" : field->is(false) ? "false" : "";
+    const std::string word = field->is_text() ? field->text() : as_word;
+    if (std::ranges::count(words, word) == 0) field->refuse("one of " + listed(words));
+    value = word;
+  }
+  /// A text, or a list of them.
+  void operator()(std::string_view names, std::vector<std::string>& values, std::string_view) const {
+    const auto field = find(names);
+    if (!field) return;
+    values.clear();
+    if (!field->is_array()) return values.push_back(field->text());
+    for (const JsonField& text : field->items()) values.push_back(text.text());
+  }
+  void operator()(std::string_view names, bool& value, std::string_view) const {
+    if (const auto field = find(names)) value = field->boolean();
+  }
+
+ private:
+  /// The field of this flag. Throws Error where it goes by two names at once.
+  std::optional<JsonField> find(std::string_view names) const {
+    std::optional<JsonField> found;
+    for (const std::string& key : line_.keys()) {
+      if (flag_named(key) != long_name(names) || !line_[key].given()) continue;
+      if (found) line_[key].refuse("one name for " + std::string(long_name(names)), found->path() + ", too");
+      found = line_[key];
+    }
+    return found;
+  }
+
+  const JsonField& line_;
+};
+
+/// --top-k as top_k
+inline std::string key_of(std::string_view flag) {
+  std::string key(flag.substr(2));
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+/// What a line may ask for; other keys are copied to its answer.
+inline const std::set<std::string>& request_keys() {
+  static const std::set<std::string> keys = [] {
+    std::set<std::string> names = {"prompt",    "decoder_prompt",    "images",
+                                   "input_ids", "decoder_input_ids", "raw_prompt"};
+    Sampling none;
+    for_each_flag(none,
+                  [&](std::string_view flag, const auto&...) { names.insert(key_of(long_name(flag))); });
+    for (const auto& [other, ours] : habits::parameters) names.insert(key_of(other));
+    return names;
+  }();
+  return keys;
+}
+
+/// A list of ids as the flags take it.
+inline std::optional<std::string> ids_text(const JsonField& field) {
+  return field.given() ? std::optional(ids_as_text(ids_in(field))) : std::nullopt;
+}
+
+/// Ids stand in place of a text.
+inline void refuse_both(const JsonField& line, const char* ids, const char* text) {
+  if (line[ids].given() && line[text].given() && !line[text].is(false))
+    line[ids].refuse("ids or " + std::string(text) + ", not both", "both");
+}
+
+/// The line over what the flags ask for. Throws Error naming `where` and the key.
+inline Request read_request(const JsonField& line, Request request) {
+  const auto text = [](const JsonField& field) {
+    return field.given() ? std::optional(field.text()) : std::nullopt;
+  };
+  for_each_flag(request.sampling, SamplingKeys(line));
+  if (line["first_sentinel"].given() && !request.sampling.fill)
+    line["first_sentinel"].refuse("fill, too, whose gaps it is for", "none");
+  refuse_both(line, "input_ids", "prompt");
+  refuse_both(line, "input_ids", "raw_prompt");
+  refuse_both(line, "decoder_input_ids", "decoder_prompt");
+  Input& input = request.input;
+  input.prompt = text(line["prompt"]);
+  input.decoder_prompt = text(line["decoder_prompt"]);
+  if (line["images"].given())
+    for (const JsonField& image : line["images"].items()) input.images.push_back(image.text());
+  input.input_ids = ids_text(line["input_ids"]);
+  input.decoder_input_ids = ids_text(line["decoder_input_ids"]);
+  if (line["raw_prompt"].given()) input.raw_prompt = line["raw_prompt"].boolean();
+  if (input.empty()) line["prompt"].refuse("a text");
+  return request;
+}
+
+}  // namespace cli

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# examples/programs/man_pages.sh PROGRAMS FOLDER   makes a man page of the --help of each program; needs help2man.
+# SOURCE_DATE_EPOCH is their date, where it is set.
+set -euo pipefail
+programs=$1 folder=$2
+mkdir -p "$folder"
+
+programs_help=$("$programs/t5gemma2" --help)
+names=() summaries=()
+while read -r name summary; do
+  names+=("t5gemma2-$name") summaries+=("$summary")
+done < <(sed -n 's/^  \([a-z]\)/\1/p' <<<"$programs_help")
+names+=(t5gemma2) summaries+=("text and pictures in, text out, with T5Gemma 2")  # last: with it all are made
+
+for i in "${!names[@]}"; do
+  others=()
+  for name in "${names[@]}"; do [[ $name == "${names[i]}" ]] || others+=(".BR $name (1)"); done
+  {
+    printf '[SEE ALSO]\n.nh\n.ad l\n'
+    printf '%s,\n' "${others[@]}" | sed '$s/,$//'
+  } >"$folder/see_also"
+  help2man --no-info --include "$folder/see_also" --name "${summaries[i]}" --output "$folder/${names[i]}.1" \
+    "$programs/${names[i]}"
+  # commands stay lines as they are
+  sed -i '/^\.SH EXAMPLES/,/^\.SH "/ { s/^\.IP$/.nf/; /^\.br$/d; s/^\.SH "/.fi\n&/ }' "$folder/${names[i]}.1"
+done
+rm "$folder/see_also"

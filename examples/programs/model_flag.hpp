@@ -1,0 +1,52 @@
+// -m, --model and -q, --quiet. Without a model it is pocket, which comes with the programs.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include "cli.hpp"
+#include "t5gemma2/checkpoint/hub.hpp"
+#include "terminal.hpp"
+
+namespace cli {
+
+using ModelName = std::optional<std::string>;
+
+/// -m, --model; and MODEL without a flag, where `positional`.
+inline Option* add_model(App& app, ModelName& model, bool positional = false,
+                         const std::string& what = "folder, or hub id in the local Hugging Face cache") {
+  app.group("Input");
+  Option* flag =
+      app.add_option("-m,--model", model, what + "; default: pocket, which comes with the programs")
+          ->value("MODEL");
+  if (positional) app.add_option("MODEL", model, "the model, without -m")->excludes(flag);
+  return flag;
+}
+
+inline void add_quiet(App& app, bool& quiet) {
+  app.group("General");
+  app.add_flag("-q,--quiet", quiet, "no progress, notes and timings");
+}
+
+/// The folder of the model that was named, or else of pocket, and then a note says so. Throws Error where
+/// there is none.
+inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
+  if (model) return t5gemma2::find_model(*model);
+  std::filesystem::path folder = t5gemma2::pocket_model();
+  note(
+      "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers, sorting, "
+      "a made-up language, codes in long texts and pictures of coloured shapes",
+      quiet);
+  return folder;
+}
+
+/// As a person calls it: a folder by its name, a hub id as it is.
+inline std::string shown_name(const ModelName& model) {
+  if (!model) return "pocket";
+  std::error_code none;
+  const bool is_folder = std::filesystem::is_directory(*model, none);
+  return is_folder ? std::filesystem::canonical(*model).filename().string() : *model;
+}
+
+}  // namespace cli

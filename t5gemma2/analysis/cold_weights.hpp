@@ -1,0 +1,72 @@
+// The weights that a part of the model reads whole when it runs, and those of them that are still on the
+// disk. Of an embedding the encoder reads some rows only; the head reads it all.
+#pragma once
+#include <algorithm>
+#include <functional>
+#include <initializer_list>
+#include <vector>
+
+#include "../decoder.hpp"
+#include "../encoder.hpp"
+#include "../io/cold_pages.hpp"
+#include "../vision/vision.hpp"
+#include "memory.hpp"
+
+namespace t5gemma2 {
+
+/// Where weights lie.
+class WeightBytes {
+ public:
+  void add(const Encoder& w) { add(w.layers); }
+
+  void add(const Decoder& w) {
+    add(w.layers);
+    add({w.lm_head});
+  }
+
+  void add(const Vision& w) {
+    const Siglip& tower = w.vision_tower;
+    add({tower.patch_embedding.weight, tower.position_embedding,
+         w.multi_modal_projector.mm_input_projection_weight});
+    for (const SiglipLayer& layer : tower.layers)
+      add({layer.q_proj.weight, layer.k_proj.weight, layer.v_proj.weight, layer.out_proj.weight,
+           layer.fc1.weight, layer.fc2.weight});
+  }
+
+  /// In the order in which they lie in memory.
+  std::vector<Bytes> in_order() const {
+    std::vector<Bytes> sorted = bytes_;
+    std::ranges::sort(sorted, std::less(), [](const Bytes& one) { return one.data(); });
+    return sorted;
+  }
+
+ private:
+  void add(const std::vector<Layer>& layers) {
+    for (const Layer& layer : layers) {
+      const AttentionWeights& attention = layer.self_attn;
+      add({attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, layer.mlp.gate_proj,
+           layer.mlp.up_proj, layer.mlp.down_proj});
+    }
+  }
+
+  void add(std::initializer_list<Weight> weights) {
+    for (const Weight& w : weights)
+      bytes_.emplace_back(w.data, static_cast<std::size_t>(w.rows * w.cols * bytes_of(w.type)));
+  }
+
+  std::vector<Bytes> bytes_;
+};
+
+/// The pages of these weights to read before a run. None where they are so few that nobody waits for them, or
+/// more than memory holds: the last ones would push out the first.
+inline std::vector<Bytes> cold_pages(const WeightBytes& weights, double available = available_memory()) {
+  constexpr std::size_t few = 16 << 20;
+  std::vector<Bytes> cold;
+  for (const Bytes& bytes : weights.in_order())
+    for (const Bytes& run : cold_pages(bytes)) cold.push_back(run);
+  const std::size_t size = total_size(cold);
+  if (size < few || static_cast<double>(size) > available) cold.clear();
+  return cold;
+}
+
+}  // namespace t5gemma2

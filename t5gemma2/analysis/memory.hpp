@@ -1,0 +1,88 @@
+// What a run needs beyond the mapped weights, in bytes, from the sizes alone (paper Table 2 and Gemma 3's).
+#pragma once
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "../config.hpp"
+#include "../error.hpp"
+
+namespace t5gemma2 {
+
+/// float32 everywhere; weights lie in the mapped file and are not counted.
+struct MemoryNeed {
+  double encoder = 0;     // the largest intermediates of one layer over n tokens; freed before decoding
+  double encoder_kv = 0;  // K and V of the encoder output, all decoder layers
+  double decoder_kv = 0;  // K and V of m decoder tokens: all in global layers, a window in local ones
+
+  double peak() const { return std::max(encoder, 0.0) + encoder_kv + decoder_kv; }
+};
+
+/// For n encoder tokens and m decoder tokens.
+inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
+  const TextConfig &e = config.encoder, &d = config.decoder;
+  const auto bytes = [](Index a, Index b) { return 4.0 * static_cast<double>(a) * static_cast<double>(b); };
+  const Index q = e.num_attention_heads * e.head_dim, kv = e.num_key_value_heads * e.head_dim;
+  const Index attending = 2 * q + 2 * kv, feeding = 2 * e.intermediate_size;
+  MemoryNeed need;
+  need.encoder = bytes(n, 3 * e.hidden_size + 2 * e.head_dim + std::max(attending, feeding));
+  const Index row = 2 * d.num_key_value_heads * d.head_dim;
+  need.encoder_kv = bytes(n, row * d.num_hidden_layers);
+  for (const LayerType type : d.layer_types)
+    need.decoder_kv += bytes(type == LayerType::full_attention ? m : std::min(m, d.sliding_window), row);
+  return need;
+}
+
+/// Bytes that beams need beside the first: caches, and for the logits of each its continuations.
+inline double beam_need(const Config& config, Index m, Index beams) {
+  const double vocab = static_cast<double>(config.decoder.vocab_size);
+  return static_cast<double>(beams - 1) * (2 * memory_need(config, 0, m).decoder_kv + 32 * vocab);
+}
+
+/// Bytes of all tensors of one traced pass, softmax weights of every layer among them (n^2 and m (m+n) per
+/// head).
+inline double trace_need(const Config& config, Index n, Index m) {
+  const auto side = [](const TextConfig& c, Index rows, Index keys) {
+    const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+    const auto row = static_cast<double>(9 * c.hidden_size + 2 * q + 3 * kv + 3 * c.intermediate_size);
+    const double weights = static_cast<double>(c.num_attention_heads) * static_cast<double>(keys);
+    return 4 * static_cast<double>(c.num_hidden_layers) * static_cast<double>(rows) * (row + weights);
+  };
+  const double logits = 8 * static_cast<double>(m) * static_cast<double>(config.decoder.vocab_size);
+  return side(config.encoder, n, n) + side(config.decoder, m, m + n) + logits;
+}
+
+/// Bytes that Linux says can be had without swapping; infinite where it does not say.
+inline double available_memory() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string name, unit;
+  for (double kilobytes = 0; meminfo >> name >> kilobytes; std::getline(meminfo, unit))
+    if (name == "MemAvailable:") return kilobytes * 1024;
+  return std::numeric_limits<double>::infinity();
+}
+
+/// Throws Error when what n input tokens need does not fit into memory.
+inline void check_memory(double needed, Index n, double available) {
+  if (needed <= available) return;
+  const auto gigabytes = [](double bytes) {
+    std::string text = std::to_string(bytes / 1e9);
+    return text.substr(0, text.find('.') + 2) + " GB";
+  };
+  fail("memory", std::to_string(n) + " input tokens", gigabytes(needed) + " free beside the weights",
+       gigabytes(available) + "; fewer tokens need less");
+}
+
+/// Throws Error when a run over n and m tokens would not fit into memory.
+inline void check_memory(const Config& config, Index n, Index m, double available = available_memory(),
+                         Index beams = 1) {
+  check_memory(memory_need(config, n, m).peak() + beam_need(config, m, beams), n, available);
+}
+
+/// The same for a traced pass, whose tensors are all kept.
+inline void check_trace_memory(const Config& config, Index n, Index m,
+                               double available = available_memory()) {
+  check_memory(memory_need(config, n, m).peak() + trace_need(config, n, m), n, available);
+}
+
+}  // namespace t5gemma2

@@ -1,0 +1,121 @@
+// What a person sees of the tokens as they are made: text without special pieces, in whole characters, up to
+// a stop text; or without a tokenizer the ids. The paper leaves it out. Reference: transformers TextStreamer,
+// StopStringCriteria.
+#pragma once
+#include <algorithm>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../checkpoint/generation_config.hpp"
+#include "../error.hpp"
+#include "../tokenizer/tokenizer.hpp"
+
+namespace t5gemma2 {
+
+inline bool is_eos(const GenerateOptions& options, TokenId id) {
+  return std::ranges::count(options.config.eos_token_id, id) > 0;
+}
+
+/// Holds text back while it could be the beginning of a stop text.
+class StopFilter {
+ public:
+  explicit StopFilter(std::vector<std::string> stop) : stop_(std::move(stop)) {}
+
+  /// The text that is sure to be before any stop text. Sets stopped() when one is complete.
+  std::string push(std::string_view text) {
+    held_ += text;
+    std::size_t end = std::string::npos;
+    for (const std::string& stop : stop_) end = std::min(end, stop.empty() ? end : held_.find(stop));
+    stopped_ = end != std::string::npos;
+    return take(stopped_ ? end : held_.size() - possible_start());
+  }
+
+  /// What is left when no more text comes.
+  std::string finish() { return stopped_ ? std::string() : take(held_.size()); }
+  bool stopped() const { return stopped_; }
+
+ private:
+  /// Bytes at the end of what is held that begin a stop text.
+  std::size_t possible_start() const {
+    std::size_t longest = 0;
+    for (const std::string& stop : stop_)
+      for (std::size_t size = std::min(stop.size(), held_.size()); size > longest; --size)
+        if (held_.ends_with(std::string_view(stop).substr(0, size))) longest = size;
+    return longest;
+  }
+  std::string take(std::size_t size) {
+    std::string text = held_.substr(0, size);
+    held_.erase(0, size);
+    return text;
+  }
+
+  std::vector<std::string> stop_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+/// The text that people see of ids as they come: without special pieces and sentinels (fill.hpp), up to the
+/// first stop text, which may be a hidden piece, too.
+class ShownText {
+ public:
+  /// Both must live longer.
+  ShownText(const Tokenizer& tokenizer, const GenerateOptions& options)
+      : tokenizer_(tokenizer),
+        options_(options),
+        stream_(tokenizer, options.show_special),
+        filter_(options.config.stop_strings) {}
+
+  /// The text that is certain now: whole UTF-8 characters, perhaps none.
+  std::string push(TokenId id) {
+    const bool hidden = !options_.show_special && (tokenizer_.is_hidden(id) || is_eos(options_, id));
+    if (!hidden) return filter_.push(stream_.push(id));
+    const std::string_view piece = tokenizer_.piece(id);
+    stopped_ = stopped_ || (!piece.empty() && std::ranges::count(options_.config.stop_strings, piece) > 0);
+    return {};
+  }
+
+  /// What was held back. To be called at the end.
+  std::string finish() {
+    std::string text = filter_.push(stream_.finish());
+    return text += filter_.finish();
+  }
+
+  /// Whether a stop text is complete.
+  bool stopped() const { return stopped_ || filter_.stopped(); }
+
+ private:
+  const Tokenizer& tokenizer_;
+  const GenerateOptions& options_;
+  TextStream stream_;
+  StopFilter filter_;
+  bool stopped_ = false;  // by a hidden piece
+};
+
+/// Ids as "5,7,9".
+inline std::string ids_as_text(std::span<const TokenId> ids) {
+  std::string text;
+  for (const TokenId id : ids) text.append(text.empty() ? "" : ",").append(std::to_string(id));
+  return text;
+}
+
+/// The same where there is no tokenizer: all ids, as ids_as_text writes them.
+class ShownIds {
+ public:
+  /// Throws Error where the options want the text stopped by a text.
+  explicit ShownIds(const GenerateOptions& options) {
+    if (!options.config.stop_strings.empty())
+      throw Error("stop texts: expected a tokenizer, which makes ids into texts, found none");
+  }
+
+  std::string push(TokenId id) { return std::exchange(separator_, ",") + std::to_string(id); }
+  std::string finish() const { return {}; }
+  bool stopped() const { return false; }
+
+ private:
+  std::string separator_;
+};
+
+}  // namespace t5gemma2

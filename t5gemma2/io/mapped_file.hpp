@@ -1,0 +1,121 @@
+// Files as they come from a download: mapped into memory, and recognised when they are something else.
+#pragma once
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "../error.hpp"
+
+namespace t5gemma2 {
+
+/// Throws Error "FILE: expected EXPECTED, found FOUND".
+[[noreturn]] inline void fail_file(const std::string& file, const std::string& expected,
+                                   const std::string& found) {
+  throw Error((file.empty() ? "\"\"" : file) + ": expected " + expected + ", found " + found);
+}
+
+/// Whether something is at `path`, if only a link that leads nowhere: opening it then says so. What cannot be
+/// looked at is not there.
+inline bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+}
+
+/// What to say was found at a `path` where nothing can be opened.
+inline std::string nothing_at(const std::filesystem::path& path) {
+  std::error_code not_a_link;
+  const std::filesystem::path target = std::filesystem::read_symlink(path, not_a_link);
+  if (path.string().find("://") != std::string::npos) return "nothing: addresses have to be downloaded first";
+  return not_a_link ? "nothing" : "a link that leads nowhere: " + target.string() + " is missing";
+}
+
+/// The bytes of a file, mapped read-only: read from disk when touched, shared with the page cache. The file
+/// must not shrink while it is mapped (the system would end the program).
+class MappedFile {
+ public:
+  /// Throws Error when `path` is missing, unreadable, empty or not a file; `expected` says what it should be.
+  MappedFile(const std::filesystem::path& path, const std::string& expected) {
+    std::error_code trouble;
+    const std::filesystem::file_type type =
+        std::filesystem::status(path, trouble).type();  // of a link's target
+    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, nothing_at(path));
+    if (type == std::filesystem::file_type::none) fail_file(path.string(), expected, trouble.message());
+    if (type == std::filesystem::file_type::directory) fail_file(path.string(), expected, "a folder");
+    if (type != std::filesystem::file_type::regular) {  // a pipe or a device; opening one could wait forever
+      fail_file(path.string(), expected, "something else than a file");
+    }
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) fail_file(path.string(), expected, std::strerror(errno));
+    map(file, path.string(), expected);
+  }
+
+  std::span<const std::byte> bytes() const { return {map_.get(), map_.get_deleter().size}; }
+
+ private:
+  struct Unmap {
+    std::size_t size = 0;
+    void operator()(std::byte* start) const { ::munmap(start, size); }
+  };
+
+  /// Maps the open `file` and closes it.
+  void map(int file, const std::string& path, const std::string& expected) {
+    struct stat information {};
+    const bool sized = ::fstat(file, &information) == 0;
+    const auto size = sized ? static_cast<std::size_t>(information.st_size) : 0;
+    void* start = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
+    const int reason = errno;
+    ::close(file);
+    if (sized && size == 0) fail_file(path, expected, "an empty file");
+    if (start == MAP_FAILED) fail_file(path, expected, std::strerror(reason));
+    map_ = {static_cast<std::byte*>(start), Unmap{size}};
+  }
+
+  std::unique_ptr<std::byte, Unmap> map_{nullptr, Unmap{}};
+};
+
+/// Bytes seen as characters.
+inline std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Whether the first bytes are those of a text: no control characters but white space.
+inline bool starts_as_text(std::string_view content) {
+  return std::ranges::all_of(content.substr(0, 256), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f';
+  });
+}
+
+/// Throws Error when a download left a git-LFS pointer or a web page instead of the `expected` content, which
+/// has to be JSON or binary: the lengths at the start of a binary file may look like '<', but not like a
+/// text.
+inline void refuse_impostor(std::string_view content, const std::string& file, const std::string& expected) {
+  if (content.starts_with("version https://git-lfs")) {
+    fail_file(file, expected, "a git-LFS pointer: the content itself was not downloaded (git lfs pull)");
+  }
+  if (content.starts_with("\xEF\xBB\xBF")) content.remove_prefix(3);  // a byte order mark
+  const std::size_t start = content.substr(0, 256).find_first_not_of(" \t\r\n\f");
+  if (start != std::string_view::npos && content[start] == '<' && starts_as_text(content)) {
+    fail_file(file, expected, "a web page (HTML): the download went wrong");
+  }
+}
+
+/// The whole text of a small file. Throws Error when it is missing or not the `expected` content.
+inline std::string read_text(const std::filesystem::path& path, const std::string& expected) {
+  const MappedFile file(path, expected);
+  refuse_impostor(as_text(file.bytes()), path.string(), expected);
+  return std::string(as_text(file.bytes()));
+}
+
+}  // namespace t5gemma2

@@ -1,0 +1,36 @@
+// Threads, kept out of the equations: work is cut into tasks of a fixed size, whatever the number of threads,
+// and no task reads what another writes. So the same numbers come out for any thread count.
+#pragma once
+#include <algorithm>
+#include <exception>
+
+#include "../tensor.hpp"
+
+namespace t5gemma2 {
+
+/// Calls run(task) for task = 0 .. tasks-1 on OpenMP's threads; rethrows one of the exceptions that escaped.
+template <class Run>
+void parallel_tasks(Index tasks, const Run& run) {
+  std::exception_ptr escaped;
+#pragma omp parallel for schedule(dynamic) if (tasks > 1)
+  for (Index task = 0; task < tasks; ++task) {
+    try {
+      run(task);
+    } catch (...) {
+#pragma omp critical(t5gemma2_parallel_tasks)
+      escaped = std::current_exception();
+    }
+  }
+  if (escaped) std::rethrow_exception(escaped);
+}
+
+/// Calls run(first, count) for consecutive blocks of at most `block` out of `size`, on OpenMP's threads.
+template <class Run>
+void parallel_blocks(Index size, Index block, const Run& run) {
+  parallel_tasks((size + block - 1) / block, [&](Index task) {
+    const Index first = task * block;
+    run(first, std::min(block, size - first));
+  });
+}
+
+}  // namespace t5gemma2

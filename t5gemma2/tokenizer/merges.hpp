@@ -1,0 +1,146 @@
+// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next merge
+// differently:
+//
+//   tokenizers      the pair (left, right) that stands first in the list of merges
+//   SentencePiece   any pair whose joined text is a piece, the piece with the highest score first
+//
+// Both take the leftmost of equals. They agree when the list holds every pair that makes a piece, and all
+// pairs of a piece side by side: then score = -(rank of the piece's first pair). Gemma's list is of this
+// kind, except for its runs of whitespace (2 to 31 times one character), whose pairs alternate; these agree
+// too, since a run grows from its left end in either order. Any other list is refused. Reference: tokenizers
+// models/bpe/word.rs, sentencepiece bpe_model.cc.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "../io/json_fields.hpp"
+#include "sentencepiece_model.hpp"
+
+namespace t5gemma2 {
+
+/// The list of merges, packed: half a million pairs in 12 MB.
+class Merges {
+ public:
+  struct Pair {
+    std::string_view left, right, joined;
+  };
+
+  void add(std::string_view left, std::string_view right) {
+    ends_.push_back({text_.size() + left.size(), text_.size() + left.size() + right.size()});
+    text_.append(left).append(right);
+  }
+
+  std::size_t size() const { return ends_.size(); }
+
+  Pair operator[](std::size_t i) const {
+    const std::size_t start = i == 0 ? 0 : ends_[i - 1].right;
+    const std::string_view joined = std::string_view(text_).substr(start, ends_[i].right - start);
+    const std::size_t left = ends_[i].left - start;
+    return {joined.substr(0, left), joined.substr(left), joined};
+  }
+
+ private:
+  struct Ends {
+    std::size_t left, right;
+  };
+  std::string text_;
+  std::vector<Ends> ends_;
+};
+
+/// Piece text -> id. The views look into the vocabulary.
+using PieceIds = std::unordered_map<std::string_view, TokenId>;
+
+namespace merges_detail {
+
+/// A pair, by its piece and the bytes of its left part: sorts like the piece's id.
+inline std::uint64_t key(TokenId piece, std::size_t left) {
+  return static_cast<std::uint64_t>(piece) << 32 | static_cast<std::uint32_t>(left);
+}
+
+inline bool is_one_character(std::string_view text) {
+  return !text.empty() && utf8_character(text) == text.size();
+}
+
+/// Whether `text` is one character several times.
+inline bool is_run(std::string_view text) {
+  const std::size_t size = utf8_character(text);
+  return size > 0 && text.substr(size) == text.substr(0, text.size() - size);
+}
+
+/// Marks as normal what merging makes, with its score, and returns the listed pairs, sorted.
+inline std::vector<std::uint64_t> score_products(std::vector<Piece>& pieces, const PieceIds& ids,
+                                                 const Merges& merges, const std::string& file) {
+  std::vector<std::uint64_t> listed;
+  listed.reserve(merges.size());
+  TokenId previous = -1;
+  int products = 0;
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const Merges::Pair pair = merges[i];
+    const std::string where = "model.merges[" + std::to_string(i) + "]";
+    const auto product = ids.find(pair.joined);
+    if (product == ids.end())
+      fail(file, where, "a pair that makes a piece of model.vocab", in_quotes(pair.joined));
+    Piece& piece = pieces[static_cast<std::size_t>(product->second)];
+    if (piece.type == PieceType::control) {
+      piece.type = PieceType::normal;
+      piece.score = static_cast<float>(-products++);
+    } else if (product->second != previous && !is_run(pair.joined)) {
+      fail(file, where, "all pairs that make " + in_quotes(pair.joined) + " side by side",
+           "another between them");
+    }
+    previous = product->second;
+    listed.push_back(key(product->second, pair.left.size()));
+  }
+  std::ranges::sort(listed);
+  return listed;
+}
+
+/// Every pair of normal pieces that makes a normal piece, sorted.
+inline std::vector<std::uint64_t> all_pairs(const std::vector<Piece>& pieces, const PieceIds& ids) {
+  const auto is_normal = [&](std::string_view text) {
+    const auto id = ids.find(text);
+    return id != ids.end() && pieces[static_cast<std::size_t>(id->second)].type == PieceType::normal;
+  };
+  std::vector<std::uint64_t> pairs;
+  for (std::size_t id = 0; id < pieces.size(); ++id) {
+    if (pieces[id].type != PieceType::normal) continue;
+    const std::string_view text = pieces[id].text;
+    for (std::size_t left = utf8_character(text); left < text.size();
+         left += utf8_character(text.substr(left))) {
+      if (is_normal(text.substr(0, left)) && is_normal(text.substr(left))) {
+        pairs.push_back(key(static_cast<TokenId>(id), left));
+      }
+    }
+  }
+  return pairs;
+}
+
+}  // namespace merges_detail
+
+/// Turns the control pieces that text can become into normal ones: single characters and what `merges` make.
+/// Throws Error naming the first merge that SentencePiece cannot follow.
+inline void apply_merges(std::vector<Piece>& pieces, const PieceIds& ids, const Merges& merges,
+                         const std::string& file) {
+  using namespace merges_detail;
+  const std::vector<std::uint64_t> listed = score_products(pieces, ids, merges, file);
+  for (Piece& piece : pieces) {
+    if (piece.type == PieceType::control && is_one_character(piece.text)) piece.type = PieceType::normal;
+  }
+  const std::vector<std::uint64_t> all = all_pairs(pieces, ids);
+  const auto [found, expected] = std::ranges::mismatch(listed, all);
+  if (found == listed.end() && expected == all.end()) return;
+
+  const bool missing = found == listed.end() || (expected != all.end() && *expected < *found);
+  const std::uint64_t pair = missing ? *expected : *found;
+  const std::string& text = pieces[pair >> 32].text;
+  const std::size_t left = pair & 0xFFFFFFFF;
+  fail(file, "model.merges", "every pair of pieces that makes a piece, once",
+       in_quotes(text.substr(0, left)) + " and " + in_quotes(text.substr(left)) +
+           (missing ? " missing" : " twice, or not such pieces"));
+}
+
+}  // namespace t5gemma2

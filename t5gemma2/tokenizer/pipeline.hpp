@@ -1,0 +1,119 @@
+// What surrounds the model in a tokenizer.json, each part a step or a Sequence of steps:
+//
+//   normalizer       ' ' becomes '▁'
+//   pre_tokenizer    none, or splits at ' ', of which none are left
+//   post_processor   <bos> in front
+//   decoder          '▁' becomes ' ', byte fallback, join
+//
+// Gemma's way and no other. `truncation` and `padding`, which training leaves in the file, do not count: they
+// are not used unless one asks for them. Reference: tokenizers, Tokenizer::from_str; transformers
+// TokenizersBackend.set_truncation_and_padding.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "../io/json_fields.hpp"
+#include "sentencepiece_model.hpp"
+
+namespace t5gemma2 {
+
+namespace tokenizer_json_detail {
+
+/// The steps of a part, none when it is null or missing; `list` holds those of a Sequence.
+inline std::vector<JsonField> steps_of(const JsonField& part, const char* list) {
+  if (!part.given()) return {};
+  if (part["type"].text() != "Sequence") return {part};
+  std::vector<JsonField> steps;
+  for (const JsonField& item : part[list].items()) {
+    const std::vector<JsonField> inner = steps_of(item, list);
+    steps.insert(steps.end(), inner.begin(), inner.end());
+  }
+  return steps;
+}
+
+inline std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all.append(all.empty() ? "" : ", ").append(name);
+  return all.empty() ? "nothing" : all;
+}
+
+/// "Replace, ByteFallback, Fuse"
+inline std::string types_of(const std::vector<JsonField>& steps) {
+  std::vector<std::string> types;
+  for (const JsonField& step : steps) types.push_back(readable(step["type"].text()));
+  return joined(types);
+}
+
+/// Requires a pattern that finds `text` and nothing else, a text without meaning in a Regex.
+inline void expect_pattern(const JsonField& pattern, const std::string& text) {
+  for (const char* kind : {"String", "Regex"}) {
+    if (!pattern[kind].given()) continue;
+    if (pattern[kind].text() != text) pattern[kind].refuse(in_quotes(text));
+    return;
+  }
+  pattern.refuse("String or Regex");
+}
+
+inline void expect_replace(const JsonField& step, const std::string& from, const std::string& to) {
+  expect_pattern(step["pattern"], from);
+  if (step["content"].text() != to) step["content"].refuse(in_quotes(to));
+}
+
+inline void check_normalizer(const JsonField& normalizer) {
+  const std::vector<JsonField> steps = steps_of(normalizer, "normalizers");
+  if (types_of(steps) != "Replace") normalizer.refuse("Replace of ' ' by '▁'", types_of(steps));
+  expect_replace(steps[0], " ", "▁");
+}
+
+inline void check_pre_tokenizer(const JsonField& pre_tokenizer) {
+  for (const JsonField& split : steps_of(pre_tokenizer, "pretokenizers")) {
+    if (split["type"].text() != "Split") split["type"].refuse("Split");
+    expect_pattern(split["pattern"], " ");
+    if (split["invert"].boolean()) split["invert"].refuse("false");
+  }
+}
+
+inline void check_decoder(const JsonField& decoder) {
+  const std::vector<JsonField> steps = steps_of(decoder, "decoders");
+  const std::string types = types_of(steps), expected = "Replace, ByteFallback, Fuse";
+  if (types != expected && types != "Replace, ByteFallback") decoder.refuse(expected, types);
+  expect_replace(steps[0], "▁", " ");
+}
+
+/// A part of a template in words: <bos>, the text, ...
+inline std::string in_words(const JsonField& part) {
+  const JsonField token = part["SpecialToken"]["id"], text = part["Sequence"]["id"];
+  if (token.given()) return readable(token.text());
+  return text.given() && text.text() == "A" ? "the text" : "something else";
+}
+
+/// The template of the post-processor: a special token, then the text, nothing behind it.
+inline JsonField template_of(const JsonField& post_processor) {
+  const std::vector<JsonField> steps = steps_of(post_processor, "processors");
+  if (types_of(steps) != "TemplateProcessing") {
+    post_processor.refuse("TemplateProcessing (<bos>, then the text)", types_of(steps));
+  }
+  const JsonField single = steps[0]["single"];
+  std::vector<std::string> parts;
+  for (const JsonField& part : single.items()) parts.push_back(in_words(part));
+  const bool begins = parts.size() == 2 && single.items()[0]["SpecialToken"].given();
+  if (!begins || parts[1] != "the text") single.refuse("<bos>, then the text", joined(parts));
+  return steps[0];
+}
+
+/// The id in front of every text.
+inline TokenId bos(const JsonField& post_processor, const std::vector<Piece>& pieces) {
+  const JsonField text_template = template_of(post_processor);
+  const JsonField name = text_template["single"].items()[0]["SpecialToken"]["id"];
+  const JsonField ids = text_template["special_tokens"][name.text()]["ids"];
+  if (ids.items().size() != 1) ids.refuse("one id");
+  const Index id = ids.items()[0].integer(0, std::ssize(pieces) - 1);
+  const Piece& piece = pieces[static_cast<std::size_t>(id)];
+  if (piece.text != name.text() || !piece.special)
+    name.refuse("the special token with id " + std::to_string(id));
+  return static_cast<TokenId>(id);
+}
+
+}  // namespace tokenizer_json_detail
+
+}  // namespace t5gemma2
