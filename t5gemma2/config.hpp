@@ -20,29 +20,47 @@ namespace t5gemma2 {
 /// The checkpoint's names; the paper says local and global.
 enum class LayerType { sliding_attention, full_attention };
 
-/// RoPE of one layer type; "default" is factor 1, "linear" divides positions by the factor.
+/// RoPE of one layer type; positions are divided by the factor.
 struct RopeConfig {
-  double theta = 0;
-  double factor = 1;
+  double theta = 0;   // the base of the frequencies
+  double factor = 0;  // 1 for rope_type "default"; the file's for "linear"
 };
+
+/// Query heads share key/value heads in groups.
+struct Heads {
+  Index query = 0;  // a multiple of kv
+  Index kv = 0;     // key/value heads
+  Index dim = 0;    // dh, the size of each
+
+  Index group() const { return query / kv; }
+};
+
+/// Throws std::invalid_argument unless these are heads that attention can work with.
+inline void check(const Heads& heads) {
+  check_argument(heads.kv > 0, "heads.kv", "1 or more", heads.kv);
+  check_argument(heads.query > 0 && heads.query % heads.kv == 0, "heads.query", "a multiple of heads.kv",
+                 heads.query);
+  check_argument(heads.dim > 0, "heads.dim", "1 or more", heads.dim);
+}
 
 /// One side's text stack; members are named as in config.json.
 struct TextConfig {
   Index hidden_size = 0;  // d
   Index num_hidden_layers = 0;
-  Index num_attention_heads = 0;  // heads, a multiple of kv_heads
-  Index num_key_value_heads = 0;  // kv_heads
-  Index head_dim = 0;             // dh, even
+  Index num_attention_heads = 0;
+  Index num_key_value_heads = 0;
+  Index head_dim = 0;  // dh, even
   Index intermediate_size = 0;
   Index vocab_size = 0;
   Index sliding_window = 0;
   Index max_position_embeddings = 0;
-  float rms_norm_eps = 0;
+  float rms_norm_eps = unset;
   float query_pre_attn_scalar = 0;  // scores are scaled by 1 / sqrt of this
   std::optional<float> final_logit_softcapping;
   std::vector<LayerType> layer_types;  // [num_hidden_layers]
   RopeConfig full_attention, sliding_attention;
 
+  Heads heads() const { return {num_attention_heads, num_key_value_heads, head_dim}; }
   const RopeConfig& rope(LayerType type) const {
     return type == LayerType::full_attention ? full_attention : sliding_attention;
   }
@@ -52,7 +70,7 @@ struct TextConfig {
 struct VisionConfig {
   Index hidden_size = 0, num_hidden_layers = 0, num_attention_heads = 0, intermediate_size = 0;
   Index image_size = 0, patch_size = 0, num_channels = 0;
-  float layer_norm_eps = 0;
+  float layer_norm_eps = unset;
 };
 
 struct Config {

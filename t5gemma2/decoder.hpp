@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "embedding.hpp"
+#include "layer.hpp"
 #include "merged_attention.hpp"
+#include "progress.hpp"
 
 namespace t5gemma2 {
 
@@ -31,14 +33,14 @@ inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matr
                       const Progress& progress = {}) {
   check_shape(H, -1, w.config.hidden_size, "decoder H");
   Matrix x = tap("embed_tokens", embed(w.embed_tokens, ids));
-  const Rotations turns = rotations(w.config, 0, x.rows());
+  const Ropes ropes = ropes_at(w.config, 0, x.rows());
   const auto layers = static_cast<Index>(w.layers.size());
   for (Index i = 0; i < layers; ++i) {
     if (progress) progress(i, layers);
     const Layer& layer = w.layers[static_cast<std::size_t>(i)];
     const Tap here = tap / "layers" / i;
     x = transformer_layer(layer, std::move(x), here, [&](const Matrix& X) {
-      return merged_attention(layer.self_attn, X, H, turns.of(layer.type), here / "self_attn");
+      return merged_attention(layer.self_attn, X, H, ropes.of(layer.type), here / "self_attn");
     });
   }
   if (progress) progress(layers, layers);
@@ -51,11 +53,11 @@ inline Matrix logits_of(const Decoder& w, const Matrix& x, const Tap& tap = {}) 
   return tap("logits", softcap(std::move(logits), w.config.final_logit_softcapping));
 }
 
-/// What stands between two steps.
+/// State carried from one decoding step to the next.
 struct DecoderState {
-  std::shared_ptr<const std::vector<KeyValue>> of_H;  // [layers]; shared by all tokens, and by copies
-  std::vector<KvCache> past;                          // [layers]
-  Index position = 0;                                 // tokens seen
+  std::shared_ptr<const std::vector<KeyValue>> encoder_kv;  // [layers]; shared by all tokens, and by copies
+  std::vector<KvCache> past;                                // [layers]
+  Index position = 0;                                       // tokens seen
 };
 
 /// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in
@@ -63,13 +65,13 @@ struct DecoderState {
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
   DecoderState state;
-  std::vector<KeyValue> of_H;
+  std::vector<KeyValue> encoder_kv;
   for (const Layer& layer : w.layers) {
     if (progress) progress(std::ssize(state.past), std::ssize(w.layers));
-    of_H.push_back(encoder_key_value(layer.self_attn, H));
+    encoder_kv.push_back(encoder_keys_values(layer.self_attn, H));
     state.past.emplace_back(layer.self_attn.k_proj.rows, layer.self_attn.window);
   }
-  state.of_H = std::make_shared<const std::vector<KeyValue>>(std::move(of_H));
+  state.encoder_kv = std::make_shared<const std::vector<KeyValue>>(std::move(encoder_kv));
   return state;
 }
 
@@ -83,18 +85,18 @@ Matrix decoder_layers(const Decoder& w, std::span<const TokenId> ids, const Atte
 }
 
 /// Merged attention of layer i over tokens X [m, d] that follow those of the state.
-inline Matrix attend_step(const Decoder& w, std::size_t i, const Matrix& X, const Rotations& turns,
+inline Matrix attend_step(const Decoder& w, std::size_t i, const Matrix& X, const Ropes& ropes,
                           DecoderState& state) {
   const Layer& layer = w.layers[i];
-  return merged_attention_step(layer.self_attn, X, state.position, turns.of(layer.type), state.past[i],
-                               (*state.of_H)[i]);
+  return merged_attention_step(layer.self_attn, X, ropes.of(layer.type), state.past[i],
+                               (*state.encoder_kv)[i]);
 }
 
 /// The next ids [m] -> x [m, d] after the last norm. Advances the state by m tokens.
 inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<const TokenId> ids) {
-  const Rotations turns = rotations(w.config, state.position, std::ssize(ids));
+  const Ropes ropes = ropes_at(w.config, state.position, std::ssize(ids));
   Matrix x = decoder_layers(
-      w, ids, [&](std::size_t i, const Matrix& X) { return attend_step(w, i, X, turns, state); });
+      w, ids, [&](std::size_t i, const Matrix& X) { return attend_step(w, i, X, ropes, state); });
   state.position += x.rows();
   return x;
 }
@@ -106,11 +108,11 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                               std::span<const TokenId> ids) {
   if (states.empty() || states.size() != ids.size())
     throw std::invalid_argument("decode_together: expected an id for each state");
-  const Rotations turns = rotations(w.config, states[0].position, 1);
+  const Ropes ropes = ropes_at(w.config, states[0].position, 1);
   const Matrix x = decoder_layers(w, ids, [&](std::size_t i, const Matrix& X) {
     Matrix O(X.rows(), X.cols());
     for (Index row = 0; row < X.rows(); ++row)
-      O.row(row) = attend_step(w, i, X.row(row), turns, states[static_cast<std::size_t>(row)]);
+      O.row(row) = attend_step(w, i, X.row(row), ropes, states[static_cast<std::size_t>(row)]);
     return O;
   });
   for (DecoderState& state : states) ++state.position;
@@ -118,10 +120,10 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
 }
 
 /// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m
-/// tokens. Progress counts the tokens of a prefix of several blocks.
+/// tokens. Progress counts the tokens of a prompt of several blocks.
 inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
                      const Progress& progress = {}) {
-  constexpr std::size_t block = 256;  // a long prefix in pieces: no intermediate grows with it
+  constexpr std::size_t block = 256;  // a long prompt in pieces: no intermediate grows with it
   const auto all = std::ssize(ids);
   while (ids.size() > block) {
     if (progress) progress(all - std::ssize(ids), all);

@@ -2,12 +2,18 @@
 //
 //   Q = X Wq   K = X Wk   V = X Wv   O = softmax(Q K^T / sqrt(s), masked) V Wo        X [n, d], O [n, d]
 //
-// The paper leaves out: q and k are normalised per head and turned by RoPE; in local layers a token sees
-// about half the window to each side (mask.hpp); a last RMSNorm ends the encoder. Reference: transformers
+//   s is query_pre_attn_scalar.
+//
+// The paper leaves out: queries and keys are normalised and rotated (projections.hpp); in local layers a token
+// sees about half the window to each side (mask.hpp); a last RMSNorm ends the encoder. Reference: transformers
 // T5Gemma2TextEncoder, T5Gemma2SelfAttention.
 #pragma once
+#include <vector>
+
+#include "attention.hpp"
 #include "embedding.hpp"
 #include "layer.hpp"
+#include "progress.hpp"
 
 namespace t5gemma2 {
 
@@ -18,32 +24,28 @@ struct Encoder {
   Vector norm;  // [d]
 };
 
-/// X [n, d] -> O [n, d].
-inline Matrix self_attention(const AttentionWeights& w, const Matrix& X, const Rotation& turn,
-                             const Tap& tap = {}) {
-  Matrix Q = tap("q_proj", linear(X, w.q_proj));
-  Matrix K = tap("k_proj", linear(X, w.k_proj));
-  const Matrix V = tap("v_proj", linear(X, w.v_proj));
-  Q = rotate(tap.heads("q_norm", w.heads.heads, rms_norm_heads(std::move(Q), w.q_norm, w.eps)), turn);
-  K = rotate(tap.heads("k_norm", w.heads.kv_heads, rms_norm_heads(std::move(K), w.k_norm, w.eps)), turn);
-  const EncoderMask sees{w.window};
+/// X [n, d] -> O [n, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.
+inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& rope, const Tap& tap = {}) {
+  const Matrix Q = queries(w, X, rope, tap);
+  const auto [K, V] = keys_values(w, X, rope, tap);
+  const EncoderMask mask{w.window};
   if (tap.wants("weights"))
-    tap.stacked("weights", w.heads.heads, attention_weights(Q, K, w.heads, w.scale, sees));
-  const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K, V, sees});
+    tap.stacked("weights", w.heads.query, attention_probabilities(Q, K, w.heads, w.scale, mask));
+  const Matrix A = attention(Q, K, V, w.heads, w.scale, mask);
   return tap("o_proj", linear(A, w.o_proj));
 }
 
-/// x [n, d], embedded tokens (and, in their place, image features) -> H [n, d].
+/// x [n, d], embedded tokens (and, in their places, image features) -> H [n, d].
 inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Progress& progress = {}) {
   check_shape(x, -1, w.config.hidden_size, "encoder x");
-  const Rotations turns = rotations(w.config, 0, x.rows());
+  const Ropes ropes = ropes_at(w.config, 0, x.rows());
   const auto layers = static_cast<Index>(w.layers.size());
   for (Index i = 0; i < layers; ++i) {
     if (progress) progress(i, layers);
     const Layer& layer = w.layers[static_cast<std::size_t>(i)];
     const Tap here = tap / "layers" / i;
     x = transformer_layer(layer, std::move(x), here, [&](const Matrix& X) {
-      return self_attention(layer.self_attn, X, turns.of(layer.type), here / "self_attn");
+      return self_attention(layer.self_attn, X, ropes.of(layer.type), here / "self_attn");
     });
   }
   if (progress) progress(layers, layers);

@@ -29,8 +29,16 @@ inline Matrix gelu_tanh(Matrix x) {
   return x;
 }
 
-/// x [rows, d] -> [rows, d].
+/// Throws std::invalid_argument naming the matrix unless w takes rows of d numbers.
+inline void check(const FeedForward& w, Index d) {
+  check_shape(w.gate_proj, -1, d, "gate_proj");
+  check_shape(w.up_proj, w.gate_proj.rows, d, "up_proj");
+  check_shape(w.down_proj, d, w.gate_proj.rows, "down_proj");
+}
+
+/// x [rows, d] -> [rows, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix feed_forward(const FeedForward& w, const Matrix& x, const Tap& tap = {}) {
+  check(w, x.cols());
   Matrix gate = tap("act_fn", gelu_tanh(tap("gate_proj", linear(x, w.gate_proj))));
   gate.array() *= tap("up_proj", linear(x, w.up_proj)).array();
   return tap("down_proj", linear(gate, w.down_proj));

@@ -18,6 +18,7 @@
 #include "generation/beam_search.hpp"
 #include "generation/shown_text.hpp"
 #include "model.hpp"
+#include "progress.hpp"
 
 namespace t5gemma2 {
 

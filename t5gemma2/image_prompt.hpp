@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "image/image.hpp"
+#include "progress.hpp"
 #include "prompt.hpp"
 #include "vision/vision.hpp"
 

@@ -1,16 +1,17 @@
-// What the decoder keeps between steps, one of these per layer (paper §2: encoder-side keys carry no decoder
-// position):
+// What the decoder keeps between steps, one of these per layer (paper §2: keys and values of the encoder output
+// do not depend on the decoder's position, so they serve all steps):
 //
 //   encoder side   K and V of H, computed once, never changed
 //   decoder side   global layers: all tokens so far, growing
-//                  local layers: a ring of the last window - 1 tokens; with the query's own that makes
-//                  `window`
+//                  local layers: the last window - 1 tokens, in a ring; the token that attends is the window's
+//                  last
 //
-//   ring of 3 (window 4) after tokens 0..4:    slot 0 1 2
-//                                     position      3 4 2
+//   window 4, ring of 3, after tokens 0..4:    slot 0 1 2
+//                                          position 3 4 2
 //
 // Reference: transformers EncoderDecoderCache(DynamicCache with sliding layers, DynamicCache).
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "mask.hpp"
@@ -18,61 +19,62 @@
 
 namespace t5gemma2 {
 
-/// Keys (normalised, and turned by RoPE on the decoder side) and values, [rows, kv_heads*dh] each.
-struct KeyValue {
-  Matrix K, V;
-};
-
-/// The decoder side of one layer.
+/// The decoder side of one layer: keys (normalised, rotated) and values.
 class KvCache {
  public:
-  /// width = kv_heads*dh; window = `everything` in global layers.
-  KvCache(Index width, Index window)
-      : width_(width), capacity_(window == everything ? everything : window - 1) {}
+  /// width = kv heads*dh; window = no_window in global layers. Throws std::invalid_argument unless both are at
+  /// least 1.
+  KvCache(Index width, Index window) : width_(width), window_(window) {
+    check_argument(width > 0, "KvCache width", "1 or more", width);
+    check_argument(window > 0, "KvCache window", "1 or more", window);
+  }
 
-  /// K, V [rows, width] of the tokens that follow the ones seen.
+  /// K, V [rows, width] of the tokens that follow the ones before.
   void append(const Matrix& K, const Matrix& V) {
     check_shape(K, -1, width_, "KvCache K");
     check_shape(V, K.rows(), width_, "KvCache V");
-    for (Index row = 0; row < K.rows(); ++row, ++seen_) {
-      if (capacity_ == 0) continue;
+    for (Index row = 0; row < K.rows(); ++row, ++tokens_) {
+      if (capacity() == 0) continue;
       store(keys_, K.row(row));
       store(values_, V.row(row));
     }
   }
 
-  Index rows() const { return std::min(seen_, capacity_); }
+  Index tokens() const { return tokens_; }  // appended so far: the position of the next
+  Index window() const { return window_; }
+  Index rows() const { return std::min(tokens_, capacity()); }
   Eigen::Map<const Matrix> K() const { return {keys_.data(), rows(), width_}; }
   Eigen::Map<const Matrix> V() const { return {values_.data(), rows(), width_}; }
 
   /// The position in the text of the token whose key lies in row `slot`.
   Index position(Index slot) const {
-    if (seen_ <= capacity_) return slot;
-    return seen_ - 1 - (seen_ - 1 - slot) % capacity_;
+    if (tokens_ <= capacity()) return slot;
+    return tokens_ - 1 - (tokens_ - 1 - slot) % capacity();
   }
 
  private:
+  Index capacity() const { return window_ == no_window ? no_window : window_ - 1; }
+
   template <class Row>
   void store(std::vector<float>& rows, const Row& row) {
-    if (seen_ < capacity_) rows.resize(rows.size() + static_cast<std::size_t>(width_));
-    const Index slot = capacity_ == everything ? seen_ : seen_ % capacity_;
+    if (tokens_ < capacity()) rows.resize(rows.size() + static_cast<std::size_t>(width_));
+    const Index slot = capacity() == no_window ? tokens_ : tokens_ % capacity();
     Eigen::Map<Eigen::RowVectorXf>(rows.data() + slot * width_, width_) = row;
   }
 
-  Index width_, capacity_, seen_ = 0;
+  Index width_, window_, tokens_ = 0;
   std::vector<float> keys_, values_;
 };
 
-/// Which of the kept tokens the queries see that stand at first_position and after: causality is given, the
-/// window bites.
+/// Which of the kept tokens the next ones see: all come before them, so only the window counts.
 struct CacheMask {
   const KvCache& cache;
-  Index first_position, window;
 
   bool operator()(Index query, Index slot) const {
-    return first_position + query - cache.position(slot) < window;
+    return cache.tokens() + query - cache.position(slot) < cache.window();
   }
-  KeyRange seen(Index, Index, Index keys) const { return {0, keys}; }
 };
+
+inline KeyRange visible_keys(const CacheMask&, Index, Index, Index keys) { return {0, keys}; }
 
 }  // namespace t5gemma2

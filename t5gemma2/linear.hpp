@@ -43,6 +43,7 @@ inline Matrix plain_linear(const Matrix& x, const Weight& W) {
 /// x [rows, in], W [out, in] -> [rows, out].
 inline Matrix linear(const Matrix& x, const Weight& W) {
   check_shape(x, -1, W.cols, "linear x");
+  check_argument(W.data || W.rows * W.cols == 0, "linear W", "a stored matrix", "none");
   constexpr Index rows = 192, outputs = 128;  // of one task
   const Index row_blocks = (x.rows() + rows - 1) / rows, output_blocks = (W.rows + outputs - 1) / outputs;
   Matrix y(x.rows(), W.rows);

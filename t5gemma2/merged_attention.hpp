@@ -1,75 +1,68 @@
 // Merged attention: the decoder's only attention, self and cross in one softmax (paper §2, equations 1-5):
 //
-//   Q = X Wq                                        (1)   [m,     heads*dh]
-//   K = [X; H] Wk                                   (2)   [m+n, kv_heads*dh]
-//   V = [X; H] Wv                                   (3)   [m+n, kv_heads*dh]
-//   A = softmax(Q K^T / sqrt(s), masked by M) V     (4)   [m,     heads*dh]
+//   Q = X Wq                                        (1)   [m,   query heads*dh]
+//   K = [X; H] Wk                                   (2)   [m+n, kv heads*dh]
+//   V = [X; H] Wv                                   (3)   [m+n, kv heads*dh]
+//   A = softmax(Q K^T / sqrt(s), masked by M) V     (4)   [m,   query heads*dh]
 //   O = A Wo                                        (5)   [m, d]
 //
 //   X [m, d] decoder tokens, H [n, d] encoder output, dh head size, s query_pre_attn_scalar.
 //
-// The paper leaves out: q and k are normalised per head, the encoder side's k too; RoPE turns q and the
-// decoder side's k, never the encoder side's, so H carries no decoder position and its K and V can be kept
-// for all steps; M limits the decoder side to the window in local layers and shows all of H in every layer.
-// With n = 0 this is Gemma 3's self-attention. Reference: transformers T5Gemma2MergedAttention.
+// The paper leaves out: queries and keys are normalised per head, the encoder side's keys too; RoPE rotates the
+// decoder side only (projections.hpp), so K and V of H serve every step; M limits the decoder side to the window
+// in local layers and shows all of H in every layer. With n = 0 this is Gemma 3's self-attention. Reference:
+// transformers T5Gemma2MergedAttention.
 #pragma once
+#include "attention.hpp"
 #include "kv_cache.hpp"
-#include "layer.hpp"
+#include "projections.hpp"
 
 namespace t5gemma2 {
 
-/// The encoder side of (2) and (3): H [n, d] -> K, V [n, kv_heads*dh]; k_norm but no RoPE.
-inline KeyValue encoder_key_value(const AttentionWeights& w, const Matrix& H, const Tap& tap = {}) {
-  Matrix K = tap("k_proj[1]", linear(H, w.k_proj));
-  Matrix V = tap("v_proj[1]", linear(H, w.v_proj));
-  return {tap.heads("k_norm[1]", w.heads.kv_heads, rms_norm_heads(std::move(K), w.k_norm, w.eps)),
-          std::move(V)};
+/// [X; H] of (2) and (3): x above h, of as many columns.
+inline Matrix stack(const Matrix& x, const Matrix& h) {
+  check_shape(h, -1, x.cols(), "stack h");
+  Matrix stacked(x.rows() + h.rows(), x.cols());
+  stacked << x, h;
+  return stacked;
 }
 
 /// Reports the softmax of (4) as the reference splits it: the decoder's own part, and the encoder's.
-inline void tap_weights(const AttentionWeights& w, const Matrix& Q, const Matrix& K, MergedMask M,
-                        const Tap& tap) {
+inline void tap_probabilities(const Tap& tap, const Attention& w, const Matrix& Q, const Matrix& K,
+                              MergedMask M) {
   if (!tap.wants("weights") && !tap.wants("cross_weights")) return;
-  const Matrix weights = attention_weights(Q, K, w.heads, w.scale, M);
-  tap.stacked("weights", w.heads.heads, weights.leftCols(M.m));
-  if (K.rows() > M.m) tap.stacked("cross_weights", w.heads.heads, weights.rightCols(K.rows() - M.m));
+  const Matrix P = attention_probabilities(Q, K, w.heads, w.scale, M);
+  tap.stacked("weights", w.heads.query, P.leftCols(M.m));
+  tap.stacked("cross_weights", w.heads.query, P.rightCols(P.cols() - M.m));
 }
 
-/// Without a cache, the equations line by line: X [m, d] from position 0 on, H [n, d] -> O [m, d]; n may be
-/// 0.
-inline Matrix merged_attention(const AttentionWeights& w, const Matrix& X, const Matrix& H,
-                               const Rotation& turn, const Tap& tap = {}) {
+/// The equations, without a cache: X [m, d] from position 0 on, H [n, d] -> O [m, d]; n may be 0. Throws
+/// std::invalid_argument where w is incomplete or shapes do not fit.
+inline Matrix merged_attention(const Attention& w, const Matrix& X, const Matrix& H, const CosSin& rope,
+                               const Tap& tap = {}) {
   check_shape(H, -1, X.cols(), "merged_attention H");
-  const Index m = X.rows(), n = H.rows();
-  Matrix Q = tap("q_proj", linear(X, w.q_proj));  // (1)
-  Matrix K_x = tap("k_proj", linear(X, w.k_proj));
-  const Matrix V_x = tap("v_proj", linear(X, w.v_proj));
-  Q = rotate(tap.heads("q_norm", w.heads.heads, rms_norm_heads(std::move(Q), w.q_norm, w.eps)), turn);
-  K_x = rotate(tap.heads("k_norm", w.heads.kv_heads, rms_norm_heads(std::move(K_x), w.k_norm, w.eps)), turn);
-  const KeyValue of_H =
-      n > 0 ? encoder_key_value(w, H, tap) : KeyValue{Matrix(0, K_x.cols()), Matrix(0, K_x.cols())};
-  Matrix K(m + n, K_x.cols()), V(m + n, V_x.cols());
-  K << K_x, of_H.K;  // (2)
-  V << V_x, of_H.V;  // (3)
-  const MergedMask M{w.window, m};
-  tap_weights(w, Q, K, M, tap);
-  const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K, V, M});  // (4)
-  return tap("o_proj", linear(A, w.o_proj));                             // (5)
+  const MergedMask M{w.window, X.rows()};
+  const Matrix Q = queries(w, X, rope, tap);                                            // (1)
+  const KeyValue x = keys_values(w, X, rope, tap), h = encoder_keys_values(w, H, tap);  // one side each
+  const Matrix K = stack(x.K, h.K);                                                     // (2)
+  const Matrix V = stack(x.V, h.V);                                                     // (3)
+  tap_probabilities(tap, w, Q, K, M);
+  const Matrix A = attention(Q, K, V, w.heads, w.scale, M);  // (4)
+  return tap("o_proj", linear(A, w.o_proj));                 // (5)
 }
 
-/// With the cache: X [m, d] are the next tokens, from first_position on (the rotation's too) -> O [m, d]. The
-/// softmax of (4) goes over three segments: the tokens before X, X itself, and H. X's keys join the cache
-/// afterwards.
-inline Matrix merged_attention_step(const AttentionWeights& w, const Matrix& X, Index first_position,
-                                    const Rotation& turn, KvCache& past, const KeyValue& of_H) {
-  const Matrix Q = rotate(rms_norm_heads(linear(X, w.q_proj), w.q_norm, w.eps), turn);    // (1)
-  const Matrix K_x = rotate(rms_norm_heads(linear(X, w.k_proj), w.k_norm, w.eps), turn);  // (2)
-  const Matrix V_x = linear(X, w.v_proj);                                                 // (3)
-  const Matrix A =
-      attention(Q, w.heads, w.scale,  // (4)
-                KeySegment{past.K(), past.V(), CacheMask{past, first_position, w.window}},
-                KeySegment{K_x, V_x, DecoderMask{w.window}}, KeySegment{of_H.K, of_H.V, AllVisible{}});
-  past.append(K_x, V_x);
+/// The equations for the tokens X [m, d] that follow those in the cache, at their positions -> O [m, d].
+/// `encoder_kv` is encoder_keys_values(w, H). One softmax over three segments of keys: the tokens before X, X
+/// itself, and H. K and V of X join the cache. Throws as merged_attention does.
+inline Matrix merged_attention_step(const Attention& w, const Matrix& X, const CosSin& rope, KvCache& past,
+                                    const KeyValue& encoder_kv) {
+  check_argument(past.window() == w.window, "KvCache window", "the layer's", past.window());
+  const Matrix Q = queries(w, X, rope);        // (1)
+  const KeyValue x = keys_values(w, X, rope);  // (2), (3)
+  const Matrix A = attention(Q, w.heads, w.scale, KeySegment{past.K(), past.V(), CacheMask{past}},
+                             KeySegment{x.K, x.V, DecoderMask{w.window}},
+                             KeySegment{encoder_kv.K, encoder_kv.V, AllVisible{}});  // (4)
+  past.append(x.K, x.V);
   return linear(A, w.o_proj);  // (5)
 }
 

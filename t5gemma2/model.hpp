@@ -14,6 +14,7 @@
 
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/generation_config_json.hpp"
+#include "progress.hpp"
 #include "vision/image_tokens.hpp"
 #include "weights.hpp"
 

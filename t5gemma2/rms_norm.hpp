@@ -14,19 +14,20 @@
 
 namespace t5gemma2 {
 
-/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight
-/// [size].
+/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight [size].
+/// Throws std::invalid_argument where weight or eps is not set, or rows are no multiple of the weight's size.
 inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
-  const Index size = weight.size(), heads = x.cols() / size;
+  const Index size = weight.size();
+  check_argument(size > 0, "rms_norm weight", "1 number or more", "none");
+  check_argument(eps >= 0, "rms_norm eps", "0 or more", eps);
+  const Index heads = x.cols() / size;
   check_shape(x, -1, heads * size, "rms_norm x");
   const Eigen::RowVectorXf one_plus_weight = weight.transpose().array() + 1.0f;
-  parallel_blocks(x.rows() * heads, 64, [&](Index first, Index count) {
-    for (Index head = first; head < first + count; ++head) {
-      Eigen::Map<Eigen::RowVectorXf> row(x.data() + head * size, size);
-      const float mean_square = sum_of_squares(row.data(), size) / static_cast<float>(size);
-      row *= 1.0f / std::sqrt(mean_square + eps);
-      row.array() *= one_plus_weight.array();
-    }
+  parallel_rows(x.rows() * heads, 64, [&](Index head) {
+    Eigen::Map<Eigen::RowVectorXf> row(x.data() + head * size, size);
+    const float mean_square = sum_of_squares(row.data(), size) / static_cast<float>(size);
+    row *= 1.0f / std::sqrt(mean_square + eps);
+    row.array() *= one_plus_weight.array();
   });
   return x;
 }

@@ -1,14 +1,14 @@
 // Rotary position embedding (paper §2; Su et al. 2021), rotate-half form. For a head of size dh and i < dh/2:
 //
-//   frequency_i = base^(-2i/dh) / factor
+//   frequency_i = theta^(-2i/dh) / factor
 //   angle_i     = position * frequency_i
 //   y_i         = x_i        cos(angle_i) - x_{i+dh/2} sin(angle_i)
 //   y_{i+dh/2}  = x_{i+dh/2} cos(angle_i) + x_i        sin(angle_i)
 //
-// Local layers: base 10k, factor 1. Global layers: base 1M, factor 8 (position interpolation).
-// The paper leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a
-// unit in the last place of a frequency moves the result by 1e-4. So they are float32 here, rounded at the
-// same places. Reference: transformers T5Gemma2RotaryEmbedding, apply_rotary_pos_emb.
+// Local layers: theta 10k, factor 1. Global layers: theta 1M, factor 8 (position interpolation).
+// The paper leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a unit
+// in the last place of a frequency changes the result by 1e-4. So they are float32 here, rounded at the same
+// places. Reference: transformers T5Gemma2RotaryEmbedding, apply_rotary_pos_emb.
 #pragma once
 #include <cmath>
 #include <tuple>
@@ -20,13 +20,17 @@
 
 namespace t5gemma2 {
 
-/// cos and sin of the angles of consecutive positions, shared by all heads and all layers of one type.
-struct Rotation {
+/// cos and sin of the angles of consecutive positions; the same for all heads and all layers of one type.
+struct CosSin {
   Matrix cos, sin;  // [rows, dh/2]
 };
 
-/// dh/2 frequencies, in radians per position.
+/// dh/2 frequencies, in radians per position. Throws std::invalid_argument where theta, factor or head_dim
+/// is not set.
 inline Vector rope_frequencies(const RopeConfig& rope, Index head_dim) {
+  check_argument(rope.theta > 0, "rope theta", "a number above 0", rope.theta);
+  check_argument(rope.factor > 0, "rope factor", "a number above 0", rope.factor);
+  check_argument(head_dim > 0 && head_dim % 2 == 0, "rope head_dim", "an even number above 0", head_dim);
   Vector frequency(head_dim / 2);
   for (Index i = 0; i < frequency.size(); ++i) {
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
@@ -36,36 +40,54 @@ inline Vector rope_frequencies(const RopeConfig& rope, Index head_dim) {
   return frequency;
 }
 
-/// The rotation of positions first_position .. first_position + rows - 1.
-inline Rotation rotation(const RopeConfig& rope, Index head_dim, Index first_position, Index rows) {
-  const Vector frequency = rope_frequencies(rope, head_dim);
-  Rotation turn{Matrix(rows, head_dim / 2), Matrix(rows, head_dim / 2)};
-  parallel_blocks(rows, 64, [&](Index first, Index count) {
-    for (Index row = first; row < first + count; ++row)
-      for (Index i = 0; i < frequency.size(); ++i) {
-        const float angle = static_cast<float>(first_position + row) * frequency[i];
-        std::tie(turn.cos(row, i), turn.sin(row, i)) = cos_sin(angle);
-      }
+/// cos and sin for positions first_position .. first_position + rows - 1.
+inline CosSin rope_at(const RopeConfig& config, Index head_dim, Index first_position, Index rows) {
+  const Vector frequency = rope_frequencies(config, head_dim);
+  CosSin rope{Matrix(rows, head_dim / 2), Matrix(rows, head_dim / 2)};
+  parallel_rows(rows, 64, [&](Index row) {
+    for (Index i = 0; i < frequency.size(); ++i) {
+      const float angle = static_cast<float>(first_position + row) * frequency[i];
+      std::tie(rope.cos(row, i), rope.sin(row, i)) = cos_sin(angle);
+    }
   });
-  return turn;
+  return rope;
 }
 
-/// x [rows, heads*dh] -> same shape; row r is turned by row r of the rotation.
-inline Matrix rotate(Matrix x, const Rotation& turn) {
-  const Index half = turn.cos.cols(), head_dim = 2 * half;
-  check_shape(turn.cos, x.rows(), half, "rotate cos");
-  if (x.cols() % head_dim != 0) check_shape(x, -1, head_dim, "rotate x");
-  parallel_blocks(x.rows(), 64, [&](Index first, Index count) {
-    for (Index row = first; row < first + count; ++row)
-      for (Index start = 0; start < x.cols(); start += head_dim) {
-        const auto cos = turn.cos.row(row).array(), sin = turn.sin.row(row).array();
-        auto a = x.row(row).segment(start, half).array(), b = x.row(row).segment(start + half, half).array();
-        const auto turned_a = (a * cos - b * sin).eval();
-        b = b * cos + a * sin;
-        a = turned_a;
-      }
+/// x [rows, heads*dh] -> same shape; every head of row r is rotated by the angles in row r of `rope`. Throws
+/// std::invalid_argument where shapes do not fit.
+inline Matrix apply_rope(Matrix x, const CosSin& rope) {
+  const Index half = rope.cos.cols(), head_dim = 2 * half;
+  check_argument(half > 0, "rope cos", "a column for each pair of a head", "none");
+  check_shape(rope.cos, x.rows(), half, "rope cos");
+  check_shape(rope.sin, x.rows(), half, "rope sin");
+  if (x.cols() % head_dim != 0) check_shape(x, -1, head_dim, "rope x");
+  parallel_rows(x.rows(), 64, [&](Index row) {
+    const auto cos = rope.cos.row(row).array(), sin = rope.sin.row(row).array();
+    for (Index start = 0; start < x.cols(); start += head_dim) {
+      auto a = x.row(row).segment(start, half).array(), b = x.row(row).segment(start + half, half).array();
+      const auto rotated_a = (a * cos - b * sin).eval();
+      b = b * cos + a * sin;
+      a = rotated_a;
+    }
   });
   return x;
+}
+
+/// Both layer types' for the same positions.
+struct Ropes {
+  CosSin sliding_attention, full_attention;
+
+  const CosSin& of(LayerType type) const {
+    return type == LayerType::full_attention ? full_attention : sliding_attention;
+  }
+};
+
+/// For positions first_position .. first_position + rows - 1.
+inline Ropes ropes_at(const TextConfig& config, Index first_position, Index rows) {
+  const auto rope_of = [&](LayerType type) {
+    return rope_at(config.rope(type), config.head_dim, first_position, rows);
+  };
+  return {rope_of(LayerType::sliding_attention), rope_of(LayerType::full_attention)};
 }
 
 }  // namespace t5gemma2

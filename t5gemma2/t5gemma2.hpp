@@ -1,4 +1,5 @@
-// T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order. To use it:
+// T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order: every header below uses only those above it.
+// To use it:
 //
 //   #include <t5gemma2/t5gemma2.hpp>
 //   const auto folder = t5gemma2::find_model("google/t5gemma-2-270m-270m");
@@ -7,46 +8,77 @@
 //   const auto ids = tokenizer.encode("The capital of France is");
 //   std::cout << t5gemma2::generate(model, tokenizer, t5gemma2::encode(model, ids), ids).text;
 #pragma once
-#include "analysis/cold_weights.hpp"              // what is still on the disk
-#include "analysis/compare.hpp"                   // against a reference
-#include "analysis/memory.hpp"                    // what a run needs
-#include "analysis/parameters.hpp"                // what it is made of
-#include "attention.hpp"                          // equation 4
-#include "checkpoint/config_json.hpp"             // config.json
-#include "checkpoint/generation_config.hpp"       // how the checkpoint wants it
-#include "checkpoint/generation_config_json.hpp"  // generation_config.json
-#include "checkpoint/hub.hpp"                     // where models lie
-#include "checkpoint/safetensors.hpp"             // stored tensors
-#include "checkpoint/safetensors_writer.hpp"      // tensors to a file
+// clang-format off
+
+// ---- the ground ----
+#include "version.hpp"                            // which release
+#include "error.hpp"                              // what is thrown
+#include "tensor.hpp"                             // shapes
 #include "config.hpp"                             // sizes
-#include "decoder.hpp"                            // the decoder
-#include "embedding.hpp"                          // tied embedding
-#include "encoder.hpp"                            // the encoder
-#include "feed_forward.hpp"                       // GeGLU
-#include "generate.hpp"                           // text
-#include "generation/beam_search.hpp"             // several texts side by side
-#include "generation/fill.hpp"                    // gaps in a text
-#include "generation/logits_processors.hpp"       // what may come next
-#include "generation/shown_text.hpp"              // what a person sees of the tokens
-#include "image/image.hpp"                        // a picture to pixels
-#include "image_prompt.hpp"                       // images and text together
+#include "progress.hpp"                           // how far a long computation has come
+#include "trace.hpp"                              // names of intermediate tensors
+
+// ---- rooms below the paper: skip them at a first reading ----
+#include "kernels/parallel.hpp"                   // threads
+#include "kernels/functions.hpp"                  // sums, exp, softmax
+#include "kernels/product.hpp"                    // x W^T in vector registers
+#include "kernels/attention_blocks.hpp"           // equation 4, block by block
 #include "io/atomic_file.hpp"                     // files written whole or not at all
+#include "io/mapped_file.hpp"                     // files read where they lie
+#include "io/cold_pages.hpp"                      // what is still on the disk
+#include "io/json_fields.hpp"                     // JSON, field by field
 #include "io/npy_writer.hpp"                      // an array to a file
-#include "kv_cache.hpp"                           // what decoding keeps
-#include "layer.hpp"                              // a transformer layer
+#include "checkpoint/dtype.hpp"                   // number formats
+#include "checkpoint/safetensors_header.hpp"      // what a file holds
+#include "checkpoint/stored_tensor.hpp"           // a tensor where it lies
+#include "checkpoint/folder_contents.hpp"         // what a folder holds
+#include "checkpoint/safetensors.hpp"             // all tensors of a checkpoint
+#include "checkpoint/safetensors_writer.hpp"      // tensors to a file
+#include "checkpoint/hub.hpp"                     // where models lie
+#include "checkpoint/config_json.hpp"             // config.json
+#include "checkpoint/generation_config.hpp"       // how a checkpoint wants its text
+#include "checkpoint/generation_config_json.hpp"  // generation_config.json
+#include "tokenizer/tokenizer.hpp"                // text <-> ids
+#include "tokenizer/tokenizer_config.hpp"         // tokenizer_config.json
+#include "image/image.hpp"                        // a picture to pixels
+
+// ---- the paper, section 2: what every layer is made of ----
 #include "linear.hpp"                             // y = x W^T
-#include "mask.hpp"                               // who sees whom
-#include "merged_attention.hpp"                   // equations 1-5
-#include "model.hpp"                              // load, encode, forward
 #include "rms_norm.hpp"                           // RMSNorm, QK-norm
 #include "rope.hpp"                               // positions
-#include "sampling.hpp"                           // the next token
-#include "tensor.hpp"                             // shapes
-#include "tokenizer/tokenizer.hpp"                // text <-> ids
-#include "tokenizer/tokenizer_config.hpp"         // what is said beside it
-#include "trace.hpp"                              // names of intermediate tensors
-#include "version.hpp"                            // which release
-#include "vision/image_tokens.hpp"                // patches to image tokens
+#include "feed_forward.hpp"                       // GeGLU
+#include "mask.hpp"                               // which keys are visible
+#include "attention.hpp"                          // equation 4
+#include "embedding.hpp"                          // tied embedding
+#include "projections.hpp"                        // queries, keys, values
+#include "layer.hpp"                              // a transformer layer
+
+// ---- the encoder, and the decoder with its merged attention ----
+#include "encoder.hpp"                            // X -> H
+#include "kv_cache.hpp"                           // what decoding keeps
+#include "merged_attention.hpp"                   // equations 1 to 5
+#include "decoder.hpp"                            // H and tokens -> logits
+
+// ---- vision ----
+#include "weights.hpp"                            // checkpoint names -> structs
+#include "vision/layer_norm.hpp"                  // LayerNorm
 #include "vision/siglip.hpp"                      // the vision encoder
-#include "vision/vision.hpp"                      // images to features
-#include "weights.hpp"                            // names -> structs
+#include "vision/image_tokens.hpp"                // patches to image features
+#include "vision/vision.hpp"                      // both, from a checkpoint
+
+// ---- the whole model, and text from it ----
+#include "model.hpp"                              // load, encode, forward
+#include "prompt.hpp"                             // a text with images
+#include "image_prompt.hpp"                       // images and a text together
+#include "sampling.hpp"                           // the next token
+#include "generation/logits_processors.hpp"       // what may come next
+#include "generation/shown_text.hpp"              // what a person sees of the tokens
+#include "generation/beam_search.hpp"             // several texts side by side
+#include "generate.hpp"                           // text
+#include "generation/fill.hpp"                    // gaps in a text
+
+// ---- about a model ----
+#include "analysis/parameters.hpp"                // what it is made of
+#include "analysis/memory.hpp"                    // what a run needs
+#include "analysis/cold_weights.hpp"              // what a run reads from the disk
+#include "analysis/compare.hpp"                   // against a reference

@@ -6,6 +6,8 @@
 #include <Eigen/Dense>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -29,6 +31,18 @@ struct Weight {
   StorageType type = StorageType::float32;
   Index rows = 0, cols = 0;
 };
+
+/// A number that its owner has yet to set; every function refuses it.
+inline constexpr float unset = std::numeric_limits<float>::quiet_NaN();
+
+/// Throws std::invalid_argument "NAME: expected EXPECTED, found FOUND" unless `fits`.
+template <class Found>
+void check_argument(bool fits, const char* name, const char* expected, const Found& found) {
+  if (fits) return;
+  std::ostringstream line;
+  line << name << ": expected " << expected << ", found " << found;
+  throw std::invalid_argument(line.str());
+}
 
 /// Throws std::invalid_argument unless x is [rows, cols]; -1 stands for any.
 template <class Shaped>

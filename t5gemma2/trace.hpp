@@ -1,13 +1,14 @@
-// Taps: every intermediate tensor under the reference's own name, the Hugging Face module path whose output
-// it is
-// (`model.encoder.text_model.layers.3.self_attn.k_norm`, `logits`, ...).
+// Taps: every intermediate tensor under the reference's own name, the path of the transformers module whose
+// output it is (`model.encoder.text_model.layers.3.self_attn.k_norm`, `logits`, ...).
 //
 // A Tap is a place in the module tree. A null one (the default) costs a branch and no memory:
 //
 //   const Matrix Q = tap("q_proj", linear(X, w.q_proj));      // reported, then passed on
 //   feed_forward(w.mlp, x, tap / "mlp");                      // a child module
 //
-// What the paper leaves out: nothing here is in it. Reference: forward hooks on transformers' modules.
+// A tensor without numbers (an encoder output of no rows) is not reported.
+//
+// The paper has nothing of this. Reference: forward hooks on transformers' modules.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -27,10 +28,6 @@ struct Trace {
   std::function<bool(const std::string& name)> wants = [](const std::string&) { return true; };
 };
 
-/// Called with the number of finished layers, or what else is counted, before the first and after each; `all`
-/// is 0 where nobody knows how many there will be. May throw to stop.
-using Progress = std::function<void(Index finished, Index all)>;
-
 class Tap {
  public:
   Tap() = default;
@@ -47,7 +44,7 @@ class Tap {
 
   /// Reports x [rows, cols] as [1, rows, cols] and passes it on. An empty name is this place itself.
   Matrix operator()(std::string_view name, Matrix x) const {
-    if (trace_) trace_->report(path(name), {1, x.rows(), x.cols()}, x.data());
+    report(name, {1, x.rows(), x.cols()}, x);
     return x;
   }
 
@@ -58,13 +55,13 @@ class Tap {
     Matrix by_head(heads * rows, size);
     for (Index head = 0; head < heads; ++head)
       by_head.middleRows(head * rows, rows) = x.middleCols(head * size, size);
-    trace_->report(path(name), {1, heads, rows, size}, by_head.data());
+    report(name, {1, heads, rows, size}, by_head);
     return x;
   }
 
   /// Reports x [heads*rows, cols], head by head, as [1, heads, rows, cols].
   void stacked(std::string_view name, Index heads, const Matrix& x) const {
-    if (trace_) trace_->report(path(name), {1, heads, x.rows() / heads, x.cols()}, x.data());
+    report(name, {1, heads, x.rows() / heads, x.cols()}, x);
   }
 
   /// Reports x [side*side, channels], row by row over a picture, as [1, channels, side, side].
@@ -72,13 +69,17 @@ class Tap {
     if (!trace_) return;
     const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(x.rows()))));
     const Matrix transposed = x.transpose();
-    trace_->report(path(name), {1, x.cols(), side, side}, transposed.data());
+    report(name, {1, x.cols(), side, side}, transposed);
   }
 
   /// True when somebody listens and asks for this tensor.
   bool wants(std::string_view name) const { return trace_ && trace_->wants(path(name)); }
 
  private:
+  void report(std::string_view name, const std::vector<Index>& shape, const Matrix& x) const {
+    if (trace_ && x.size() > 0) trace_->report(path(name), shape, x.data());
+  }
+
   std::string path(std::string_view name) const {
     if (path_.empty()) return std::string(name);
     return name.empty() ? path_ : path_ + "." + std::string(name);

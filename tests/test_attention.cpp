@@ -12,22 +12,22 @@ namespace {
 
 /// Of some queries and keys made up.
 struct Inputs {
-  HeadCount n;
+  Heads n;
   Matrix Q, K, V;
 
-  Inputs(Index m, Index keys, const HeadCount& counts)
+  Inputs(Index m, Index keys, const Heads& counts)
       : n(counts),
-        Q(random_matrix(m, n.heads * n.head_dim, 1) * 2),
-        K(random_matrix(keys, n.kv_heads * n.head_dim, 2) * 2),
-        V(random_matrix(keys, n.kv_heads * n.head_dim, 3)) {}
+        Q(random_matrix(m, n.query * n.dim, 1) * 2),
+        K(random_matrix(keys, n.kv * n.dim, 2) * 2),
+        V(random_matrix(keys, n.kv * n.dim, 3)) {}
 
   template <class Mask>
-  Matrix fast(Mask sees) const {
-    return attention(Q, n, 0.7f, KeySegment{K, V, sees});
+  Matrix fast(Mask mask) const {
+    return attention(Q, K, V, n, 0.7f, mask);
   }
   template <class Mask>
-  Matrix plain(Mask sees) const {
-    return plain_attention(Q, K, V, n, 0.7f, sees);
+  Matrix plain(Mask mask) const {
+    return plain_attention(Q, K, V, n, 0.7f, mask);
   }
 };
 
@@ -38,17 +38,21 @@ struct Later {
   Index before, all_keys;
 
   bool operator()(Index query, Index key) const { return whole(query, key + before); }
-  KeyRange seen(Index, Index, Index keys) const { return {0, keys}; }
 };
 
-const std::vector<HeadCount> head_counts{{1, 1, 2}, {3, 1, 7}, {4, 2, 8}, {6, 3, 5}, {5, 5, 10}, {2, 1, 33}};
+template <class Mask>
+KeyRange visible_keys(const Later<Mask>&, Index, Index, Index keys) {
+  return {0, keys};
+}
 
-/// The reference's q_norm or k_norm, turned.
-Matrix turned(const std::string& side, Index layer, const std::string& name) {
+const std::vector<Heads> head_counts{{1, 1, 2}, {3, 1, 7}, {4, 2, 8}, {6, 3, 5}, {5, 5, 10}, {2, 1, 33}};
+
+/// The reference's q_norm or k_norm, rotated.
+Matrix rotated(const std::string& side, Index layer, const std::string& name) {
   const Matrix x = reference_heads(layer_path(side, layer) + ".self_attn." + name);
   const TextConfig& config =
       side == encoder_path ? fixture_model().config.encoder : fixture_model().config.decoder;
-  return rotate(x, rotations(config, 0, x.rows()).of(fixture_layer(side, layer).type));
+  return apply_rope(x, ropes_at(config, 0, x.rows()).of(fixture_layer(side, layer).type));
 }
 
 std::vector<float> softmax_of(std::vector<float> scores) {
@@ -62,30 +66,30 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 TEST_CASE("attention: the reference's q and k give the encoder's weights, its v the output") {
   for (const Index i : {0, 1}) {
-    const AttentionWeights& w = fixture_layer(encoder_path, i).self_attn;
+    const Attention& w = fixture_layer(encoder_path, i).self_attn;
     const std::string at = layer_path(encoder_path, i) + ".self_attn.";
     CAPTURE(at);
-    const Matrix Q = turned(encoder_path, i, "q_norm"), K = turned(encoder_path, i, "k_norm"),
+    const Matrix Q = rotated(encoder_path, i, "q_norm"), K = rotated(encoder_path, i, "k_norm"),
                  V = reference_tensor(at + "v_proj");
-    const EncoderMask sees{w.window};
-    CHECK(difference(attention_weights(Q, K, w.heads, w.scale, sees), reference_tensor(at + "weights")) <=
-          tight);
-    const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K, V, sees});
+    const EncoderMask mask{w.window};
+    CHECK(difference(attention_probabilities(Q, K, w.heads, w.scale, mask),
+                     reference_tensor(at + "weights")) <= tight);
+    const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K, V, mask});
     CHECK(difference(linear(A, w.o_proj), reference_tensor(at + "o_proj")) <= tight);
   }
 }
 
 TEST_CASE("attention: the reference's q and k of both sides give the decoder's weights and cross_weights") {
   for (const Index i : {0, 1}) {
-    const AttentionWeights& w = fixture_layer(decoder_path, i).self_attn;
+    const Attention& w = fixture_layer(decoder_path, i).self_attn;
     const std::string at = layer_path(decoder_path, i) + ".self_attn.";
     CAPTURE(at);
-    const Matrix Q = turned(decoder_path, i, "q_norm"), K_x = turned(decoder_path, i, "k_norm"),
+    const Matrix Q = rotated(decoder_path, i, "q_norm"), K_x = rotated(decoder_path, i, "k_norm"),
                  V_x = reference_tensor(at + "v_proj"), K_h = reference_heads(at + "k_norm[1]"),
                  V_h = reference_tensor(at + "v_proj[1]");
     Matrix K(18, 16);
     K << K_x, K_h;
-    const Matrix weights = attention_weights(Q, K, w.heads, w.scale, MergedMask{w.window, 7});
+    const Matrix weights = attention_probabilities(Q, K, w.heads, w.scale, MergedMask{w.window, 7});
     CHECK(difference(weights.leftCols(7), reference_tensor(at + "weights")) <= tight);
     CHECK(difference(weights.rightCols(11), reference_tensor(at + "cross_weights")) <= tight);
     const Matrix A = attention(Q, w.heads, w.scale, KeySegment{K_x, V_x, DecoderMask{w.window}},
@@ -121,11 +125,11 @@ TEST_CASE(
 
 TEST_CASE("attention: weights of a row sum to 1 and are 0 where the mask hides the key") {
   const Inputs x(9, 9, {4, 2, 6});
-  const EncoderMask sees{4};
-  const Matrix weights = attention_weights(x.Q, x.K, x.n, 0.7f, sees);
+  const EncoderMask mask{4};
+  const Matrix weights = attention_probabilities(x.Q, x.K, x.n, 0.7f, mask);
   for (Index row = 0; row < weights.rows(); ++row) {
     CHECK(weights.row(row).sum() == doctest::Approx(1));
-    for (Index key = 0; key < 9; ++key) CHECK((weights(row, key) > 0) == sees(row % 9, key));
+    for (Index key = 0; key < 9; ++key) CHECK((weights(row, key) > 0) == mask(row % 9, key));
   }
 }
 
@@ -151,11 +155,11 @@ TEST_CASE("attention: consecutive query heads share a key/value head") {
 }
 
 TEST_CASE("attention: the engine's form equals the plain form with the encoder's and the decoder's mask") {
-  for (const HeadCount& n : head_counts)
+  for (const Heads& n : head_counts)
     for (const Index size : {1, 2, 5, 16, 17, 33, 70})
-      for (const Index window : {Index{1}, Index{2}, Index{5}, Index{6}, Index{40}, everything}) {
+      for (const Index window : {Index{1}, Index{2}, Index{5}, Index{6}, Index{40}, no_window}) {
         const Inputs x(size, size, n);
-        CAPTURE(n.heads);
+        CAPTURE(n.query);
         CAPTURE(size);
         CAPTURE(window);
         CHECK(difference(x.fast(EncoderMask{window}), x.plain(EncoderMask{window})) <= tight);
@@ -164,24 +168,24 @@ TEST_CASE("attention: the engine's form equals the plain form with the encoder's
 }
 
 TEST_CASE("attention: the engine's form equals the plain form where queries are cut into blocks") {
-  for (const HeadCount& n : head_counts) {
-    const Index block = query_block(n, 600);
+  for (const Heads& n : head_counts) {
+    const Index block = kernel::query_block(n, 600);
     REQUIRE(block < 599);
     for (const Index size : {block - 1, block, block + 1, Index{600}}) {
       const Inputs x(size, size, n);
       CAPTURE(size);
       CHECK(difference(x.fast(EncoderMask{20}), x.plain(EncoderMask{20})) <= 1e-5);
-      CHECK(difference(x.fast(DecoderMask{everything}), x.plain(DecoderMask{everything})) <= 1e-5);
+      CHECK(difference(x.fast(DecoderMask{no_window}), x.plain(DecoderMask{no_window})) <= 1e-5);
     }
   }
 }
 
 TEST_CASE("attention: the engine's form equals the plain form with merged attention's mask") {
-  for (const HeadCount& n : head_counts)
+  for (const Heads& n : head_counts)
     for (const Index m : {1, 3, 70})
       for (const Index keys : {1, 8, 19, 100}) {
         const Inputs x(m, m + keys, n);
-        CAPTURE(n.heads);
+        CAPTURE(n.query);
         CAPTURE(m);
         CAPTURE(keys);
         CHECK(difference(x.fast(MergedMask{4, m}), x.plain(MergedMask{4, m})) <= tight);
@@ -191,28 +195,28 @@ TEST_CASE("attention: the engine's form equals the plain form with merged attent
 
 TEST_CASE("attention: several segments of keys are one softmax over them all") {
   const Index keys = 90;
-  for (const HeadCount& n : head_counts)
+  for (const Heads& n : head_counts)
     for (const Index m : {1, 7, 90})
       for (const auto& cuts :
            {std::pair<Index, Index>{0, 0}, {0, 90}, {1, 2}, {16, 33}, {40, 89}, {89, 90}}) {
         const Index first = cuts.first, second = cuts.second;
         const Inputs x(m, keys, n);
-        const MergedMask sees{30, m};
+        const MergedMask mask{30, m};
         const auto K = [&](Index begin, Index end) { return x.K.middleRows(begin, end - begin); };
         const auto V = [&](Index begin, Index end) { return x.V.middleRows(begin, end - begin); };
         using Part = Later<MergedMask>;
-        const Matrix A = attention(x.Q, n, 0.7f, KeySegment{K(0, first), V(0, first), Part{sees, 0, keys}},
-                                   KeySegment{K(first, second), V(first, second), Part{sees, first, keys}},
-                                   KeySegment{K(second, keys), V(second, keys), Part{sees, second, keys}});
+        const Matrix A = attention(x.Q, n, 0.7f, KeySegment{K(0, first), V(0, first), Part{mask, 0, keys}},
+                                   KeySegment{K(first, second), V(first, second), Part{mask, first, keys}},
+                                   KeySegment{K(second, keys), V(second, keys), Part{mask, second, keys}});
         CAPTURE(first);
         CAPTURE(second);
-        CHECK(difference(A, x.plain(sees)) <= tight);
+        CHECK(difference(A, x.plain(mask)) <= tight);
       }
 }
 
 TEST_CASE("attention: keys that nobody sees may be passed over without changing a bit") {
   // The same window, once with and once without the ranges that let attention pass over keys.
-  for (const HeadCount& n : head_counts) {
+  for (const Heads& n : head_counts) {
     const Inputs x(200, 200, n);
     for (const Index window : {1, 6, 30})
       CHECK(same_bits(x.fast(DecoderMask{window}), x.fast(Later<DecoderMask>{{window}, 0, 200})));
@@ -220,12 +224,12 @@ TEST_CASE("attention: keys that nobody sees may be passed over without changing 
 }
 
 TEST_CASE("attention: blocks of queries keep the scores of a thread below 16 MB, and work for many keys") {
-  CHECK(query_block({4, 1, 8}, 0) > 1);
-  CHECK(query_block({4, 1, 8}, Index{1} << 40) == 1);
+  CHECK(kernel::query_block({4, 1, 8}, 0) > 1);
+  CHECK(kernel::query_block({4, 1, 8}, Index{1} << 40) == 1);
   for (const Index keys : {1000, 16384, 20000, 131072, 1000000})
-    CHECK(query_block({8, 2, 8}, keys) * 4 * keys <= Index{1} << 22);
+    CHECK(kernel::query_block({8, 2, 8}, keys) * 4 * keys <= Index{1} << 22);
   const Inputs x(30, 60000, {4, 1, 4});
-  CHECK(query_block(x.n, 60000) < 30);
+  CHECK(kernel::query_block(x.n, 60000) < 30);
   CHECK(difference(x.fast(AllVisible{}), x.plain(AllVisible{})) <= 1e-5);
 }
 
@@ -243,15 +247,15 @@ TEST_CASE("attention: a NaN in Q makes NaN of its row's head, and of nothing els
 TEST_CASE("attention: a NaN in a key or a value makes NaN of every row that sees it") {
   for (const Index size : {1, 5, 40, 130})
     for (const Index key : {Index{0}, size / 2, size - 1})
-      for (const Index window : {Index{3}, everything}) {
+      for (const Index window : {Index{3}, no_window}) {
         Inputs bad_key(size, size, {4, 2, 6}), bad_value = bad_key;
         bad_key.K(key, 3) = nan_value;
         bad_value.V(key, 9) = nan_value;
-        const DecoderMask sees{window};
+        const DecoderMask mask{window};
         for (const Matrix& A :
-             {bad_key.fast(sees), bad_key.plain(sees), bad_value.fast(sees), bad_value.plain(sees)})
+             {bad_key.fast(mask), bad_key.plain(mask), bad_value.fast(mask), bad_value.plain(mask)})
           for (Index query = 0; query < size; ++query)
-            if (sees(query, key)) CHECK(A.row(query).hasNaN());
+            if (mask(query, key)) CHECK(A.row(query).hasNaN());
       }
 }
 
@@ -274,11 +278,11 @@ TEST_CASE("attention: shapes that do not fit are refused, no queries are fine") 
   CHECK_THROWS_AS(run(x.Q.leftCols(18), x.K, x.V), std::invalid_argument);
   CHECK_THROWS_AS(run(x.Q, x.K.leftCols(6), x.V), std::invalid_argument);
   CHECK_THROWS_AS(run(x.Q, x.K, x.V.topRows(5)), std::invalid_argument);
-  CHECK_THROWS_AS(attention_weights(x.Q, x.K.leftCols(6), x.n, 1, AllVisible{}), std::invalid_argument);
+  CHECK_THROWS_AS(attention_probabilities(x.Q, x.K.leftCols(6), x.n, 1, AllVisible{}), std::invalid_argument);
 }
 
 TEST_CASE("attention: the same numbers for any number of threads") {
-  for (const HeadCount& n : head_counts) {
+  for (const Heads& n : head_counts) {
     const Inputs x(300, 300, n);
     CHECK(same_for_any_threads([&] { return x.fast(EncoderMask{50}); }));
   }

@@ -60,7 +60,7 @@ TEST_CASE("decoder: one layer makes the reference's output") {
     const Matrix x =
         transformer_layer(layer, reference_layer_input(decoder_path, i), {}, [&](const Matrix& X) {
           return merged_attention(layer.self_attn, X, H,
-                                  rotations(fixture_model().config.decoder, 0, 7).of(layer.type));
+                                  ropes_at(fixture_model().config.decoder, 0, 7).of(layer.type));
         });
     CHECK(difference(x, reference_tensor(layer_path(decoder_path, i))) <= tight);
   }
@@ -111,7 +111,7 @@ TEST_CASE(
     "decoder: cached steps equal all at once, for every window, mixed blocks, with and without encoder "
     "rows") {
   const Ids ids = some_ids(40);
-  for (const Index window : {Index{1}, Index{2}, Index{5}, Index{6}, everything})
+  for (const Index window : {Index{1}, Index{2}, Index{5}, Index{6}, no_window})
     for (const Index n : {0, 11})
       for (const std::vector<std::size_t>& blocks :
            std::vector<std::vector<std::size_t>>{{1}, {2}, {7}, {40}, {1, 2, 7}, {13, 1, 1}}) {
@@ -159,7 +159,7 @@ TEST_CASE("decoder: states decode together what each decodes alone, and share H'
     const Decoder& w = model.decoder;
     const DecoderState start = start_decoder(w, encode(model, reference_ids("inputs.input_ids", name)));
     std::vector<DecoderState> states(3, start);
-    CHECK(states[0].of_H == states[2].of_H);
+    CHECK(states[0].encoder_kv == states[2].encoder_kv);
     const Ids prefixes[]{{2, 5, 7}, {2, 9, 11}, {3, 3, 3}};
     for (std::size_t i = 0; i < 3; ++i) decode(w, states[i], prefixes[i]);
     std::vector<DecoderState> alone = states;
@@ -218,9 +218,9 @@ TEST_CASE("decoder: encoder-side keys and values are made once, one pair for eac
   const Decoder& w = fixture_model().decoder;
   const Matrix H = reference_tensor(encoder_path + "norm");
   const DecoderState state = start_decoder(w, H);
-  REQUIRE(state.of_H->size() == 2);
+  REQUIRE(state.encoder_kv->size() == 2);
   for (const Index i : {0, 1})
-    CHECK(difference((*state.of_H)[static_cast<std::size_t>(i)].K,
+    CHECK(difference((*state.encoder_kv)[static_cast<std::size_t>(i)].K,
                      reference_heads(layer_path(decoder_path, i) + ".self_attn.k_norm[1]")) <= tight);
   CHECK(state.position == 0);
 }

@@ -11,9 +11,9 @@ namespace {
 
 /// Layer 0's self-attention with another window, over X.
 Matrix attend(const Matrix& X, Index window) {
-  AttentionWeights w = fixture_layer(encoder_path, 0).self_attn;
+  Attention w = fixture_layer(encoder_path, 0).self_attn;
   w.window = window;
-  return self_attention(w, X, rotations(fixture_model().config.encoder, 0, X.rows()).sliding_attention);
+  return self_attention(w, X, ropes_at(fixture_model().config.encoder, 0, X.rows()).sliding_attention);
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ TEST_CASE("encoder: self_attention gives every one of the reference's tensors") 
     const Trace trace = recorder.trace();
     const Matrix O =
         self_attention(layer.self_attn, reference_tensor(at + ".pre_self_attn_layernorm"),
-                       rotations(fixture_model().config.encoder, 0, 11).of(layer.type), Tap(trace));
+                       ropes_at(fixture_model().config.encoder, 0, 11).of(layer.type), Tap(trace));
     CHECK(difference(O, reference_tensor(at + ".self_attn")) <= tight);
     CHECK(recorder.names ==
           std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm", "weights", "o_proj"});
@@ -44,7 +44,7 @@ TEST_CASE("encoder: one layer makes the reference's output") {
     const Matrix x =
         transformer_layer(layer, reference_layer_input(encoder_path, i), {}, [&](const Matrix& X) {
           return self_attention(layer.self_attn, X,
-                                rotations(fixture_model().config.encoder, 0, 11).of(layer.type));
+                                ropes_at(fixture_model().config.encoder, 0, 11).of(layer.type));
         });
     CHECK(difference(x, reference_tensor(layer_path(encoder_path, i))) <= tight);
   }
@@ -82,16 +82,16 @@ TEST_CASE("encoder: in a global layer every token reaches all") {
   for (const Index token : {0, 45, 89}) {
     Matrix changed = X;
     changed.row(token) = random_matrix(1, 24, 2);
-    CHECK(rows_that_differ(attend(X, everything), attend(changed, everything)) == range(0, 89));
+    CHECK(rows_that_differ(attend(X, no_window), attend(changed, no_window)) == range(0, 89));
   }
 }
 
 TEST_CASE(
     "encoder: positions count: the same tokens in another order give other rows, shifted ones the same") {
   const Matrix X = random_matrix(6, 24, 1);
-  const AttentionWeights& w = fixture_layer(encoder_path, 1).self_attn;
+  const Attention& w = fixture_layer(encoder_path, 1).self_attn;
   const auto at = [&](Index first, const Matrix& x) {
-    return self_attention(w, x, rotations(fixture_model().config.encoder, first, 6).sliding_attention);
+    return self_attention(w, x, ropes_at(fixture_model().config.encoder, first, 6).sliding_attention);
   };
   CHECK(difference(at(100, X), at(0, X)) <= 1e-5);
   CHECK(difference(at(0, X.colwise().reverse()).colwise().reverse().eval(), at(0, X)) > 1e-3);
@@ -103,7 +103,7 @@ TEST_CASE("encoder: each layer takes the window and the RoPE of its own type") {
   w.layers[0].type = LayerType::full_attention;  // the window stays, the RoPE changes
   CHECK(difference(encoder(w, x), H) > 1e-3);
   w = fixture_model().encoder;
-  w.layers[0].self_attn.window = everything;
+  w.layers[0].self_attn.window = no_window;
   CHECK(difference(encoder(w, x), H) > 1e-3);
 }
 

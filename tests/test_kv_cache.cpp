@@ -60,7 +60,7 @@ TEST_CASE("kv_cache: a ring keeps exactly the last window - 1 tokens, and knows 
 
 TEST_CASE("kv_cache: a global layer keeps all, in order") {
   for (const Index block : {1, 7, 100}) {
-    const KvCache cache = filled(everything, 100, block);
+    const KvCache cache = filled(no_window, 100, block);
     CHECK(same_bits(cache.K(), numbered(0, 100)));
     CHECK(same_bits(cache.V(), numbered(1000, 100)));
     for (const Index slot : {0, 50, 99}) CHECK(cache.position(slot) == slot);
@@ -77,15 +77,15 @@ TEST_CASE("kv_cache: the mask shows each query the kept tokens inside its window
   for (const Index window : {2, 3, 5, 6})
     for (Index tokens = 0; tokens <= 15; ++tokens) {
       const KvCache cache = filled(window, tokens, 1);
-      const CacheMask sees{cache, tokens, window};
+      const CacheMask mask{cache};
       for (Index query = 0; query < 8; ++query)
         for (Index slot = 0; slot < cache.rows(); ++slot)
-          CHECK(sees(query, slot) == DecoderMask{window}(tokens + query, cache.position(slot)));
-      CHECK(sees.seen(0, 7, cache.rows()).begin == 0);
-      CHECK(sees.seen(0, 7, cache.rows()).end == cache.rows());
+          CHECK(mask(query, slot) == DecoderMask{window}(tokens + query, cache.position(slot)));
+      CHECK(visible_keys(mask, 0, 7, cache.rows()).begin == 0);
+      CHECK(visible_keys(mask, 0, 7, cache.rows()).end == cache.rows());
     }
-  const KvCache all = filled(everything, 30, 1);
-  CHECK(CacheMask{all, 30, everything}(0, 0));
+  const KvCache all = filled(no_window, 30, 1);
+  CHECK(CacheMask{all}(0, 0));
 }
 
 TEST_CASE("kv_cache: keys and values of another shape are refused") {

@@ -74,13 +74,13 @@ TEST_CASE("layer: local layers turn by sliding_attention's RoPE, global ones by 
   config.head_dim = 8;
   config.sliding_attention = {.theta = 100, .factor = 1};
   config.full_attention = {.theta = 5000, .factor = 4};
-  const Rotations turns = rotations(config, 3, 10);
-  const Rotation local = rotation({.theta = 100, .factor = 1}, 8, 3, 10),
-                 global = rotation({.theta = 5000, .factor = 4}, 8, 3, 10);
-  CHECK(same_bits(turns.of(LayerType::sliding_attention).cos, local.cos));
-  CHECK(same_bits(turns.of(LayerType::sliding_attention).sin, local.sin));
-  CHECK(same_bits(turns.of(LayerType::full_attention).cos, global.cos));
-  CHECK(same_bits(turns.of(LayerType::full_attention).sin, global.sin));
+  const Ropes ropes = ropes_at(config, 3, 10);
+  const CosSin local = rope_at({.theta = 100, .factor = 1}, 8, 3, 10),
+               global = rope_at({.theta = 5000, .factor = 4}, 8, 3, 10);
+  CHECK(same_bits(ropes.of(LayerType::sliding_attention).cos, local.cos));
+  CHECK(same_bits(ropes.of(LayerType::sliding_attention).sin, local.sin));
+  CHECK(same_bits(ropes.of(LayerType::full_attention).cos, global.cos));
+  CHECK(same_bits(ropes.of(LayerType::full_attention).sin, global.sin));
 }
 
 }  // namespace test_layer

@@ -79,7 +79,7 @@ TEST_CASE("linear: the reference's inputs give the reference's outputs") {
       CAPTURE(at);
       const Matrix x = reference_tensor(at + ".pre_self_attn_layernorm"),
                    y = reference_tensor(at + ".pre_feedforward_layernorm");
-      const AttentionWeights& w = layer.self_attn;
+      const Attention& w = layer.self_attn;
       CHECK(difference(linear(x, w.q_proj), reference_tensor(at + ".self_attn.q_proj")) <= tight);
       CHECK(difference(linear(x, w.k_proj), reference_tensor(at + ".self_attn.k_proj")) <= tight);
       CHECK(difference(linear(x, w.v_proj), reference_tensor(at + ".self_attn.v_proj")) <= tight);

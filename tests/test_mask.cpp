@@ -11,26 +11,26 @@ namespace {
 
 /// The mask over [queries, keys] as in mask.hpp's pictures, a line per query.
 template <class Mask>
-std::string picture(const Mask& sees, Index queries, Index keys) {
+std::string picture(const Mask& mask, Index queries, Index keys) {
   std::string text;
   for (Index query = 0; query < queries; ++query) {
-    for (Index key = 0; key < keys; ++key) text += sees(query, key) ? 'x' : '.';
+    for (Index key = 0; key < keys; ++key) text += mask(query, key) ? 'x' : '.';
     text += '\n';
   }
   return text;
 }
 
-/// Where seen(first, last, keys) leaves out a visible key, or begins or ends with one that no row of it sees.
+/// Where visible_keys(mask, first, last, keys) leaves out a visible key, or begins or ends with one that no row of it sees.
 template <class Mask>
-std::string not_tight(const Mask& sees, Index queries, Index keys) {
+std::string not_tight(const Mask& mask, Index queries, Index keys) {
   std::string wrong;
   for (Index first = 0; first < queries; ++first)
     for (Index last = first; last < queries; ++last) {
       Index begin = keys, end = 0;
       for (Index query = first; query <= last; ++query)
         for (Index key = 0; key < keys; ++key)
-          if (sees(query, key)) begin = std::min(begin, key), end = std::max(end, key + 1);
-      const KeyRange range = sees.seen(first, last, keys);
+          if (mask(query, key)) begin = std::min(begin, key), end = std::max(end, key + 1);
+      const KeyRange range = visible_keys(mask, first, last, keys);
       if (range.begin != begin || range.end != end)
         wrong += " " + std::to_string(first) + ".." + std::to_string(last) + " of " + std::to_string(keys);
     }
@@ -100,7 +100,7 @@ TEST_CASE("mask: merged attention sees the decoder's window and all of the encod
         "xxx..xxx\n"
         "xxxx.xxx\n"
         ".xxxxxxx\n");
-  CHECK(picture(MergedMask{everything, 3}, 3, 3) ==
+  CHECK(picture(MergedMask{no_window, 3}, 3, 3) ==
         "x..\n"
         "xx.\n"
         "xxx\n");
@@ -108,10 +108,10 @@ TEST_CASE("mask: merged attention sees the decoder's window and all of the encod
 
 TEST_CASE("mask: global layers have no window") {
   for (const Index query : {0, 1, 5000, 131071}) {
-    CHECK(EncoderMask{everything}(query, 131071));
-    CHECK(EncoderMask{everything}(131071, query));
-    CHECK(DecoderMask{everything}(131071, query));
-    CHECK(DecoderMask{everything}(query, 131071) == (query == 131071));
+    CHECK(EncoderMask{no_window}(query, 131071));
+    CHECK(EncoderMask{no_window}(131071, query));
+    CHECK(DecoderMask{no_window}(131071, query));
+    CHECK(DecoderMask{no_window}(query, 131071) == (query == 131071));
     CHECK(AllVisible{}(query, 131071));
   }
 }
@@ -120,12 +120,12 @@ TEST_CASE("mask: window_of is sliding_window in local layers and everything in g
   TextConfig config;
   config.sliding_window = 7;
   CHECK(window_of(config, LayerType::sliding_attention) == 7);
-  CHECK(window_of(config, LayerType::full_attention) == everything);
+  CHECK(window_of(config, LayerType::full_attention) == no_window);
 }
 
-TEST_CASE("mask: seen() never leaves out a visible key, and is no wider than it must be") {
+TEST_CASE("mask: visible_keys never leaves out a visible key, and is no wider than it must be") {
   for (const Index window :
-       {Index{1}, Index{2}, Index{3}, Index{4}, Index{5}, Index{6}, Index{7}, Index{8}, Index{9}, everything})
+       {Index{1}, Index{2}, Index{3}, Index{4}, Index{5}, Index{6}, Index{7}, Index{8}, Index{9}, no_window})
     for (Index size = 1; size <= 20; ++size) {
       CAPTURE(window);
       CHECK(not_tight(EncoderMask{window}, size, size) == "");

@@ -10,34 +10,33 @@ using namespace t5gemma2;
 
 namespace {
 
-const std::vector<Index> windows{1, 2, 5, 6, everything};
+const std::vector<Index> windows{1, 2, 5, 6, no_window};
 
 /// Decoder layer 0's weights with another window.
-AttentionWeights with_window(Index window) {
-  AttentionWeights w = fixture_layer(decoder_path, 0).self_attn;
+Attention with_window(Index window) {
+  Attention w = fixture_layer(decoder_path, 0).self_attn;
   w.window = window;
   return w;
 }
 
-Rotation turn(Index first, Index rows) {
-  return rotations(fixture_model().config.decoder, first, rows).sliding_attention;
+CosSin rope(Index first, Index rows) {
+  return ropes_at(fixture_model().config.decoder, first, rows).sliding_attention;
 }
 
-Matrix merged(const AttentionWeights& w, const Matrix& X, const Matrix& H, Index first = 0) {
-  return merged_attention(w, X, H, turn(first, X.rows()));
+Matrix merged(const Attention& w, const Matrix& X, const Matrix& H, Index first = 0) {
+  return merged_attention(w, X, H, rope(first, X.rows()));
 }
 
 /// The same with the cache, in blocks of these sizes over and over.
-Matrix in_steps(const AttentionWeights& w, const Matrix& X, const Matrix& H,
-                const std::vector<Index>& blocks) {
+Matrix in_steps(const Attention& w, const Matrix& X, const Matrix& H, const std::vector<Index>& blocks) {
   KvCache past(w.k_proj.rows, w.window);
-  const KeyValue of_H = encoder_key_value(w, H);
+  const KeyValue encoder_kv = encoder_keys_values(w, H);
   Matrix O(X.rows(), X.cols());
   Index first = 0;
   for (std::size_t i = 0; first < X.rows(); ++i) {
     const Index count = std::min(blocks[i % blocks.size()], X.rows() - first);
     O.middleRows(first, count) =
-        merged_attention_step(w, X.middleRows(first, count), first, turn(first, count), past, of_H);
+        merged_attention_step(w, X.middleRows(first, count), rope(first, count), past, encoder_kv);
     first += count;
   }
   return O;
@@ -55,10 +54,10 @@ TEST_CASE("merged_attention: gives every one of the reference's tensors, of the 
     const Trace trace = recorder.trace();
     const Matrix O =
         merged_attention(layer.self_attn, reference_tensor(at + ".pre_self_attn_layernorm"), H,
-                         rotations(fixture_model().config.decoder, 0, 7).of(layer.type), Tap(trace));
+                         ropes_at(fixture_model().config.decoder, 0, 7).of(layer.type), Tap(trace));
     CHECK(difference(O, reference_tensor(at + ".self_attn")) <= tight);
-    CHECK(recorder.names == std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm",
-                                                     "k_proj[1]", "v_proj[1]", "k_norm[1]", "weights",
+    CHECK(recorder.names == std::vector<std::string>{"q_proj", "q_norm", "k_proj", "k_norm", "v_proj",
+                                                     "k_proj[1]", "k_norm[1]", "v_proj[1]", "weights",
                                                      "cross_weights", "o_proj"});
     for (const auto& entry : recorder.tensors) {
       CAPTURE(entry.first);
@@ -71,14 +70,14 @@ TEST_CASE("merged_attention: the cached step makes the reference's output") {
   const Matrix H = reference_tensor(encoder_path + "norm");
   for (const Index i : {0, 1}) {
     const Layer& layer = fixture_layer(decoder_path, i);
-    const AttentionWeights& w = layer.self_attn;
+    const Attention& w = layer.self_attn;
     const std::string at = layer_path(decoder_path, i);
     const Matrix X = reference_tensor(at + ".pre_self_attn_layernorm");
     KvCache past(16, w.window);
-    const KeyValue of_H = encoder_key_value(w, H);
+    const KeyValue encoder_kv = encoder_keys_values(w, H);
     for (Index token = 0; token < 7; ++token) {
-      const Rotation here = rotations(fixture_model().config.decoder, token, 1).of(layer.type);
-      const Matrix O = merged_attention_step(w, X.row(token), token, here, past, of_H);
+      const CosSin here = ropes_at(fixture_model().config.decoder, token, 1).of(layer.type);
+      const Matrix O = merged_attention_step(w, X.row(token), here, past, encoder_kv);
       CHECK(difference(O, reference_tensor(at + ".self_attn").row(token)) <= 2 * tight);
     }
   }
@@ -87,13 +86,13 @@ TEST_CASE("merged_attention: the cached step makes the reference's output") {
 TEST_CASE("merged_attention: the encoder side is normalised by k_norm, its values are not") {
   const Matrix H = reference_tensor(encoder_path + "norm");
   for (const Index i : {0, 1}) {
-    const KeyValue of_H = encoder_key_value(fixture_layer(decoder_path, i).self_attn, H);
+    const KeyValue encoder_kv = encoder_keys_values(fixture_layer(decoder_path, i).self_attn, H);
     const std::string at = layer_path(decoder_path, i) + ".self_attn.";
-    CHECK(difference(of_H.K, reference_heads(at + "k_norm[1]")) <= tight);
-    CHECK(difference(of_H.V, reference_tensor(at + "v_proj[1]")) <= tight);
+    CHECK(difference(encoder_kv.K, reference_heads(at + "k_norm[1]")) <= tight);
+    CHECK(difference(encoder_kv.V, reference_tensor(at + "v_proj[1]")) <= tight);
   }
-  const KeyValue once = encoder_key_value(with_window(5), H),
-                 larger = encoder_key_value(with_window(5), H * 64);
+  const KeyValue once = encoder_keys_values(with_window(5), H),
+                 larger = encoder_keys_values(with_window(5), H * 64);
   CHECK(difference(larger.K, once.K) <= 1e-5);
   CHECK(difference(larger.V, once.V * 64) <= 1e-5);
 }
@@ -104,19 +103,19 @@ TEST_CASE("merged_attention: encoder keys carry no position: the order of H's ro
   Matrix shifted(13, 24);
   shifted << H.bottomRows(6), H.topRows(7);
   for (const Index window : windows) {
-    const AttentionWeights w = with_window(window);
+    const Attention w = with_window(window);
     CHECK(difference(merged(w, X, reversed), merged(w, X, H)) <= tight);
     CHECK(difference(merged(w, X, shifted), merged(w, X, H)) <= tight);
     CHECK(difference(in_steps(w, X, reversed, {1}), in_steps(w, X, H, {1})) <= tight);
   }
-  const KeyValue of_H = encoder_key_value(with_window(5), H),
-                 of_one = encoder_key_value(with_window(5), H.row(7));
-  CHECK(difference(of_H.K.row(7), of_one.K) <= tight);
+  const KeyValue encoder_kv = encoder_keys_values(with_window(5), H),
+                 of_one = encoder_keys_values(with_window(5), H.row(7));
+  CHECK(difference(encoder_kv.K.row(7), of_one.K) <= tight);
 }
 
 TEST_CASE("merged_attention: decoder positions count among themselves by distance, against H absolutely") {
   const Matrix X = random_matrix(9, 24, 1), H = random_matrix(13, 24, 2);
-  const AttentionWeights w = with_window(everything);
+  const Attention w = with_window(no_window);
   CHECK(difference(merged(w, X, Matrix(0, 24), 50), merged(w, X, Matrix(0, 24))) <= 1e-5);
   CHECK(difference(merged(w, X, H, 50), merged(w, X, H)) > 1e-3);
   CHECK(difference(merged(w, X.colwise().reverse(), H), merged(w, X, H)) > 1e-3);
@@ -129,8 +128,8 @@ TEST_CASE("merged_attention: a decoder token reaches itself and the window - 1 t
     for (const Index token : {0, 7, 127, 128, 299}) {
       Matrix changed = X;
       changed.row(token) = random_matrix(1, 24, 3);
-      const AttentionWeights w = with_window(window);
-      const Index last = window == everything ? m - 1 : std::min(m - 1, token + window - 1);
+      const Attention w = with_window(window);
+      const Index last = window == no_window ? m - 1 : std::min(m - 1, token + window - 1);
       CAPTURE(window);
       CAPTURE(token);
       CHECK(rows_that_differ(merged(w, X, H), merged(w, changed, H)) == range(token, last));
@@ -146,7 +145,7 @@ TEST_CASE("merged_attention: every row of H reaches every decoder token, whateve
     for (const Index row : {0, 25, 49}) {
       Matrix changed = H;
       changed.row(row) = random_matrix(1, 24, 3);
-      const AttentionWeights w = with_window(window);
+      const Attention w = with_window(window);
       CHECK(rows_that_differ(merged(w, X, H), merged(w, X, changed)) == range(0, 39));
       CHECK(rows_that_differ(in_steps(w, X, H, {1}), in_steps(w, X, changed, {1})) == range(0, 39));
     }
@@ -158,7 +157,7 @@ TEST_CASE("merged_attention: cached steps equal the equations, for all windows, 
     for (const Index n : {0, 1, 11})
       for (const std::vector<Index>& blocks :
            std::vector<std::vector<Index>>{{1}, {2}, {7}, {37}, {1, 2, 7}, {5, 1, 1, 13}}) {
-        const AttentionWeights w = with_window(window);
+        const Attention w = with_window(window);
         const Matrix H = random_matrix(n, 24, 2);
         CAPTURE(window);
         CAPTURE(n);
@@ -170,15 +169,15 @@ TEST_CASE("merged_attention: cached steps equal the equations, for all windows, 
 TEST_CASE("merged_attention: equals the plain form of equation (4) over the concatenated keys") {
   const Matrix X = random_matrix(12, 24, 1), H = random_matrix(10, 24, 2);
   for (const Index window : windows) {
-    const AttentionWeights w = with_window(window);
+    const Attention w = with_window(window);
     const auto heads = [&](const Matrix& x, const Weight& W, const Vector& norm) {
       return rms_norm_heads(linear(x, W), norm, w.eps);
     };
     Matrix K(22, 16), V(22, 16);
-    K << rotate(heads(X, w.k_proj, w.k_norm), turn(0, 12)), heads(H, w.k_proj, w.k_norm);
+    K << apply_rope(heads(X, w.k_proj, w.k_norm), rope(0, 12)), heads(H, w.k_proj, w.k_norm);
     V << linear(X, w.v_proj), linear(H, w.v_proj);
     const Matrix A =
-        plain_attention(rotate(heads(X, w.q_proj, w.q_norm), turn(0, 12)), K, V, w.heads, w.scale,
+        plain_attention(apply_rope(heads(X, w.q_proj, w.q_norm), rope(0, 12)), K, V, w.heads, w.scale,
                         [&](Index q, Index k) { return k >= 12 || (k <= q && q - k < window); });
     CHECK(difference(merged(w, X, H), linear(A, w.o_proj)) <= tight);
   }
@@ -187,11 +186,12 @@ TEST_CASE("merged_attention: equals the plain form of equation (4) over the conc
 TEST_CASE("merged_attention: no encoder rows are the same as encoder rows that nobody sees") {
   const Matrix X = random_matrix(12, 24, 1), H = random_matrix(10, 24, 2);
   for (const Index window : windows) {
-    const AttentionWeights w = with_window(window);
+    const Attention w = with_window(window);
     Matrix K(22, 16), V(22, 16);
-    K << rotate(rms_norm_heads(linear(X, w.k_proj), w.k_norm, w.eps), turn(0, 12)), encoder_key_value(w, H).K;
-    V << linear(X, w.v_proj), encoder_key_value(w, H).V;
-    const Matrix Q = rotate(rms_norm_heads(linear(X, w.q_proj), w.q_norm, w.eps), turn(0, 12));
+    K << apply_rope(rms_norm_heads(linear(X, w.k_proj), w.k_norm, w.eps), rope(0, 12)),
+        encoder_keys_values(w, H).K;
+    V << linear(X, w.v_proj), encoder_keys_values(w, H).V;
+    const Matrix Q = apply_rope(rms_norm_heads(linear(X, w.q_proj), w.q_norm, w.eps), rope(0, 12));
     const Matrix A = plain_attention(Q, K, V, w.heads, w.scale,
                                      [&](Index q, Index k) { return k < 12 && DecoderMask{window}(q, k); });
     CHECK(difference(merged(w, X, Matrix(0, 24)), linear(A, w.o_proj)) <= tight);
@@ -201,7 +201,7 @@ TEST_CASE("merged_attention: no encoder rows are the same as encoder rows that n
 TEST_CASE("merged_attention: without encoder rows no tensor of the encoder side is reported") {
   Recorder recorder;
   const Trace trace = recorder.trace();
-  merged_attention(with_window(5), random_matrix(3, 24, 1), Matrix(0, 24), turn(0, 3), Tap(trace));
+  merged_attention(with_window(5), random_matrix(3, 24, 1), Matrix(0, 24), rope(0, 3), Tap(trace));
   CHECK(recorder.names ==
         std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm", "weights", "o_proj"});
 }
@@ -209,7 +209,7 @@ TEST_CASE("merged_attention: without encoder rows no tensor of the encoder side 
 TEST_CASE("merged_attention: a NaN in H reaches every token; one in a token, all that see it; cached too") {
   const Matrix X = random_matrix(20, 24, 1), H = random_matrix(6, 24, 2);
   for (const Index window : windows) {
-    const AttentionWeights w = with_window(window);
+    const Attention w = with_window(window);
     for (const Index row : {0, 5}) {
       CHECK(rows_with_nan(merged(w, X, with_nan(H, row, 3))) == range(0, 19));
       for (const std::vector<Index>& blocks : std::vector<std::vector<Index>>{{1}, {7, 2}})

@@ -33,7 +33,7 @@ TEST_CASE("rms_norm: the reference's inputs give the reference's outputs, before
 TEST_CASE("rms_norm: the reference's q and k give the reference's q_norm and k_norm, head by head") {
   for (const std::string& side : {encoder_path, decoder_path})
     for (const Index i : {0, 1}) {
-      const AttentionWeights& w = fixture_layer(side, i).self_attn;
+      const Attention& w = fixture_layer(side, i).self_attn;
       const std::string at = layer_path(side, i) + ".self_attn.";
       CAPTURE(at);
       CHECK(difference(rms_norm_heads(reference_tensor(at + "q_proj"), w.q_norm, w.eps),

@@ -13,7 +13,7 @@ const RopeConfig local{.theta = 10000, .factor = 1}, global{.theta = 1000000, .f
 
 /// x [1, heads*dh] turned as the token at `position`.
 Matrix turned(const Matrix& x, Index position, Index head_dim, const RopeConfig& rope = local) {
-  return rotate(x, rotation(rope, head_dim, position, 1));
+  return apply_rope(x, rope_at(rope, head_dim, position, 1));
 }
 
 }  // namespace
@@ -51,13 +51,13 @@ TEST_CASE("rope: every position has its own angle, and every head the same") {
   const Matrix x = random_matrix(150, 6, 1);
   Matrix heads(150, 18);
   heads << x, x, x;
-  const Matrix y = rotate(heads, rotation(local, 6, 0, 150));
+  const Matrix y = apply_rope(heads, rope_at(local, 6, 0, 150));
   for (const Index head : {0, 1, 2}) CHECK(same_bits(y.middleCols(head * 6, 6), y.leftCols(6)));
   for (Index row = 0; row < 150; ++row) CHECK(same_bits(y.row(row).leftCols(6), turned(x.row(row), row, 6)));
 }
 
 TEST_CASE("rope: a rotation from first_position on is part of the one from 0 on") {
-  const Rotation all = rotation(global, 10, 0, 500), part = rotation(global, 10, 70, 130);
+  const CosSin all = rope_at(global, 10, 0, 500), part = rope_at(global, 10, 70, 130);
   CHECK(same_bits(part.cos, all.cos.middleRows(70, 130)));
   CHECK(same_bits(part.sin, all.sin.middleRows(70, 130)));
 }
@@ -84,32 +84,33 @@ TEST_CASE("rope: factor 8 stands for positions eight times as near") {
 
 TEST_CASE("rope: far positions are turned by the float32 angle, as in the reference") {
   const Vector f = rope_frequencies(local, 64);
-  const Rotation turn = rotation(local, 64, 131071, 1);
+  const CosSin rope = rope_at(local, 64, 131071, 1);
   for (Index i = 0; i < 32; ++i) {
     const double angle{131071.0f * f[i]};
-    CHECK(std::abs(double{turn.cos(0, i)} - std::cos(angle)) <= 1e-7);
-    CHECK(std::abs(double{turn.sin(0, i)} - std::sin(angle)) <= 1e-7);
+    CHECK(std::abs(double{rope.cos(0, i)} - std::cos(angle)) <= 1e-7);
+    CHECK(std::abs(double{rope.sin(0, i)} - std::sin(angle)) <= 1e-7);
   }
 }
 
 TEST_CASE("rope: lengths stay, and a NaN stays NaN in its row alone") {
-  const Matrix x = random_matrix(70, 16, 1), y = rotate(x, rotation(local, 8, 3, 70));
+  const Matrix x = random_matrix(70, 16, 1), y = apply_rope(x, rope_at(local, 8, 3, 70));
   for (Index row = 0; row < 70; ++row) CHECK(y.row(row).norm() == doctest::Approx(x.row(row).norm()));
-  const Matrix z = rotate(with_nan(x, 66, 9), rotation(local, 8, 3, 70));
+  const Matrix z = apply_rope(with_nan(x, 66, 9), rope_at(local, 8, 3, 70));
   CHECK(rows_with_nan(z) == range(66, 66));
   CHECK(std::isnan(z(66, 9)));
   CHECK(std::isnan(z(66, 13)));
 }
 
 TEST_CASE("rope: rows and widths that do not fit are refused") {
-  const Rotation turn = rotation(local, 8, 0, 3);
-  CHECK_THROWS_AS(rotate(Matrix(4, 16), turn), std::invalid_argument);
-  CHECK_THROWS_AS(rotate(Matrix(3, 12), turn), std::invalid_argument);
-  CHECK(rotate(Matrix(0, 16), rotation(local, 8, 5, 0)).rows() == 0);
+  const CosSin rope = rope_at(local, 8, 0, 3);
+  CHECK_THROWS_AS(apply_rope(Matrix(4, 16), rope), std::invalid_argument);
+  CHECK_THROWS_AS(apply_rope(Matrix(3, 12), rope), std::invalid_argument);
+  CHECK(apply_rope(Matrix(0, 16), rope_at(local, 8, 5, 0)).rows() == 0);
 }
 
 TEST_CASE("rope: the same numbers for any number of threads") {
-  CHECK(same_for_any_threads([] { return rotate(random_matrix(300, 24, 1), rotation(global, 8, 11, 300)); }));
+  CHECK(same_for_any_threads(
+      [] { return apply_rope(random_matrix(300, 24, 1), rope_at(global, 8, 11, 300)); }));
 }
 
 }  // namespace test_rope

@@ -111,12 +111,12 @@ TEST_CASE(
   const auto check = [](const std::vector<Layer>& layers, const TextConfig& c) {
     REQUIRE(std::ssize(layers) == c.num_hidden_layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
-      const AttentionWeights& w = layers[i].self_attn;
+      const Attention& w = layers[i].self_attn;
       CHECK(layers[i].type == c.layer_types[i]);
-      CHECK(w.window == (c.layer_types[i] == LayerType::full_attention ? everything : c.sliding_window));
-      CHECK(w.heads.heads == c.num_attention_heads);
-      CHECK(w.heads.kv_heads == c.num_key_value_heads);
-      CHECK(w.heads.head_dim == c.head_dim);
+      CHECK(w.window == (c.layer_types[i] == LayerType::full_attention ? no_window : c.sliding_window));
+      CHECK(w.heads.query == c.num_attention_heads);
+      CHECK(w.heads.kv == c.num_key_value_heads);
+      CHECK(w.heads.dim == c.head_dim);
       CHECK(layers[i].eps == c.rms_norm_eps);
       CHECK(w.eps == c.rms_norm_eps);
       CHECK(w.scale == doctest::Approx(1 / std::sqrt(c.query_pre_attn_scalar)).epsilon(1e-6));

@@ -43,7 +43,7 @@ class WeightBytes {
  private:
   void add(const std::vector<Layer>& layers) {
     for (const Layer& layer : layers) {
-      const AttentionWeights& attention = layer.self_attn;
+      const Attention& attention = layer.self_attn;
       add({attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, layer.mlp.gate_proj,
            layer.mlp.up_proj, layer.mlp.down_proj});
     }

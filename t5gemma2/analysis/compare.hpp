@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "../model.hpp"
+#include "../progress.hpp"
 #include "../sampling.hpp"
 #include "../vision/vision.hpp"
 #include "memory.hpp"

@@ -71,7 +71,7 @@ inline RopeConfig read_rope(const JsonField& parameters, const JsonField& scalin
   if (kind != "default" && kind != "linear") type.refuse("\"default\" or \"linear\"");
 
   const JsonField theta = find("rope_theta"), partial = find("partial_rotary_factor");
-  RopeConfig rope;
+  RopeConfig rope{.factor = 1};
   rope.theta = (old_theta.given() && !theta.given() ? old_theta : theta).number(1, 1e12);
   if (partial.given() && partial.number(0, 1) != 1) partial.refuse("1: RoPE turns whole heads");
   if (kind == "linear") {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "../decoder.hpp"
+#include "../progress.hpp"
 #include "../sampling.hpp"
 #include "logits_processors.hpp"
 

@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "../trace.hpp"
+#include "../progress.hpp"
 
 namespace t5gemma2 {
 

@@ -5,11 +5,13 @@
 // polynomials of the vector library beneath it (SLEEF, Shibata and Petrogalli 2019). Largest errors against
 // exact values: exp 1.0, sin and cos 1.0, tanh 0.5 units in the last place.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "../tensor.hpp"
@@ -73,6 +75,15 @@ inline float softmax_exp(float x) {
   const float significand = 1.0f + fused(s * s, p, s);
   const auto power = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) << 23) + 0x3f800000u);
   return x < -80.0f ? 0.0f : significand * power;
+}
+
+/// scores[size] -> exp(scores - max) / sum, in place; -infinity weighs 0. NaN anywhere makes all NaN.
+inline void softmax(float* scores, Index size) {
+  float max = -std::numeric_limits<float>::infinity();
+  for (Index i = 0; i < size; ++i) max = std::max(max, scores[i]);
+  for (Index i = 0; i < size; ++i) scores[i] = softmax_exp(scores[i] - max);
+  const float one_over_sum = 1.0f / sum_in_lanes(scores, size);
+  for (Index i = 0; i < size; ++i) scores[i] *= one_over_sum;
 }
 
 /// sin(turns * pi/2 + r) for the turns-th quarter, |r| <= pi/2, turns even: the sine's polynomial with its

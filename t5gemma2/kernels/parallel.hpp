@@ -33,4 +33,12 @@ void parallel_blocks(Index size, Index block, const Run& run) {
   });
 }
 
+/// Calls run(row) for row = 0 .. rows-1, `block` rows a task, on OpenMP's threads.
+template <class Run>
+void parallel_rows(Index rows, Index block, const Run& run) {
+  parallel_blocks(rows, block, [&](Index first, Index count) {
+    for (Index row = first; row < first + count; ++row) run(row);
+  });
+}
+
 }  // namespace t5gemma2

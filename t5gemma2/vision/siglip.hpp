@@ -16,6 +16,7 @@
 #include "../attention.hpp"
 #include "../config.hpp"
 #include "../feed_forward.hpp"
+#include "../progress.hpp"
 #include "../trace.hpp"
 #include "layer_norm.hpp"
 

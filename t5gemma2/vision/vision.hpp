@@ -5,6 +5,7 @@
 //
 // Reference: transformers T5Gemma2Encoder.get_image_features.
 #pragma once
+#include "../progress.hpp"
 #include "../weights.hpp"
 #include "image_tokens.hpp"
 #include "siglip.hpp"
