@@ -57,6 +57,7 @@ template <class Mask>
 Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const Heads& heads, float scale,
                        Mask mask) {
   attention_detail::check(Q, K, V, heads, scale);
+  check_argument(K.rows() > 0, "attention K", "a key or more", "none");
   const Matrix P = attention_probabilities(Q, K, heads, scale, mask);
   Matrix A(Q.rows(), Q.cols());
   for (Index head = 0; head < heads.query; ++head)
@@ -71,6 +72,7 @@ Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const 
 template <class... Mask>
 Matrix attention(const Matrix& Q, const Heads& heads, float scale, const KeySegment<Mask>&... segments) {
   (attention_detail::check(Q, segments.K, segments.V, heads, scale), ...);
+  check_argument((segments.K.rows() + ...) > 0, "attention K", "a key or more", "none");
   return kernel::attention_in_blocks(Q, heads, scale, segments...);
 }
 

@@ -18,7 +18,7 @@
 namespace t5gemma2 {
 
 /// The checkpoint's names; the paper says local and global.
-enum class LayerType { sliding_attention, full_attention };
+enum class LayerType { sliding_attention = 1, full_attention };  // 0: not set
 
 /// RoPE of one layer type; positions are divided by the factor.
 struct RopeConfig {

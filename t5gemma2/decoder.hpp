@@ -28,9 +28,20 @@ struct Decoder {
   Weight lm_head;  // [vocab, d]: embed_tokens.weight, unless the checkpoint stores another
 };
 
-/// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0.
+/// Throws std::invalid_argument naming the field unless w is complete; each layer is checked where it is used.
+inline void check(const Decoder& w) {
+  check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "decoder layers",
+                 "as many as num_hidden_layers", w.layers.size());
+  check_shape(w.norm, w.config.hidden_size, 1, "decoder norm");
+  check_shape(w.lm_head, w.config.vocab_size, w.config.hidden_size, "lm_head");
+  check_argument(w.config.rms_norm_eps >= 0, "decoder rms_norm_eps", "0 or more", w.config.rms_norm_eps);
+}
+
+/// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0. Progress counts layers. Throws Error for an id
+/// outside the vocabulary, std::invalid_argument where w is incomplete or shapes do not fit; so do the others.
 inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matrix& H, const Tap& tap = {},
                       const Progress& progress = {}) {
+  check(w);
   check_shape(H, -1, w.config.hidden_size, "decoder H");
   Matrix x = tap("embed_tokens", embed(w.embed_tokens, ids));
   const Ropes ropes = ropes_at(w.config, 0, x.rows());
@@ -63,6 +74,7 @@ struct DecoderState {
 /// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in
 /// several ways. Progress counts layers.
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
+  check(w);
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
   DecoderState state;
   std::vector<KeyValue> encoder_kv;
@@ -92,8 +104,16 @@ inline Matrix attend_step(const Decoder& w, std::size_t i, const Matrix& X, cons
                                (*state.encoder_kv)[i]);
 }
 
+/// Throws std::invalid_argument unless the state comes from start_decoder(w, ...).
+inline void check(const DecoderState& state, const Decoder& w) {
+  const bool started = state.encoder_kv && state.encoder_kv->size() == w.layers.size();
+  check_argument(started && state.past.size() == w.layers.size(), "DecoderState", "one from start_decoder",
+                 "another");
+}
+
 /// The next ids [m] -> x [m, d] after the last norm. Advances the state by m tokens.
 inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<const TokenId> ids) {
+  check(state, w);
   const Ropes ropes = ropes_at(w.config, state.position, std::ssize(ids));
   Matrix x = decoder_layers(
       w, ids, [&](std::size_t i, const Matrix& X) { return attend_step(w, i, X, ropes, state); });
@@ -107,7 +127,8 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
 inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                               std::span<const TokenId> ids) {
   if (states.empty() || states.size() != ids.size())
-    throw std::invalid_argument("decode_together: expected an id for each state");
+    throw std::invalid_argument("decode_together ids: expected one for each state");
+  for (const DecoderState& state : states) check(state, w);
   const Ropes ropes = ropes_at(w.config, states[0].position, 1);
   const Matrix x = decoder_layers(w, ids, [&](std::size_t i, const Matrix& X) {
     Matrix O(X.rows(), X.cols());
@@ -123,6 +144,7 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
 /// tokens. Progress counts the tokens of a prompt of several blocks.
 inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
                      const Progress& progress = {}) {
+  check_argument(!ids.empty(), "decode ids", "one or more", "none");
   constexpr std::size_t block = 256;  // a long prompt in pieces: no intermediate grows with it
   const auto all = std::ssize(ids);
   while (ids.size() > block) {

@@ -18,6 +18,7 @@
 
 namespace t5gemma2 {
 
+/// The weights of x_i.
 struct Embedding {
   Weight weight;                         // [vocab, d]   embed_tokens.weight
   Vector eoi_embedding;                  // [d]          embed_tokens.eoi_embedding
@@ -31,8 +32,10 @@ inline void check_ids(std::span<const TokenId> ids, Index vocab, const char* whe
       fail(where, "token id", "0 to " + std::to_string(vocab - 1), std::to_string(id));
 }
 
-/// ids [n] -> [n, d]. Throws Error for an id outside the vocabulary.
+/// ids [n] -> [n, d]. Throws Error for an id outside the vocabulary, std::invalid_argument where w is
+/// incomplete.
 inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
+  check_argument(w.weight.rows > 0 && w.weight.cols > 0, "embed_tokens", "a matrix [vocab, d]", "none");
   check_ids(ids, w.weight.rows);
   check_shape(w.eoi_embedding, w.weight.cols, 1, "embed eoi_embedding");
   const float scale = std::sqrt(static_cast<float>(w.weight.cols));
@@ -45,8 +48,10 @@ inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
   return x;
 }
 
-/// c tanh(logits / c), or logits as they are where no softcap is set.
+/// c tanh(logits / c), or logits as they are where no softcap is set. Throws std::invalid_argument unless c is
+/// above 0.
 inline Matrix softcap(Matrix logits, const std::optional<float>& cap) {
+  check_argument(!cap || *cap > 0, "softcap", "a number above 0", cap.value_or(0));
   if (cap) logits = *cap * (logits.array() / *cap).tanh();
   return logits;
 }

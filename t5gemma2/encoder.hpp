@@ -8,6 +8,7 @@
 // sees about half the window to each side (mask.hpp); a last RMSNorm ends the encoder. Reference: transformers
 // T5Gemma2TextEncoder, T5Gemma2SelfAttention.
 #pragma once
+#include <iterator>
 #include <vector>
 
 #include "attention.hpp"
@@ -24,6 +25,14 @@ struct Encoder {
   Vector norm;  // [d]
 };
 
+/// Throws std::invalid_argument naming the field unless w is complete; each layer is checked where it is used.
+inline void check(const Encoder& w) {
+  check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "encoder layers",
+                 "as many as num_hidden_layers", w.layers.size());
+  check_shape(w.norm, w.config.hidden_size, 1, "encoder norm");
+  check_argument(w.config.rms_norm_eps >= 0, "encoder rms_norm_eps", "0 or more", w.config.rms_norm_eps);
+}
+
 /// X [n, d] -> O [n, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& rope, const Tap& tap = {}) {
   const Matrix Q = queries(w, X, rope, tap);
@@ -35,8 +44,10 @@ inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& 
   return tap("o_proj", linear(A, w.o_proj));
 }
 
-/// x [n, d], embedded tokens (and, in their places, image features) -> H [n, d].
+/// x [n, d], embedded tokens (and, in their places, image features) -> H [n, d]. Progress counts layers. Throws
+/// std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Progress& progress = {}) {
+  check(w);
   check_shape(x, -1, w.config.hidden_size, "encoder x");
   const Ropes ropes = ropes_at(w.config, 0, x.rows());
   const auto layers = static_cast<Index>(w.layers.size());

@@ -14,7 +14,7 @@
 namespace t5gemma2 {
 
 struct Layer {
-  LayerType type = LayerType::full_attention;
+  LayerType type{};
   Attention self_attn;
   FeedForward mlp;
   Vector pre_self_attn_layernorm, post_self_attn_layernorm;      // [d]
@@ -22,10 +22,22 @@ struct Layer {
   float eps = unset;                                             // of these four
 };
 
+/// Throws std::invalid_argument naming the field unless w is complete and takes rows of d numbers; self_attn
+/// and mlp are checked where they are used.
+inline void check(const Layer& w, Index d) {
+  check_argument(w.type != LayerType{}, "layer type", "sliding_attention or full_attention", "none");
+  check_shape(w.pre_self_attn_layernorm, d, 1, "pre_self_attn_layernorm");
+  check_shape(w.post_self_attn_layernorm, d, 1, "post_self_attn_layernorm");
+  check_shape(w.pre_feedforward_layernorm, d, 1, "pre_feedforward_layernorm");
+  check_shape(w.post_feedforward_layernorm, d, 1, "post_feedforward_layernorm");
+  check_argument(w.eps >= 0, "layer eps", "0 or more", w.eps);
+}
+
 /// x [rows, d] -> [rows, d]; attend(normalised x) -> [rows, d]. Throws std::invalid_argument where w is
 /// incomplete or shapes do not fit.
 template <class Attend>
 Matrix transformer_layer(const Layer& w, Matrix x, const Tap& tap, const Attend& attend) {
+  check(w, x.cols());
   Matrix h = tap("pre_self_attn_layernorm", rms_norm(x, w.pre_self_attn_layernorm, w.eps));
   h = tap("self_attn", attend(h));
   check_shape(h, x.rows(), x.cols(), "what attends");

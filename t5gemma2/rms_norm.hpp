@@ -32,9 +32,9 @@ inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
   return x;
 }
 
-/// x [rows, size] -> [rows, size]; weight [size].
+/// x [rows, size] -> [rows, size]; weight [size]. Throws as rms_norm_heads does.
 inline Matrix rms_norm(Matrix x, const Vector& weight, float eps) {
-  check_shape(x, -1, weight.size(), "rms_norm x");
+  check_shape(weight, x.cols(), 1, "rms_norm weight");
   return rms_norm_heads(std::move(x), weight, eps);
 }
 

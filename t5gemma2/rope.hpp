@@ -40,8 +40,10 @@ inline Vector rope_frequencies(const RopeConfig& rope, Index head_dim) {
   return frequency;
 }
 
-/// cos and sin for positions first_position .. first_position + rows - 1.
+/// cos and sin for positions first_position .. first_position + rows - 1. Throws as rope_frequencies does.
 inline CosSin rope_at(const RopeConfig& config, Index head_dim, Index first_position, Index rows) {
+  check_argument(first_position >= 0, "rope first_position", "0 or more", first_position);
+  check_argument(rows >= 0, "rope rows", "0 or more", rows);
   const Vector frequency = rope_frequencies(config, head_dim);
   CosSin rope{Matrix(rows, head_dim / 2), Matrix(rows, head_dim / 2)};
   parallel_rows(rows, 64, [&](Index row) {

@@ -288,4 +288,26 @@ TEST_CASE("attention: the same numbers for any number of threads") {
   }
 }
 
+TEST_CASE("attention: heads, scales and shapes that do not fit are refused, in both forms") {
+  const Matrix Q = random_matrix(3, 16, 1), K = random_matrix(5, 8, 2), V = random_matrix(5, 8, 3);
+  const auto refused = [&](const Heads& heads, float scale, const Matrix& keys, const Matrix& values,
+                           const char* why) {
+    CHECK_THROWS_WITH_AS(attention(Q, keys, values, heads, scale, AllVisible{}), why, std::invalid_argument);
+    CHECK_THROWS_WITH_AS(plain_attention(Q, keys, values, heads, scale, AllVisible{}), why,
+                         std::invalid_argument);
+  };
+  CHECK(attention(Q, K, V, {4, 2, 4}, 0.5f, AllVisible{}).rows() == 3);
+  refused({}, 0.5f, K, V, "heads.kv: expected 1 or more, found 0");
+  refused({0, 2, 4}, 0.5f, K, V, "heads.query: expected a multiple of heads.kv, found 0");
+  refused({3, 2, 4}, 0.5f, K, V, "heads.query: expected a multiple of heads.kv, found 3");
+  refused({4, 2, 0}, 0.5f, K, V, "heads.dim: expected 1 or more, found 0");
+  refused({4, 2, 4}, 0, K, V, "attention scale: expected a number above 0, found 0");
+  refused({4, 2, 4}, unset, K, V, "attention scale: expected a number above 0, found nan");
+  refused({4, 2, 4}, infinity, K, V, "attention scale: expected a number above 0, found inf");
+  refused({4, 4, 4}, 0.5f, K, V, "attention K: expected [any, 16], found [5, 8]");
+  refused({4, 2, 8}, 0.5f, K, V, "attention Q: expected [any, 32], found [3, 16]");
+  refused({4, 2, 4}, 0.5f, K, V.topRows(4), "attention V: expected [5, 8], found [4, 8]");
+  refused({4, 2, 4}, 0.5f, Matrix(0, 8), Matrix(0, 8), "attention K: expected a key or more, found none");
+}
+
 }  // namespace test_attention

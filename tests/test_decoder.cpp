@@ -265,4 +265,32 @@ TEST_CASE("decoder: the same numbers for any number of threads") {
   CHECK(same_for_any_threads([&] { return in_steps(fixture_model().decoder, some_ids(90), H, {70, 1}); }));
 }
 
+TEST_CASE("decoder: a field that is not set is refused by name, cached too") {
+  const auto refused = [&](const auto& forget, const char* why) {
+    Decoder w = fixture_model().decoder;
+    forget(w);
+    CHECK_THROWS_WITH_AS(decoder(w, Ids{2}, Matrix(0, 24)), why, std::invalid_argument);
+    CHECK_THROWS_WITH_AS(start_decoder(w, Matrix(0, 24)), why, std::invalid_argument);
+  };
+  refused([](Decoder& w) { w.layers.clear(); },
+          "decoder layers: expected as many as num_hidden_layers, found 0");
+  refused([](Decoder& w) { w.norm = {}; }, "decoder norm: expected [24, 1], found [0, 1]");
+  refused([](Decoder& w) { w.lm_head = {}; }, "lm_head: expected [64, 24], found [0, 0]");
+  refused([](Decoder& w) { w.config.rms_norm_eps = unset; },
+          "decoder rms_norm_eps: expected 0 or more, found nan");
+}
+
+TEST_CASE("decoder: a state of another decoder, or of none, and no ids are refused") {
+  const Decoder& w = fixture_model().decoder;
+  const char* const why = "DecoderState: expected one from start_decoder, found another";
+  DecoderState none, shorter = start_decoder(w, Matrix(0, 24)), state = shorter;
+  shorter.past.pop_back();
+  CHECK_THROWS_WITH_AS(decode(w, none, Ids{2}), why, std::invalid_argument);
+  CHECK_THROWS_WITH_AS(decode(w, shorter, Ids{2}), why, std::invalid_argument);
+  std::vector<DecoderState> states{state, none};
+  CHECK_THROWS_WITH_AS(decode_together(w, states, Ids{2, 2}), why, std::invalid_argument);
+  CHECK_THROWS_WITH_AS(decode(w, state, Ids{}), "decode ids: expected one or more, found none",
+                       std::invalid_argument);
+}
+
 }  // namespace test_decoder

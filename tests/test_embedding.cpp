@@ -85,4 +85,12 @@ TEST_CASE("embedding: softcap leaves a NaN NaN") {
     CHECK(std::isnan(softcap(with_nan(random_matrix(1, size, 1), 0, size / 2), 30.0f)(0, size / 2)));
 }
 
+TEST_CASE("embedding: a matrix or a softcap that is not set is refused") {
+  CHECK_THROWS_WITH_AS(embed({}, std::vector<TokenId>{0}),
+                       "embed_tokens: expected a matrix [vocab, d], found none", std::invalid_argument);
+  for (const float cap : {0.0f, -30.0f, unset})
+    CHECK_THROWS_WITH_AS(softcap(Matrix(1, 2), cap), doctest::Contains("softcap: expected a number above 0"),
+                         std::invalid_argument);
+}
+
 }  // namespace test_embedding

@@ -30,7 +30,7 @@ TEST_CASE("encoder: self_attention gives every one of the reference's tensors") 
                        ropes_at(fixture_model().config.encoder, 0, 11).of(layer.type), Tap(trace));
     CHECK(difference(O, reference_tensor(at + ".self_attn")) <= tight);
     CHECK(recorder.names ==
-          std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm", "weights", "o_proj"});
+          std::vector<std::string>{"q_proj", "q_norm", "k_proj", "k_norm", "v_proj", "weights", "o_proj"});
     for (const auto& entry : recorder.tensors) {
       CAPTURE(entry.first);
       CHECK(difference(entry.second, reference_tensor(at + ".self_attn." + entry.first)) <= tight);
@@ -113,6 +113,7 @@ TEST_CASE("encoder: a NaN in one token makes H NaN in it, and in all tokens behi
           range(0, 39));
   Encoder local = fixture_model().encoder;
   local.layers.resize(1);
+  local.config.num_hidden_layers = 1;
   const std::vector<Index> rows = rows_with_nan(encoder(local, with_nan(random_matrix(40, 24, 1), 20, 7)));
   for (const Index row : range(18, 22)) CHECK(std::count(rows.begin(), rows.end(), row) == 1);
 }
@@ -152,6 +153,21 @@ TEST_CASE("encoder: another width is refused") {
 TEST_CASE("encoder: the same numbers for any number of threads") {
   const Matrix x = random_matrix(210, 24, 1);
   CHECK(same_for_any_threads([&] { return encoder(fixture_model().encoder, x); }));
+}
+
+TEST_CASE("encoder: a field that is not set is refused by name") {
+  const auto refused = [&](const auto& forget, const char* why) {
+    Encoder w = fixture_model().encoder;
+    forget(w);
+    CHECK_THROWS_WITH_AS(encoder(w, random_matrix(3, 24, 1)), why, std::invalid_argument);
+  };
+  refused([](Encoder& w) { w.layers.clear(); },
+          "encoder layers: expected as many as num_hidden_layers, found 0");
+  refused([](Encoder& w) { w.norm = {}; }, "encoder norm: expected [24, 1], found [0, 1]");
+  refused([](Encoder& w) { w.config.rms_norm_eps = TextConfig().rms_norm_eps; },
+          "encoder rms_norm_eps: expected 0 or more, found nan");
+  refused([](Encoder& w) { w.config.sliding_attention = {}; },
+          "rope theta: expected a number above 0, found 0");
 }
 
 }  // namespace test_encoder

@@ -55,4 +55,18 @@ TEST_CASE("feed_forward: the same numbers for any number of threads") {
   CHECK(same_for_any_threads([&] { return feed_forward(fixture_model().decoder.layers[1].mlp, x); }));
 }
 
+TEST_CASE("feed_forward: matrices that are not set or do not fit each other are refused by name") {
+  const FeedForward whole = fixture_layer(encoder_path, 0).mlp;
+  const auto refused = [&](const auto& change, const char* why) {
+    FeedForward w = whole;
+    change(w);
+    CHECK_THROWS_WITH_AS(feed_forward(w, random_matrix(3, 24, 1)), doctest::Contains(why),
+                         std::invalid_argument);
+  };
+  refused([](FeedForward& w) { w.gate_proj = {}; }, "gate_proj: expected [any, 24], found [0, 0]");
+  refused([](FeedForward& w) { w.up_proj = {}; }, "up_proj: expected [");
+  refused([](FeedForward& w) { w.down_proj = {}; }, "down_proj: expected [24, ");
+  refused([](FeedForward& w) { --w.up_proj.rows; }, "up_proj: expected [");
+}
+
 }  // namespace test_feed_forward

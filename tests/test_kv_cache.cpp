@@ -94,4 +94,9 @@ TEST_CASE("kv_cache: keys and values of another shape are refused") {
   CHECK_THROWS_AS(cache.append(Matrix(2, 3), Matrix(1, 3)), std::invalid_argument);
 }
 
+TEST_CASE("kv_cache: a window or a width of nothing is refused") {
+  CHECK_THROWS_WITH_AS(KvCache(3, 0), "KvCache window: expected 1 or more, found 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(KvCache(0, 5), "KvCache width: expected 1 or more, found 0", std::invalid_argument);
+}
+
 }  // namespace test_kv_cache

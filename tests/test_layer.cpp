@@ -83,4 +83,29 @@ TEST_CASE("layer: local layers turn by sliding_attention's RoPE, global ones by 
   CHECK(same_bits(ropes.of(LayerType::full_attention).sin, global.sin));
 }
 
+TEST_CASE("layer: a field that is not set is refused by name") {
+  const Layer whole = fixture_layer(encoder_path, 0);
+  const auto refused = [&](const auto& forget, const char* why) {
+    Layer w = whole;
+    forget(w);
+    CHECK_THROWS_WITH_AS(transformer_layer(w, random_matrix(3, 24, 1), {}, [](const Matrix& h) { return h; }),
+                         why, std::invalid_argument);
+  };
+  refused([](Layer& w) { w.type = {}; },
+          "layer type: expected sliding_attention or full_attention, found none");
+  refused([](Layer& w) { w.eps = Layer().eps; }, "layer eps: expected 0 or more, found nan");
+  refused([](Layer& w) { w.pre_self_attn_layernorm = {}; },
+          "pre_self_attn_layernorm: expected [24, 1], found [0, 1]");
+  refused([](Layer& w) { w.post_self_attn_layernorm = {}; },
+          "post_self_attn_layernorm: expected [24, 1], found [0, 1]");
+  refused([](Layer& w) { w.pre_feedforward_layernorm = {}; },
+          "pre_feedforward_layernorm: expected [24, 1], found [0, 1]");
+  refused([](Layer& w) { w.post_feedforward_layernorm = {}; },
+          "post_feedforward_layernorm: expected [24, 1], found [0, 1]");
+  refused([](Layer& w) { w.mlp.gate_proj = {}; }, "gate_proj: expected [any, 24], found [0, 0]");
+  CHECK_THROWS_WITH_AS(
+      transformer_layer(whole, random_matrix(3, 24, 1), {}, [](const Matrix&) { return Matrix(3, 23); }),
+      "what attends: expected [3, 24], found [3, 23]", std::invalid_argument);
+}
+
 }  // namespace test_layer

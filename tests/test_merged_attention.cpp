@@ -203,7 +203,7 @@ TEST_CASE("merged_attention: without encoder rows no tensor of the encoder side 
   const Trace trace = recorder.trace();
   merged_attention(with_window(5), random_matrix(3, 24, 1), Matrix(0, 24), rope(0, 3), Tap(trace));
   CHECK(recorder.names ==
-        std::vector<std::string>{"q_proj", "k_proj", "v_proj", "q_norm", "k_norm", "weights", "o_proj"});
+        std::vector<std::string>{"q_proj", "q_norm", "k_proj", "k_norm", "v_proj", "weights", "o_proj"});
 }
 
 TEST_CASE("merged_attention: a NaN in H reaches every token; one in a token, all that see it; cached too") {
@@ -232,6 +232,25 @@ TEST_CASE("merged_attention: the same numbers for any number of threads") {
   const Matrix X = random_matrix(150, 24, 1), H = random_matrix(210, 24, 2);
   CHECK(same_for_any_threads([&] { return merged(with_window(6), X, H); }));
   CHECK(same_for_any_threads([&] { return in_steps(with_window(6), X, H, {1, 60}); }));
+}
+
+TEST_CASE(
+    "merged_attention: a cache of another window or width, and encoder keys of another width are refused") {
+  const Attention w = with_window(5);
+  const Matrix X = random_matrix(2, 24, 1);
+  const KeyValue none = encoder_keys_values(w, Matrix(0, 24));
+  const auto step = [&](KvCache past, const KeyValue& encoder_kv) {
+    return merged_attention_step(w, X, rope(0, 2), past, encoder_kv);
+  };
+  CHECK(step(KvCache(16, 5), none).rows() == 2);
+  CHECK_THROWS_WITH_AS(step(KvCache(16, 4), none), "KvCache window: expected the layer's, found 4",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(step(KvCache(8, 5), none), "attention K: expected [any, 16], found [0, 8]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(step(KvCache(16, 5), {}), "attention K: expected [any, 16], found [0, 0]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(step(KvCache(16, 5), {Matrix(3, 16), Matrix(2, 16)}),
+                       "attention V: expected [3, 16], found [2, 16]", std::invalid_argument);
 }
 
 }  // namespace test_merged_attention

@@ -113,4 +113,26 @@ TEST_CASE("rope: the same numbers for any number of threads") {
       [] { return apply_rope(random_matrix(300, 24, 1), rope_at(global, 8, 11, 300)); }));
 }
 
+TEST_CASE("rope: what is not set, or of another size, is refused by name") {
+  CHECK_THROWS_WITH_AS(rope_at({.theta = 0, .factor = 1}, 8, 0, 1),
+                       "rope theta: expected a number above 0, found 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(rope_at({.theta = 10}, 8, 0, 1), "rope factor: expected a number above 0, found 0",
+                       std::invalid_argument);
+  for (const Index head_dim : {0, 7, -2})
+    CHECK_THROWS_WITH_AS(rope_at(local, head_dim, 0, 1),
+                         doctest::Contains("rope head_dim: expected an even number above 0, found"),
+                         std::invalid_argument);
+  CHECK_THROWS_WITH_AS(rope_at(local, 8, -1, 1), "rope first_position: expected 0 or more, found -1",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(rope_at(local, 8, 0, -1), "rope rows: expected 0 or more, found -1",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(apply_rope(Matrix(3, 16), {}),
+                       "rope cos: expected a column for each pair of a head, found none",
+                       std::invalid_argument);
+  CosSin rope = rope_at(local, 8, 0, 3);
+  rope.sin = Matrix();
+  CHECK_THROWS_WITH_AS(apply_rope(Matrix(3, 16), rope), "rope sin: expected [3, 4], found [0, 0]",
+                       std::invalid_argument);
+}
+
 }  // namespace test_rope
