@@ -3,8 +3,8 @@
 //
 //   logits = rms_norm(x) E^T        x [m, d], E [vocab, d], softcapped where the configuration says so
 //
-// Two forms with the same numbers: `decoder` runs all tokens at once and keeps nothing, as the equations
-// stand; `decode` continues a DecoderState by some tokens, as generation needs it. Reference: transformers
+// Two forms with the same numbers: `decoder` runs all tokens at once and keeps nothing, like the equations;
+// `decode` continues a DecoderState by some tokens, which is what generation needs. Reference: transformers
 // T5Gemma2Decoder, T5Gemma2ForConditionalGeneration.
 #pragma once
 #include <memory>
@@ -66,13 +66,13 @@ inline Matrix logits_of(const Decoder& w, const Matrix& x, const Tap& tap = {}) 
 
 /// State carried from one decoding step to the next.
 struct DecoderState {
-  std::shared_ptr<const std::vector<KeyValue>> encoder_kv;  // [layers]; shared by all tokens, and by copies
+  std::shared_ptr<const std::vector<KeyValue>> encoder_kv;  // [layers]; shared by all steps, and by copies
   std::vector<KvCache> past;                                // [layers]
   Index position = 0;                                       // tokens seen
 };
 
-/// H [n, d] -> a decoder that has read it and written nothing; n may be 0. May be copied to continue in
-/// several ways. Progress counts layers.
+/// H [n, d] -> the state before the first token; n may be 0. May be copied to continue in several ways. Progress
+/// counts layers.
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
   check(w);
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
@@ -121,9 +121,9 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
   return x;
 }
 
-/// The next id of each of several texts, equally long so far -> logits [states, vocab] of what follows it.
-/// Advances each state by one token: the same numbers as `decode` state by state, but the weights of feed
-/// forward and head are read once.
+/// The next id of each of several texts, equally long so far -> logits [states, vocab] of the id after it.
+/// Advances each state by one token. The same numbers as `decode` state by state, but the weights of feed-forward
+/// and head are read once for all.
 inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                               std::span<const TokenId> ids) {
   if (states.empty() || states.size() != ids.size())
@@ -140,8 +140,8 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
   return logits_of(w, x);
 }
 
-/// The next ids [m], m >= 1 -> logits [vocab] of what follows the last of them. Advances the state by m
-/// tokens. Progress counts the tokens of a prompt of several blocks.
+/// The next ids [m], m >= 1 -> logits [vocab] of the id after the last. Advances the state by m tokens. Progress
+/// counts tokens where there are several blocks of them.
 inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
                      const Progress& progress = {}) {
   check_argument(!ids.empty(), "decode ids", "one or more", "none");

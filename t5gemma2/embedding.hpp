@@ -4,9 +4,8 @@
 //   x_i      = E[id_i] * sqrt(d)            input
 //   logits   = h E^T                        output, then c tanh(logits / c) where a softcap c is set
 //
-// The paper leaves out: the end-of-image token is replaced, after scaling, by a vector of its own,
-// `eoi_embedding`, on both sides; and a fine-tuned checkpoint may store the decoder's two uses as matrices of
-// their own. Reference: transformers T5Gemma2TextScaledWordEmbedding, T5Gemma2LMHead.
+// The paper leaves out: on both sides the end-of-image token gets a vector of its own, `eoi_embedding`, put in
+// after the scaling; and a fine-tuned checkpoint may store a matrix of its own for each of the decoder's uses. Reference: transformers T5Gemma2TextScaledWordEmbedding, T5Gemma2LMHead.
 #pragma once
 #include <cmath>
 #include <optional>

@@ -124,7 +124,7 @@ TEST_CASE(
       }
 }
 
-TEST_CASE("decoder: decode gives the last token's logits, for prefixes longer than a block too") {
+TEST_CASE("decoder: decode gives the last token's logits, for prompts longer than a block too") {
   const Decoder& w = fixture_model().decoder;
   const Matrix H = reference_tensor(encoder_path + "norm");
   for (const std::size_t size : {1u, 2u, 255u, 256u, 257u, 258u, 511u, 512u, 513u, 600u}) {
@@ -196,7 +196,7 @@ TEST_CASE("decoder: the last norm has the decoder's eps") {
   CHECK(difference(in_steps(w, ids, H, {2}), expected) <= 2 * tight);
 }
 
-TEST_CASE("decoder: each layer turns by the RoPE of its own type, cached too") {
+TEST_CASE("decoder: each layer rotates by the RoPE of its own type, cached too") {
   Decoder w = fixture_model().decoder;
   const Ids ids = some_ids(20);
   const Matrix H = reference_tensor(encoder_path + "norm"), before = decoder(w, ids, H);

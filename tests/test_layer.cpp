@@ -69,7 +69,7 @@ TEST_CASE("layer: a NaN makes its row NaN and no other") {
                                           [](const Matrix& h) { return h; })) == range(row, row));
 }
 
-TEST_CASE("layer: local layers turn by sliding_attention's RoPE, global ones by full_attention's") {
+TEST_CASE("layer: local layers rotate by sliding_attention's RoPE, global ones by full_attention's") {
   TextConfig config;
   config.head_dim = 8;
   config.sliding_attention = {.theta = 100, .factor = 1};

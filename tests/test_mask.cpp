@@ -116,7 +116,7 @@ TEST_CASE("mask: global layers have no window") {
   }
 }
 
-TEST_CASE("mask: window_of is sliding_window in local layers and everything in global ones") {
+TEST_CASE("mask: window_of is sliding_window in local layers and no_window in global ones") {
   TextConfig config;
   config.sliding_window = 7;
   CHECK(window_of(config, LayerType::sliding_attention) == 7);

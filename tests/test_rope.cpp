@@ -12,7 +12,7 @@ namespace {
 const RopeConfig local{.theta = 10000, .factor = 1}, global{.theta = 1000000, .factor = 8};
 
 /// x [1, heads*dh] turned as the token at `position`.
-Matrix turned(const Matrix& x, Index position, Index head_dim, const RopeConfig& rope = local) {
+Matrix rotated(const Matrix& x, Index position, Index head_dim, const RopeConfig& rope = local) {
   return apply_rope(x, rope_at(rope, head_dim, position, 1));
 }
 
@@ -30,21 +30,21 @@ TEST_CASE("rope: frequencies are base^(-2i/dh) / factor") {
 TEST_CASE("rope: the first half turns into the second, not the other way round") {
   Matrix x = Matrix::Zero(1, 4);
   x(0, 0) = 1;  // i = 0, frequency 1
-  const Matrix y = turned(x, 1, 4);
+  const Matrix y = rotated(x, 1, 4);
   CHECK(y(0, 0) == doctest::Approx(std::cos(1.0)));
   CHECK(y(0, 2) == doctest::Approx(std::sin(1.0)));
   CHECK(y(0, 1) == 0);
   CHECK(y(0, 3) == 0);
   x.setZero();
   x(0, 3) = 1;  // the partner of i = 1, frequency 1/100
-  const Matrix z = turned(x, 50, 4);
+  const Matrix z = rotated(x, 50, 4);
   CHECK(z(0, 1) == doctest::Approx(-std::sin(0.5)));
   CHECK(z(0, 3) == doctest::Approx(std::cos(0.5)));
 }
 
 TEST_CASE("rope: position 0 turns nothing") {
   const Matrix x = random_matrix(1, 24, 1);
-  CHECK(same_bits(turned(x, 0, 8), x));
+  CHECK(same_bits(rotated(x, 0, 8), x));
 }
 
 TEST_CASE("rope: every position has its own angle, and every head the same") {
@@ -53,7 +53,7 @@ TEST_CASE("rope: every position has its own angle, and every head the same") {
   heads << x, x, x;
   const Matrix y = apply_rope(heads, rope_at(local, 6, 0, 150));
   for (const Index head : {0, 1, 2}) CHECK(same_bits(y.middleCols(head * 6, 6), y.leftCols(6)));
-  for (Index row = 0; row < 150; ++row) CHECK(same_bits(y.row(row).leftCols(6), turned(x.row(row), row, 6)));
+  for (Index row = 0; row < 150; ++row) CHECK(same_bits(y.row(row).leftCols(6), rotated(x.row(row), row, 6)));
 }
 
 TEST_CASE("rope: a rotation from first_position on is part of the one from 0 on") {
@@ -66,7 +66,7 @@ TEST_CASE("rope: the product of q and k depends on their distance alone") {
   const Matrix q = random_matrix(1, 8, 1), k = random_matrix(1, 8, 2);
   for (const RopeConfig& rope : {local, global}) {
     const auto product = [&](Index i, Index j) {
-      return turned(q, i, 8, rope).row(0).dot(turned(k, j, 8, rope).row(0));
+      return rotated(q, i, 8, rope).row(0).dot(rotated(k, j, 8, rope).row(0));
     };
     CHECK(product(5, 2) == doctest::Approx(product(103, 100)).epsilon(1e-4));
     CHECK(product(2, 5) == doctest::Approx(product(100, 103)).epsilon(1e-4));
@@ -78,11 +78,11 @@ TEST_CASE("rope: the product of q and k depends on their distance alone") {
 TEST_CASE("rope: factor 8 stands for positions eight times as near") {
   const RopeConfig near{.theta = 1000000, .factor = 1};
   const Matrix x = random_matrix(1, 16, 1);
-  CHECK(difference(turned(x, 80, 16, global), turned(x, 10, 16, near)) <= 1e-6);
-  CHECK(difference(turned(x, 10, 16, global), turned(x, 10, 16, near)) > 0.1);
+  CHECK(difference(rotated(x, 80, 16, global), rotated(x, 10, 16, near)) <= 1e-6);
+  CHECK(difference(rotated(x, 10, 16, global), rotated(x, 10, 16, near)) > 0.1);
 }
 
-TEST_CASE("rope: far positions are turned by the float32 angle, as in the reference") {
+TEST_CASE("rope: far positions are rotated by the float32 angle, as in the reference") {
   const Vector f = rope_frequencies(local, 64);
   const CosSin rope = rope_at(local, 64, 131071, 1);
   for (Index i = 0; i < 32; ++i) {
