@@ -45,16 +45,10 @@ inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matr
   check_shape(H, -1, w.config.hidden_size, "decoder H");
   Matrix x = tap("embed_tokens", embed(w.embed_tokens, ids));
   const Ropes ropes = ropes_at(w.config, 0, x.rows());
-  const auto layers = static_cast<Index>(w.layers.size());
-  for (Index i = 0; i < layers; ++i) {
-    if (progress) progress(i, layers);
-    const Layer& layer = w.layers[static_cast<std::size_t>(i)];
-    const Tap here = tap / "layers" / i;
-    x = transformer_layer(layer, std::move(x), here, [&](const Matrix& X) {
-      return merged_attention(layer.self_attn, X, H, ropes.of(layer.type), here / "self_attn");
-    });
-  }
-  if (progress) progress(layers, layers);
+  const auto attend = [&](std::size_t i, const Matrix& X, const Tap& here) {
+    return merged_attention(w.layers[i].self_attn, X, H, ropes.of(w.layers[i].type), here);
+  };
+  x = transformer_layers(w.layers, std::move(x), tap, progress, attend);
   return tap("norm", rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
 }
 
@@ -90,9 +84,8 @@ inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progr
 /// ids [m] -> x [m, d] after the last norm; attend(number of the layer, X [m, d]) -> [m, d].
 template <class Attend>
 Matrix decoder_layers(const Decoder& w, std::span<const TokenId> ids, const Attend& attend) {
-  Matrix x = embed(w.embed_tokens, ids);
-  for (std::size_t i = 0; i < w.layers.size(); ++i)
-    x = transformer_layer(w.layers[i], std::move(x), {}, [&](const Matrix& X) { return attend(i, X); });
+  Matrix x = transformer_layers(w.layers, embed(w.embed_tokens, ids), {}, {},
+                                [&](std::size_t i, const Matrix& X, const Tap&) { return attend(i, X); });
   return rms_norm(std::move(x), w.norm, w.config.rms_norm_eps);
 }
 

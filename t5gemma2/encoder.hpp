@@ -50,16 +50,10 @@ inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Pro
   check(w);
   check_shape(x, -1, w.config.hidden_size, "encoder x");
   const Ropes ropes = ropes_at(w.config, 0, x.rows());
-  const auto layers = static_cast<Index>(w.layers.size());
-  for (Index i = 0; i < layers; ++i) {
-    if (progress) progress(i, layers);
-    const Layer& layer = w.layers[static_cast<std::size_t>(i)];
-    const Tap here = tap / "layers" / i;
-    x = transformer_layer(layer, std::move(x), here, [&](const Matrix& X) {
-      return self_attention(layer.self_attn, X, ropes.of(layer.type), here / "self_attn");
-    });
-  }
-  if (progress) progress(layers, layers);
+  const auto attend = [&](std::size_t i, const Matrix& X, const Tap& here) {
+    return self_attention(w.layers[i].self_attn, X, ropes.of(w.layers[i].type), here);
+  };
+  x = transformer_layers(w.layers, std::move(x), tap, progress, attend);
   return tap("norm", rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
 }
 

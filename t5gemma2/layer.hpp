@@ -5,8 +5,14 @@
 //
 // Reference: transformers T5Gemma2EncoderLayer, T5Gemma2DecoderLayer.
 #pragma once
+#include <cstddef>
+#include <iterator>
+#include <utility>
+#include <vector>
+
 #include "config.hpp"
 #include "feed_forward.hpp"
+#include "progress.hpp"
 #include "projections.hpp"
 #include "rms_norm.hpp"
 #include "trace.hpp"
@@ -46,6 +52,23 @@ Matrix transformer_layer(const Layer& w, Matrix x, const Tap& tap, const Attend&
   h = tap("mlp", feed_forward(w.mlp, h, tap / "mlp"));
   x += tap("post_feedforward_layernorm", rms_norm(std::move(h), w.post_feedforward_layernorm, w.eps));
   return tap("", std::move(x));
+}
+
+/// One layer after the other: x [rows, d] -> [rows, d]; attend(number of the layer, normalised x, its self_attn's
+/// tap) -> [rows, d]. Progress counts layers.
+template <class Attend>
+Matrix transformer_layers(const std::vector<Layer>& layers, Matrix x, const Tap& tap,
+                          const Progress& progress, const Attend& attend) {
+  const Index all = std::ssize(layers);
+  for (Index i = 0; i < all; ++i) {
+    if (progress) progress(i, all);
+    const auto number = static_cast<std::size_t>(i);
+    const Tap here = tap / "layers" / i;
+    x = transformer_layer(layers[number], std::move(x), here,
+                          [&](const Matrix& X) { return attend(number, X, here / "self_attn"); });
+  }
+  if (progress) progress(all, all);
+  return x;
 }
 
 }  // namespace t5gemma2
