@@ -6,7 +6,9 @@
 //   scale = 1 / sqrt(query_pre_attn_scalar). Query head h reads key/value head h / (query heads / kv heads).
 //
 // The plain form writes the equation down and holds all the scores; the engine's form goes over blocks of
-// queries (kernels/attention_blocks.hpp). Reference: transformers eager_attention_forward.
+// queries (kernels/attention_blocks.hpp).
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py eager_attention_forward
 #pragma once
 #include <cmath>
 #include <limits>

@@ -5,7 +5,9 @@
 //   encoder.vision_config          SigLIP
 //
 // Nothing falls back on the library's class defaults: they describe no published model.
-// Reference: transformers T5Gemma2Config, T5Gemma2TextConfig, T5Gemma2DecoderConfig, SiglipVisionConfig.
+//
+// Reference: transformers models/t5gemma2/configuration_t5gemma2.py T5Gemma2Config, T5Gemma2TextConfig,
+// T5Gemma2DecoderConfig; models/siglip/configuration_siglip.py SiglipVisionConfig
 #pragma once
 #include <filesystem>
 #include <optional>

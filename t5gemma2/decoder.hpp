@@ -4,8 +4,10 @@
 //   logits = rms_norm(x) E^T        x [m, d], E [vocab, d], softcapped where the configuration says so
 //
 // Two forms with the same numbers: `decoder` runs all tokens at once and keeps nothing, like the equations;
-// `decode` continues a DecoderState by some tokens, which is what generation needs. Reference: transformers
-// T5Gemma2Decoder, T5Gemma2ForConditionalGeneration.
+// `decode` continues a DecoderState by some tokens, which is what generation needs.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Decoder,
+// T5Gemma2ForConditionalGeneration
 #pragma once
 #include <memory>
 #include <span>

@@ -5,7 +5,10 @@
 //   logits   = h E^T                        output, then c tanh(logits / c) where a softcap c is set
 //
 // The paper leaves out: on both sides the end-of-image token gets a vector of its own, `eoi_embedding`, put in
-// after the scaling; and a fine-tuned checkpoint may store a matrix of its own for each of the decoder's uses. Reference: transformers T5Gemma2TextScaledWordEmbedding, T5Gemma2LMHead.
+// after the scaling; and a fine-tuned checkpoint may store a matrix of its own for each of the decoder's uses.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextScaledWordEmbedding,
+// T5Gemma2LMHead
 #pragma once
 #include <cmath>
 #include <optional>

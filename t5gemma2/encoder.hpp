@@ -5,8 +5,9 @@
 //   s is query_pre_attn_scalar.
 //
 // The paper leaves out: queries and keys are normalised and rotated (projections.hpp); in local layers a token
-// sees about half the window to each side (mask.hpp); a last RMSNorm ends the encoder. Reference: transformers
-// T5Gemma2TextEncoder, T5Gemma2SelfAttention.
+// sees about half the window to each side (mask.hpp); a last RMSNorm ends the encoder.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder, T5Gemma2SelfAttention
 #pragma once
 #include <iterator>
 #include <vector>

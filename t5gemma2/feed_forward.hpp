@@ -4,7 +4,8 @@
 //
 // The paper leaves out: gelu is the tanh form,
 //   gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
-// Reference: transformers T5Gemma2MLP, gelu_pytorch_tanh.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MLP; activations.py GELUTanh
 #pragma once
 #include "kernels/functions.hpp"
 #include "kernels/parallel.hpp"

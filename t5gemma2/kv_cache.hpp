@@ -1,15 +1,15 @@
-// What the decoder keeps between steps, one of these per layer (paper §2: keys and values of the encoder output
-// do not depend on the decoder's position, so they serve all steps):
+// What the decoder keeps between steps, one of these per layer. The paper leaves caches out. Keys and values of the
+// encoder output have no decoder position (projections.hpp), so they serve all steps:
 //
 //   encoder side   K and V of H, computed once, never changed
 //   decoder side   global layers: all tokens so far, growing
-//                  local layers: the last window - 1 tokens, in a ring; the token that attends is the window's
-//                  last
+//                  local layers: the last window - 1 tokens, in a ring; with the token that attends itself
+//                  they are a window
 //
 //   window 4, ring of 3, after tokens 0..4:    slot 0 1 2
 //                                          position 3 4 2
 //
-// Reference: transformers EncoderDecoderCache(DynamicCache with sliding layers, DynamicCache).
+// Reference: transformers cache_utils.py EncoderDecoderCache, DynamicCache, DynamicSlidingWindowLayer
 #pragma once
 #include <algorithm>
 #include <vector>

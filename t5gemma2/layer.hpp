@@ -3,7 +3,7 @@
 //   x = x + post_norm(attend(pre_norm(x)))          encoder: self-attention; decoder: merged attention
 //   x = x + post_norm(feed_forward(pre_norm(x)))
 //
-// Reference: transformers T5Gemma2EncoderLayer, T5Gemma2DecoderLayer.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2EncoderLayer, T5Gemma2DecoderLayer
 #pragma once
 #include <cstddef>
 #include <iterator>

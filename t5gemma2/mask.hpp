@@ -11,7 +11,7 @@
 //   0 <= q-k < (w+1)/2               0 <= q-k < w
 //   or 0 < k-q < w/2 + 1             (divisions are integer divisions)
 //
-// Reference: transformers sliding_window_mask_function, T5Gemma2Decoder.forward.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py sliding_window_mask_function, T5Gemma2Decoder
 #pragma once
 #include <algorithm>
 #include <limits>

@@ -10,8 +10,9 @@
 //
 // The paper leaves out: queries and keys are normalised per head, the encoder side's keys too; RoPE rotates the
 // decoder side only (projections.hpp), so K and V of H serve every step; M limits the decoder side to the window
-// in local layers and shows all of H in every layer. With n = 0 this is Gemma 3's self-attention. Reference:
-// transformers T5Gemma2MergedAttention.
+// in local layers and shows all of H in every layer. With n = 0 this is Gemma 3's self-attention.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MergedAttention
 #pragma once
 #include "attention.hpp"
 #include "kv_cache.hpp"

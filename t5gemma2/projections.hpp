@@ -7,7 +7,8 @@
 //
 // The paper leaves out: queries and keys are normalised per head (QK-norm), the encoder side's keys too; RoPE
 // rotates queries and the tokens' own keys, but never the encoder side's, which so have no decoder position.
-// Reference: transformers T5Gemma2SelfAttention, T5Gemma2MergedAttention.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2SelfAttention, T5Gemma2MergedAttention
 #pragma once
 #include <cmath>
 #include <utility>

@@ -3,8 +3,9 @@
 //   y = x / sqrt(mean(x^2) + eps) * (1 + weight)
 //
 // The paper leaves out: weights are stored centred on 0, hence the 1 + weight. Each sub-layer is normalised
-// before AND after, and the same function normalises every head of q and k (QK-norm). Reference: transformers
-// T5Gemma2RMSNorm.
+// before AND after, and the same function normalises every head of q and k (QK-norm).
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2RMSNorm
 #pragma once
 #include <cmath>
 

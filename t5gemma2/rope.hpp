@@ -8,7 +8,9 @@
 // Local layers: theta 10k, factor 1. Global layers: theta 1M, factor 8 (position interpolation).
 // The paper leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a unit
 // in the last place of a frequency changes the result by 1e-4. So they are float32 here, rounded at the same
-// places. Reference: transformers T5Gemma2RotaryEmbedding, apply_rotary_pos_emb.
+// places.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2RotaryEmbedding, apply_rotary_pos_emb
 #pragma once
 #include <cmath>
 #include <tuple>

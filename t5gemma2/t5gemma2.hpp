@@ -1,4 +1,5 @@
 // T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order: every header below uses only those above it.
+// A header's `Reference:` names the file and the symbol that computes the same in transformers 5.23.
 // To use it:
 //
 //   #include <t5gemma2/t5gemma2.hpp>
