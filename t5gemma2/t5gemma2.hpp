@@ -39,8 +39,29 @@
 #include "checkpoint/config_json.hpp"             // config.json
 #include "checkpoint/generation_config.hpp"       // how a checkpoint wants its text
 #include "checkpoint/generation_config_json.hpp"  // generation_config.json
+#include "tokenizer/utf8.hpp"                     // characters in bytes
+#include "tokenizer/white_space.hpp"              // what counts as a space
+#include "tokenizer/protobuf.hpp"                 // fields of a binary message
+#include "tokenizer/sentencepiece_model.hpp"      // tokenizer.model
+#include "tokenizer/added_tokens.hpp"             // tokens found before BPE
+#include "tokenizer/merges.hpp"                   // merges to scores
+#include "tokenizer/pipeline.hpp"                 // the steps around the model in tokenizer.json
+#include "tokenizer/added_tokens_json.hpp"        // added tokens of tokenizer.json
+#include "tokenizer/tokenizer_json.hpp"           // tokenizer.json
+#include "tokenizer/cache.hpp"                    // a tokenizer read before
 #include "tokenizer/tokenizer.hpp"                // text <-> ids
 #include "tokenizer/tokenizer_config.hpp"         // tokenizer_config.json
+#include "image/pixels.hpp"                       // an image in memory
+#include "image/resize.hpp"                       // to another size
+#include "image/pan_and_scan.hpp"                 // crops of wide and tall images
+#include "image/files/bytes.hpp"                  // numbers in a file's bytes
+#include "image/files/exif.hpp"                   // orientation
+#include "image/files/format.hpp"                 // which format a file has
+#include "image/files/bmp_header.hpp"             // sizes, masks and palette of a BMP
+#include "image/files/bmp.hpp"                    // BMP
+#include "image/files/jpeg.hpp"                   // JPEG
+#include "image/files/png.hpp"                    // PNG
+#include "image/files/simple.hpp"                 // GIF, PNM, TGA
 #include "image/image.hpp"                        // a picture to pixels
 
 // ---- the paper, section 2: what every layer is made of ----
