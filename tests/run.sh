@@ -17,7 +17,7 @@ cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON "$@"
 step="building"
 cmake --build build --parallel "$(nproc)"
 step="C++ tests"
-ctest --test-dir build --output-on-failure --no-tests=error
+ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)"
 
 step="making build/venv for the Python tests"
 python=build/venv/bin/python
@@ -26,6 +26,7 @@ system_python=/usr/bin/python3  # the one python3-venv belongs to
 "$python" -m pip --version &>/dev/null || "$system_python" -m venv --clear build/venv
 "$python" -m pip install --quiet --disable-pip-version-check --editable 'weights_tool[test]'
 step="Python tests"
+"$python" -m pytest --quiet tests/project
 "$python" -m pytest --quiet weights_tool -m "not torch"
 
 echo "All tests passed. Programs: build/bin/t5gemma2-generate and its neighbours."
