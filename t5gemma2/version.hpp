@@ -1,4 +1,4 @@
-// The version of the engine; CMakeLists.txt says the same.
+// The version of the engine, the same as in CMakeLists.txt.
 #pragma once
 #include <string_view>
 

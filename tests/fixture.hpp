@@ -1,8 +1,7 @@
-// For tests: the small checkpoints in tests/data, what transformers computed with them, matrices made up, and
-// how far two matrices are apart.
-//
-//   basic      all taps of one forward pass of a model with two layers a side, the first local, the second
-//              global
+// For tests: the small checkpoints in tests/data and what transformers computed with them, generated
+// matrices, and the difference between two matrices. `basic` is a model with two layers in the encoder and
+// two in the decoder, the first local, the second global; its reference file holds every tap of one forward
+// pass.
 #pragma once
 #include <doctest/doctest.h>
 #include <omp.h>
@@ -33,10 +32,11 @@ inline std::filesystem::path data_folder(const std::string& name = "") {
   return std::filesystem::path(T5GEMMA2_TEST_DATA) / name;
 }
 
-// ---- how far two matrices are apart ----
+// ---- the difference between two matrices ----
 
-/// max |found - expected| / max |expected|; NaN where either holds one, infinity for other shapes. To be used
-/// as CHECK(difference(found, expected) <= tight): a NaN fails, and the number is printed.
+/// max |found - expected| / max |expected|; NaN if either holds a NaN or an infinity, infinity if the shapes
+/// differ. Meant for CHECK(difference(found, expected) <= tight), which fails for a NaN and prints the
+/// number.
 template <class Found, class Expected>
 double difference(const Found& found, const Expected& expected) {
   if (found.rows() != expected.rows() || found.cols() != expected.cols()) {
@@ -55,7 +55,7 @@ double difference(const Found& found, const Expected& expected) {
   return worst == 0 ? 0 : worst / largest;
 }
 
-/// The same shape and the same numbers to the last bit.
+/// Whether a and b have the same shape and the same numbers, to the last bit.
 inline bool same_bits(const Matrix& a, const Matrix& b) {
   if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
   return std::equal(a.data(), a.data() + a.size(), b.data(), [](float x, float y) {
@@ -71,7 +71,7 @@ inline std::vector<Index> rows_with_nan(const Matrix& x) {
   return rows;
 }
 
-/// The rows in which a and b are not the same to the last bit.
+/// The rows in which a and b differ in any bit.
 inline std::vector<Index> rows_that_differ(const Matrix& a, const Matrix& b) {
   std::vector<Index> rows;
   for (Index row = 0; row < a.rows(); ++row)
@@ -79,7 +79,7 @@ inline std::vector<Index> rows_that_differ(const Matrix& a, const Matrix& b) {
   return rows;
 }
 
-/// first, first + 1, ..., last; nothing where last < first.
+/// first, first + 1, ..., last; empty if last < first.
 inline std::vector<Index> range(Index first, Index last) {
   std::vector<Index> numbers;
   for (; first <= last; ++first) numbers.push_back(first);
@@ -88,13 +88,13 @@ inline std::vector<Index> range(Index first, Index last) {
 
 constexpr float nan_value = std::numeric_limits<float>::quiet_NaN();
 
-/// x with a NaN at one place.
+/// x with a NaN at [row, col].
 inline Matrix with_nan(Matrix x, Index row, Index col) {
   x(row, col) = nan_value;
   return x;
 }
 
-/// What make() returns with 1, 2 and 3 threads is the same to the last bit.
+/// Whether make() returns the same finite numbers, to the last bit, with 1, 2 and 3 threads.
 template <class Make>
 bool same_for_any_threads(const Make& make) {
   const int before = omp_get_max_threads();
@@ -109,9 +109,9 @@ bool same_for_any_threads(const Make& make) {
   return same && alone.size() > 0 && alone.allFinite();
 }
 
-// ---- matrices made up ----
+// ---- generated matrices ----
 
-/// Numbers between -1 and 1, the same for the same seed.
+/// Numbers between -1 and 1, always the same for a seed.
 inline Matrix random_matrix(Index rows, Index cols, unsigned seed) {
   std::mt19937 random(seed);
   Matrix x(rows, cols);
@@ -121,13 +121,13 @@ inline Matrix random_matrix(Index rows, Index cols, unsigned seed) {
 
 inline Vector random_vector(Index size, unsigned seed) { return random_matrix(1, size, seed).row(0); }
 
-/// Whole numbers from -8 to 8: products and sums of them are exact in float32, in any order, and they are the
-/// same in all storage types.
+/// Whole numbers from -8 to 8: every storage type holds them exactly, and their products and sums are exact
+/// in float32, in any order.
 inline Matrix whole_numbers(Index rows, Index cols, unsigned seed) {
   return (random_matrix(rows, cols, seed).array() * 8.0f).round();
 }
 
-/// A matrix as a checkpoint would store it.
+/// A matrix in the form in which a checkpoint stores it.
 class StoredMatrix {
  public:
   explicit StoredMatrix(const Matrix& x, StorageType type = StorageType::float32)
@@ -144,7 +144,7 @@ class StoredMatrix {
     }
   }
 
-  /// The view; this object owns the memory.
+  /// A view of the memory that this object owns.
   Weight weight() const {
     Weight weight = weight_;
     weight.data = bytes_.data();
@@ -163,14 +163,14 @@ class StoredMatrix {
 
 // ---- checkpoints and reference files ----
 
-/// A fixture's model, loaded once.
+/// The model of a fixture, loaded once.
 inline const Model& fixture_model(const std::string& name = "basic") {
   static std::map<std::string, Model> models;
   const auto at = models.find(name);
   return at != models.end() ? at->second : models.emplace(name, load_model(data_folder(name))).first->second;
 }
 
-/// A fixture's reference file, opened once.
+/// The reference file of a fixture, opened once.
 inline const SafetensorsFile& fixture_reference(const std::string& name = "basic") {
   static std::map<std::string, SafetensorsFile> files;
   const auto at = files.find(name);
@@ -179,8 +179,8 @@ inline const SafetensorsFile& fixture_reference(const std::string& name = "basic
   return files.emplace(name, SafetensorsFile::open(path)).first->second;
 }
 
-/// A tensor of a reference file: [1, rows, cols] as [rows, cols], heads [1, h, rows, cols] one below the
-/// other, [h*rows, cols].
+/// A tensor of a reference file: [1, rows, cols] as [rows, cols]; heads [1, h, rows, cols] as [h*rows, cols],
+/// one below the other.
 inline Matrix reference_tensor(const std::string& name, const std::string& fixture = "basic") {
   const auto& tensors = fixture_reference(fixture).tensors();
   const auto found = tensors.find(name);
@@ -190,7 +190,7 @@ inline Matrix reference_tensor(const std::string& name, const std::string& fixtu
   return Eigen::Map<const Matrix>(values.data(), values.size() / cols, cols);
 }
 
-/// Heads [1, h, rows, dh] of a reference file as the engine lays them out, [rows, h*dh].
+/// Heads [1, h, rows, dh] of a reference file in the layout of the engine, [rows, h*dh].
 inline Matrix reference_heads(const std::string& name, const std::string& fixture = "basic") {
   const Matrix stacked = reference_tensor(name, fixture);
   const Index heads = fixture_reference(fixture).tensors().find(name)->second.shape[1],
@@ -218,19 +218,19 @@ inline std::string layer_path(const std::string& side, Index layer) {
   return side + "layers." + std::to_string(layer);
 }
 
-/// Layer number `layer` of a side of the fixture `basic`.
+/// A layer of the fixture `basic`; `side` is encoder_path or decoder_path.
 inline const Layer& fixture_layer(const std::string& side, Index layer) {
   const Model& model = fixture_model();
   return (side == encoder_path ? model.encoder.layers : model.decoder.layers)
       .at(static_cast<std::size_t>(layer));
 }
 
-/// What goes into layer number `layer` of a side: the layer's before it, or the embedded tokens.
+/// The input of a layer: the output of the layer before it, or the embedded tokens.
 inline Matrix reference_layer_input(const std::string& side, Index layer) {
   return reference_tensor(layer == 0 ? side + "embed_tokens" : layer_path(side, layer - 1));
 }
 
-/// A trace that keeps all tensors it is told, under their names, as [rows of all heads, cols].
+/// A trace that keeps every reported tensor under its name, as [rows of all heads, cols].
 class Recorder {
  public:
   Recorder() = default;
@@ -251,13 +251,13 @@ class Recorder {
                 }};
   }
 
-  bool wanted = true;              // the answer to wants
-  std::vector<std::string> names;  // reported, in order
-  std::vector<std::string> asked;  // by wants
+  bool wanted = true;              // what `wants` returns
+  std::vector<std::string> names;  // of the reported tensors, in order
+  std::vector<std::string> asked;  // the names that `wants` was called with
   std::map<std::string, Matrix> tensors;
 };
 
-// ---- files to be changed ----
+// ---- copies of checkpoints, to be changed and written ----
 
 /// A tensor that owns its bytes.
 struct OwnedTensor {

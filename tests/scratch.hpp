@@ -1,4 +1,4 @@
-// For tests: a folder that goes away, and the message of an Error.
+// For tests: a temporary folder, and the message of an Error.
 #pragma once
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -12,7 +12,8 @@
 
 #include "t5gemma2/error.hpp"
 
-/// An empty folder, removed with everything in it at the end of the test.
+/// An empty folder of its own for each object, so that tests may run side by side; removed with everything in
+/// it at the end of the test.
 class ScratchFolder {
  public:
   ScratchFolder() {
@@ -26,7 +27,7 @@ class ScratchFolder {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// Writes a file, with the folders it is in, and returns its path.
+  /// Writes a file, makes the folders on its path, and returns the path.
   std::filesystem::path write(const std::string& name, std::string_view content) const {
     const std::filesystem::path file = path_ / name;
     std::filesystem::create_directories(file.parent_path());
@@ -38,7 +39,7 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-/// What was written goes to the disk, and then out of memory; not from a file system that lies in memory.
+/// Writes the file to the disk and drops its pages from memory, unless its file system lies in memory.
 inline void drop_from_memory(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDONLY);
   ::fsync(file);
@@ -46,8 +47,8 @@ inline void drop_from_memory(const std::filesystem::path& path) {
   ::close(file);
 }
 
-/// what() of the Error that `action` throws, which must be one line of a length to be read; "" when it throws
-/// none.
+/// what() of the Error that `action` throws, which must be one line of less than 1000 characters; "" if it
+/// throws none.
 template <class Action>
 std::string error_of(Action action) {
   try {
@@ -61,7 +62,7 @@ std::string error_of(Action action) {
   return "";
 }
 
-/// Whether `text` contains `part`; shows both when a CHECK of it fails.
+/// Whether `text` contains `part`; a failure is reported with both texts.
 inline bool contains(const std::string& text, const std::string& part) {
   INFO("\"", text, "\" should contain \"", part, "\"");
   const bool found = text.find(part) != std::string::npos;

@@ -42,7 +42,7 @@ std::vector<std::vector<std::string>> rows_of_the_guide() {
   return rows;
 }
 
-/// All text of the tests in a folder.
+/// The text of all test files in a folder.
 std::string tests_in(const std::filesystem::path& folder) {
   std::string all;
   for (const auto& entry : std::filesystem::directory_iterator(folder))

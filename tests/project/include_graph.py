@@ -4,7 +4,6 @@ the ground and each other, nothing of the paper.
 
 Run: python3 tests/project/include_graph.py, which draws the graph.
 """
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -34,8 +33,11 @@ def includes(header: Path, roots: list[Path]) -> list[Path]:
 def read_graph(engine: Path) -> Graph:
     """Of the folder `engine`; headers are named by their paths in it."""
     engine = engine.resolve()
-    return {str(header.relative_to(engine)): [os.path.relpath(file, engine) for file in includes(header, [engine.parent])]
-            for header in sorted(engine.rglob("*.hpp"))}
+
+    def name(file: Path) -> str:
+        return str(file.relative_to(engine))
+
+    return {name(header): [*map(name, includes(header, [engine.parent]))] for header in sorted(engine.rglob("*.hpp"))}
 
 
 def room(header: str) -> str:

@@ -16,7 +16,8 @@ SHAPES = ROOT / "examples/inputs/shapes.png"
 
 def run(name: str, *arguments) -> tuple[int, str, str]:
     """Exit status, standard output, standard error."""
-    done = subprocess.run([PROGRAMS / f"example-{name}", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    command = [PROGRAMS / f"example-{name}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 
