@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing (Debian, Ubuntu), builds the programs, and runs pocket, the small model that lies in the
-# repository: texts, a picture, a long text with codes hidden in it, and a page that shows where the model looked.
+# repository: texts, an image, a long text with codes hidden in it, and a page that shows where the model looked.
 set -euo pipefail
 unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,7 +18,7 @@ cmake --build build --parallel "$(nproc)"
 
 generate=build/bin/t5gemma2-generate
 look=build/bin/t5gemma2-look
-picture=examples/inputs/shapes.png
+image=examples/inputs/shapes.png
 text=examples/inputs/long.txt
 page=build/look.html
 
@@ -30,7 +30,7 @@ show() {  # what goes in, then the flags that make it so
   printf '  out  %s\n' "$answer"
 }
 ask() { show "$1" -p "$1"; }
-see() { show "[$picture] $1" --image "$picture" -p "<start_of_image>$1"; }
+see() { show "[$image] $1" --image "$image" -p "<start_of_image>$1"; }
 
 echo "
 pocket, a small T5Gemma 2 (examples/pocket/README.md), run by $generate:"
@@ -43,11 +43,11 @@ see 'what colour is the square?'
 show "[$text, $(wc -w <"$text") words] ...$(grep -o '[^.]*$' "$text")" -f "$text"
 
 step="running $look"
-"$look" --quiet --image "$picture" -p '<start_of_image>describe' -o "$page"
+"$look" --quiet --image "$image" -p '<start_of_image>describe' -o "$page"
 
 echo "
-Where it looked, word by word, while it described the picture: open $page
+Where it looked, word by word, while it described the image: open $page
 Next:
-  your own picture     $generate --image PICTURE -p '<start_of_image>describe'  (it knows coloured shapes only)
+  your own image       $generate --image IMAGE -p '<start_of_image>describe'  (it knows coloured shapes only)
   Google's weights     README.md, \"Google's weights\"; then $generate -m google/t5gemma-2-270m-270m -p ...
   the tests            tests/run.sh"

@@ -15,7 +15,7 @@
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/generation_config_json.hpp"
 #include "progress.hpp"
-#include "vision/image_tokens.hpp"
+#include "vision/image_features.hpp"
 #include "weights.hpp"
 
 namespace t5gemma2 {
@@ -53,15 +53,16 @@ inline Model load_model(const std::filesystem::path& folder) {
   return model;
 }
 
-/// ids [n], bos included -> H [n, d]; the tokens of `images` (vision.hpp: encode_image) take the places of
-/// the image token in them. No ids (n = 0) make an empty H: the decoder then is Gemma 3's. Throws Error for
-/// an id outside the vocabulary, and when images and image tokens do not match.
-inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span<const Matrix> images,
+/// ids [n], bos included -> H [n, d]; the features of each image (vision.hpp: encode_image) take the places of
+/// the image tokens in them. No ids (n = 0) make an empty H: the decoder then is Gemma 3's. Throws Error for
+/// an id outside the vocabulary, and when image features and image tokens do not match.
+inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span<const Matrix> features,
                      const Progress& progress = {}, const Trace* trace = nullptr) {
   if (ids.empty()) return Matrix(0, model.config.encoder.hidden_size);
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" / "text_model" : Tap();
   Matrix x = tap("embed_tokens", embed(model.encoder.embed_tokens, ids));
-  if (!images.empty()) x = place_images(std::move(x), ids, model.config.image_token_index, images);
+  if (!features.empty())
+    x = place_image_features(std::move(x), ids, model.config.image_token_index, features);
   return encoder(model.encoder, std::move(x), tap, progress);
 }
 

@@ -1,26 +1,60 @@
-// A prompt with images (paper §2: image tokens are always fed to the encoder). Each <start_of_image> becomes,
-// before tokenising,
+// A prompt with images (paper §2: image tokens are always fed to the encoder), in three steps:
+//
+//   images   = load_images(files)                                   pixels, and crops with pan and scan
+//   ids      = encode_prompt(tokenizer, config, text, images)       [n], with image tokens in it
+//   features = get_image_features(vision, images)                   [mm_tokens_per_image, d] of each image
+//
+// and then H = encode(model, ids, features). Each <start_of_image> in the text becomes, before tokenising,
 //
 //   "\n\n" <start_of_image> image token * mm_tokens_per_image <end_of_image> "\n\n"
 //
-// and an image with crops (pan and scan) brings its crops along:
+// and one whose image has crops becomes
 //
 //   Here is the original image {image} and here are some crops to help you see better {crop} {crop}
 //
 // The paper leaves out all of it. The ids of the three tokens come from config.json: the tokenizer's texts
-// for them differ between checkpoints. Reference: transformers Gemma3Processor.
+// for them differ between checkpoints. Reference: transformers models/gemma3/processing_gemma3.py
+// Gemma3Processor.__call__; models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features.
 #pragma once
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config.hpp"
 #include "error.hpp"
+#include "image/image.hpp"
+#include "progress.hpp"
 #include "tokenizer/tokenizer.hpp"
 #include "tokenizer/utf8.hpp"
+#include "trace.hpp"
+#include "vision/vision.hpp"
 
 namespace t5gemma2 {
+
+// ---- images ----
+
+/// An image of a prompt. The vision encoder reads it and each of its crops.
+struct PromptImage {
+  Image image;
+  std::vector<Image> crops;  // none without pan and scan, or where the image needs none
+};
+
+/// The images in files; `with_crops` adds crops of wide and tall ones. Throws Error where load_image does.
+template <class Files = std::vector<std::filesystem::path>>
+std::vector<PromptImage> load_images(const Files& files, bool with_crops = false) {
+  std::vector<PromptImage> images;
+  for (const auto& file : files) {
+    Image image = load_image(file);
+    std::vector<Image> crops = with_crops ? pan_and_scan(image) : std::vector<Image>();
+    images.push_back({std::move(image), std::move(crops)});
+  }
+  return images;
+}
+
+// ---- ids ----
 
 inline constexpr std::string_view image_placeholder = "<start_of_image>";
 
@@ -48,30 +82,32 @@ inline std::vector<std::string> split_at_placeholders(std::string_view prompt) {
   return texts;
 }
 
-/// The prompt with a placeholder for each crop; crops[i] is the number of crops of image i.
-/// Throws Error unless there is one placeholder for each image.
-inline std::string add_crops(std::string_view prompt, std::span<const std::size_t> crops) {
+/// The prompt with a placeholder for each crop, too. Throws Error unless it has one placeholder for each
+/// image.
+inline std::string add_crops(std::string_view prompt, std::span<const PromptImage> images) {
   const std::vector<std::string> texts = split_at_placeholders(prompt);
-  const std::size_t images = crops.size(), places = texts.size() - 1;
-  if (places != images)
-    fail("prompt", std::string(image_placeholder), "one for each of " + std::to_string(images) + " images",
-         std::to_string(places) + (places > images ? "; give an image for each" : "; write one for each"));
+  const std::size_t places = texts.size() - 1;
+  if (places != images.size())
+    fail("prompt", std::string(image_placeholder),
+         "one for each of " + std::to_string(images.size()) + " images",
+         std::to_string(places) +
+             (places > images.size() ? "; give an image for each" : "; write one for each"));
   std::string expanded = texts[0];
-  for (std::size_t i = 0; i < crops.size(); ++i) {
+  for (std::size_t i = 0; i < images.size(); ++i) {
     const std::string image(image_placeholder);
-    expanded += crops[i] == 0
-                    ? image
-                    : "Here is the original image " + image +
-                          " and here are some crops to help you see better " + prompt_of_images(crops[i]);
+    const std::size_t crops = images[i].crops.size();
+    expanded += crops == 0 ? image
+                           : "Here is the original image " + image +
+                                 " and here are some crops to help you see better " + prompt_of_images(crops);
     expanded += texts[i + 1];
   }
   return expanded;
 }
 
-/// The encoder's ids: bos, and the full sequence of tokens for each placeholder.
-/// Throws Error when config.json does not name the ids that an image needs, and where Tokenizer::encode does.
-inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
-                                          std::string_view prompt) {
+/// The ids of bos, then of the text and, for each placeholder in it, of a whole image. Throws Error when
+/// config.json does not name the ids that an image needs, and where Tokenizer::encode does.
+inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, const Config& config,
+                                                std::string_view prompt) {
   const std::vector<std::string> texts = split_at_placeholders(prompt);
   const bool utf8 = valid_utf8(prompt) == prompt.size();  // if not, encode says where in the whole prompt
   if (texts.size() == 1 || !utf8) return tokenizer.encode(prompt);
@@ -90,6 +126,51 @@ inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Conf
     ids.push_back(static_cast<TokenId>(*config.eoi_token_index));
   }
   return ids;
+}
+
+/// Throws Error unless ids hold the image tokens of the images and their crops. Without images any ids will
+/// do: an image token then is a token like any other.
+inline void check_image_tokens(std::span<const TokenId> ids, const Config& config,
+                               std::span<const PromptImage> images) {
+  Index count = 0;
+  for (const PromptImage& one : images) count += 1 + std::ssize(one.crops);
+  if (count > 0) check_image_tokens(ids, config.image_token_index, count * config.mm_tokens_per_image);
+}
+
+/// The encoder's ids for a text with one placeholder for each image; for a text without any the images stand
+/// in front. Throws Error unless placeholders and images match, when the text itself holds image tokens
+/// beside images, when config.json does not name the ids that an image needs, and where Tokenizer::encode
+/// does.
+inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
+                                          std::string_view prompt, std::span<const PromptImage> images = {}) {
+  const std::string placed = with_placeholders(prompt, images.size());
+  std::vector<TokenId> ids = encode_placeholders(tokenizer, config, add_crops(placed, images));
+  check_image_tokens(ids, config, images);
+  return ids;
+}
+
+// ---- features ----
+
+/// The features [mm_tokens_per_image, d] of each image, an image's crops right after it; they may serve many
+/// prompts. Progress is told for one image or crop after the other. The trace gets `inputs.pixel_values`,
+/// too; each tensor is that of all images, [images and crops, ...].
+inline std::vector<Matrix> get_image_features(const Vision& vision, std::span<const PromptImage> images,
+                                              const Progress& progress = {}, const Trace* trace = nullptr) {
+  std::vector<Matrix> features;
+  StackedTrace stacked;
+  const Trace one = stacked.trace();
+  const Index size = vision.vision_tower.config.image_size;
+  const auto add = [&](const Image& image) {
+    const Matrix pixels = pixel_values(image, size);
+    if (trace) one.report("inputs.pixel_values", {1, pixels.rows(), size, size}, pixels.data());
+    features.push_back(encode_image(vision, pixels, progress, trace ? &one : nullptr));
+  };
+  for (const PromptImage& each : images) {
+    add(each.image);
+    for (const Image& crop : each.crops) add(crop);
+  }
+  if (trace) stacked.report_to(*trace);
+  return features;
 }
 
 }  // namespace t5gemma2

@@ -52,17 +52,17 @@
 #include "tokenizer/tokenizer.hpp"                // text <-> ids
 #include "tokenizer/tokenizer_config.hpp"         // tokenizer_config.json
 #include "image/pixels.hpp"                       // an image in memory
-#include "image/resize.hpp"                       // to another size
 #include "image/pan_and_scan.hpp"                 // crops of wide and tall images
+#include "image/resize.hpp"                       // any size to another, as PIL does it
 #include "image/files/bytes.hpp"                  // numbers in a file's bytes
-#include "image/files/exif.hpp"                   // orientation
-#include "image/files/format.hpp"                 // which format a file has
-#include "image/files/bmp_header.hpp"             // sizes, masks and palette of a BMP
-#include "image/files/bmp.hpp"                    // BMP
-#include "image/files/jpeg.hpp"                   // JPEG
-#include "image/files/png.hpp"                    // PNG
-#include "image/files/simple.hpp"                 // GIF, PNM, TGA
-#include "image/image.hpp"                        // a picture to pixels
+#include "image/files/format.hpp"                 // formats by their first bytes
+#include "image/files/exif.hpp"                   // the camera's orientation
+#include "image/files/bmp_header.hpp"             // BMP: sizes and masks
+#include "image/files/bmp.hpp"                    // BMP: pixels
+#include "image/files/jpeg.hpp"                   // JPEG, by libjpeg-turbo
+#include "image/files/png.hpp"                    // PNG, checked for stb_image
+#include "image/files/simple.hpp"                 // GIF, PNM and TGA
+#include "image/image.hpp"                        // an image file to pixels
 
 // ---- the paper, section 2: what every layer is made of ----
 #include "linear.hpp"                             // y = x W^T
@@ -85,13 +85,13 @@
 #include "weights.hpp"                            // checkpoint names -> structs
 #include "vision/layer_norm.hpp"                  // LayerNorm
 #include "vision/siglip.hpp"                      // the vision encoder
-#include "vision/image_tokens.hpp"                // patches to image features
-#include "vision/vision.hpp"                      // both, from a checkpoint
+#include "vision/image_features.hpp"              // patches to image features
+#include "vision/vision.hpp"                      // pixels to image features
+#include "vision/vision_weights.hpp"              // both, from a checkpoint
 
 // ---- the whole model, and text from it ----
 #include "model.hpp"                              // load, encode, forward
-#include "prompt.hpp"                             // a text with images
-#include "image_prompt.hpp"                       // images and a text together
+#include "prompt.hpp"                             // images and a text to the encoder's input
 #include "sampling.hpp"                           // the next token
 #include "generation/logits_processors.hpp"       // what may come next
 #include "generation/shown_text.hpp"              // what a person sees of the tokens

@@ -66,23 +66,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     bytes.remove_prefix(1);
     return byte;
   };
-  std::vector<std::size_t> crops(take() % 8);
-  for (std::size_t& count : crops) count = take() % 5;
+  std::vector<PromptImage> images(take() % 8);
+  for (PromptImage& one : images) one.crops.resize(take() % 5);
   std::string prompt(bytes);
   replace_all(prompt, "\x01", image_placeholder);
 
   const std::size_t placeholders = split_at_placeholders(prompt).size() - 1;
   std::string expanded;
   try {
-    expanded = add_crops(prompt, crops);
-    require(placeholders == crops.size());
+    expanded = add_crops(prompt, images);
+    require(placeholders == images.size());
   } catch (const Error&) {
-    require(placeholders != crops.size());
+    require(placeholders != images.size());
     return 0;
   }
-  std::size_t images = crops.size();
-  for (const std::size_t count : crops) images += count;
-  require(split_at_placeholders(expanded).size() == images + 1);
+  std::size_t pieces = images.size() + 1;
+  for (const PromptImage& one : images) pieces += one.crops.size();
+  require(split_at_placeholders(expanded).size() == pieces);
 
   std::string written_out = expanded;
   std::string sequence = "\n\n";
@@ -90,7 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   replace_all(written_out, image_placeholder, sequence);
   std::vector<TokenId> ids;
   try {
-    ids = encode_prompt(tokenizer, config, expanded);
+    ids = encode_placeholders(tokenizer, config, expanded);
   } catch (const Error&) {
     require(valid_utf8(expanded) != expanded.size());
     return 0;

@@ -53,11 +53,9 @@ std::vector<float> margins_of(const Matrix& logits) {
 class Pocket {
  public:
   Matrix read(const Item& item) const {
-    std::vector<Image> images;
-    for (const auto& file : item.images) images.push_back(load_image(file));
-    const ImageFeatures features = encode_images(vision_, images);
-    return encode(model_, encode_prompt(tokenizer_, model_.config, item.prompt, features.crops),
-                  features.tokens);
+    const std::vector<PromptImage> images = load_images(item.images);
+    const std::vector<TokenId> ids = encode_prompt(tokenizer_, model_.config, item.prompt, images);
+    return encode(model_, ids, get_image_features(vision_, images));
   }
 
   std::vector<TokenId> answer(const Matrix& H) const {

@@ -92,6 +92,18 @@ TEST_CASE("layer_norm: no rows give no rows, another width is refused") {
                        std::invalid_argument);
 }
 
+TEST_CASE("layer_norm: a norm that lacks something is refused with the field") {
+  const auto message = [](const LayerNorm& w) {
+    return argument_error([&] { layer_norm(w, Matrix::Ones(2, 9)); });
+  };
+  const Vector one = Vector::Ones(9);
+  CHECK(message({one, one, 0}).empty());
+  CHECK(message({}) == "layer_norm weight: expected 1 number or more, found none");
+  CHECK(message({one, {}, 1e-6f}) == "layer_norm bias: expected [9, 1], found [0, 1]");
+  CHECK(message({.weight = one, .bias = one}) == "layer_norm eps: expected 0 or more, found nan");
+  CHECK(message({one, one, -1}) == "layer_norm eps: expected 0 or more, found -1");
+}
+
 TEST_CASE("layer_norm: the same numbers for any number of threads") {
   const LayerNorm w{random_vector(9, 1), random_vector(9, 2), 1e-6f};
   const Matrix x = random_matrix(400, 9, 3);

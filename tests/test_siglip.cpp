@@ -11,14 +11,14 @@ using namespace t5gemma2;
 
 namespace {
 
-/// A picture whose pixels are their own index in [channels, size, size].
+/// An image whose pixels are their own index in [channels, size, size].
 Matrix own_index(Index channels, Index size) {
   Matrix pixels(channels, size * size);
   for (Index i = 0; i < pixels.size(); ++i) pixels.data()[i] = static_cast<float>(i);
   return pixels;
 }
 
-VisionConfig picture(Index size, Index patch, Index channels) {
+VisionConfig sizes(Index size, Index patch, Index channels) {
   return {.image_size = size, .patch_size = patch, .num_channels = channels};
 }
 
@@ -32,13 +32,14 @@ constexpr VisionConfig large{.hidden_size = 20,
                              .num_channels = 3,
                              .layer_norm_eps = 1e-6f};
 
-/// A tower of one layer of the fixture `images` into which `x` goes, whatever the picture.
+/// A tower of one layer of the fixture `images` into which `x` goes, whatever the image.
 Matrix run_layer(Index layer, const Matrix& x) {
   const StoredMatrix input(x), nothing(Matrix::Zero(9, 27));
   Siglip w = fixture_vision().vision_tower;
   w.patch_embedding = {nothing.weight(), Vector::Zero(9)};
   w.position_embedding = input.weight();
   w.layers = {fixture_siglip_layer(layer)};
+  w.config.num_hidden_layers = 1;
   Recorder recorder;
   const Trace trace = recorder.trace();
   siglip(w, Matrix::Zero(3, 18 * 18), Tap(trace));
@@ -48,7 +49,7 @@ Matrix run_layer(Index layer, const Matrix& x) {
 }  // namespace
 
 TEST_CASE("siglip: a patch is channel after channel, row after row of it; patches go row by row") {
-  const Matrix patches = patches_of(picture(6, 2, 3), own_index(3, 6));
+  const Matrix patches = patches_of(sizes(6, 2, 3), own_index(3, 6));
   CHECK(same_bits(patches.row(0), Matrix{{0, 1, 6, 7, 36, 37, 42, 43, 72, 73, 78, 79}}));
   CHECK(same_bits(patches.row(1), Matrix{{2, 3, 8, 9, 38, 39, 44, 45, 74, 75, 80, 81}}));
   CHECK(same_bits(patches.row(3), Matrix{{12, 13, 18, 19, 48, 49, 54, 55, 84, 85, 90, 91}}));
@@ -58,7 +59,7 @@ TEST_CASE("siglip: a patch is channel after channel, row after row of it; patche
 TEST_CASE("siglip: every pixel is in one patch, whatever the sizes") {
   for (const auto& [size, patch, channels] :
        {std::array<Index, 3>{6, 1, 1}, {6, 6, 2}, {15, 5, 4}, {8, 2, 3}}) {
-    const VisionConfig c = picture(size, patch, channels);
+    const VisionConfig c = sizes(size, patch, channels);
     const Matrix patches = patches_of(c, own_index(channels, size));
     const Index side = size / patch;
     REQUIRE(patches.rows() == side * side);
@@ -73,11 +74,82 @@ TEST_CASE("siglip: every pixel is in one patch, whatever the sizes") {
   }
 }
 
-TEST_CASE("siglip: a picture of another size is refused") {
-  CHECK_THROWS_WITH_AS(patches_of(picture(6, 2, 3), Matrix(3, 35)),
+TEST_CASE("siglip: an image of another size is refused") {
+  CHECK_THROWS_WITH_AS(patches_of(sizes(6, 2, 3), Matrix(3, 35)),
                        "siglip pixels: expected [3, 36], found [3, 35]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(patches_of(picture(6, 2, 3), Matrix(1, 36)),
+  CHECK_THROWS_WITH_AS(patches_of(sizes(6, 2, 3), Matrix(1, 36)),
                        "siglip pixels: expected [3, 36], found [1, 36]", std::invalid_argument);
+}
+
+TEST_CASE("siglip: sizes that make no patches or heads are refused with the field") {
+  const auto patches = [](Index size, Index patch, Index channels) {
+    return argument_error([&] { patches_of(sizes(size, patch, channels), Matrix::Zero(3, 36)); });
+  };
+  CHECK(patches(6, 2, 3).empty());
+  CHECK(patches(0, 2, 3) == "image_size: expected 1 or more, found 0");
+  CHECK(patches(-6, 2, 3) == "image_size: expected 1 or more, found -6");
+  for (const Index patch : {-2, 0, 4, 7})
+    CHECK(patches(6, patch, 3) ==
+          "patch_size: expected a divisor of image_size 6, found " + std::to_string(patch));
+  CHECK(patches(6, 2, 0) == "num_channels: expected 1 or more, found 0");
+  for (const Index heads : {-3, 0, 2, 18})
+    CHECK(argument_error([&] { siglip_attention(fixture_siglip_layer(0), Matrix::Zero(4, 9), heads); }) ==
+          "num_attention_heads: expected a divisor of hidden_size 9, found " + std::to_string(heads));
+}
+
+TEST_CASE("siglip: a tower that lacks something is refused with the field") {
+  const auto message = [](auto change) {
+    Siglip w = fixture_vision().vision_tower;
+    change(w);
+    return argument_error([&] { siglip(w, image_pixels(0)); });
+  };
+  CHECK(message([](Siglip&) {}).empty());
+  CHECK(message([](Siglip& w) { w.config = {}; }) == "num_channels: expected 1 or more, found 0");
+  CHECK(message([](Siglip& w) { w.config.image_size = 12; }) ==
+        "position_embedding: expected [16, 9], found [36, 9]");
+  CHECK(message([](Siglip& w) { w.config.hidden_size = 0; }) ==
+        "num_attention_heads: expected a divisor of hidden_size 0, found 3");
+  CHECK(message([](Siglip& w) { w.patch_embedding.weight = {}; }) ==
+        "patch_embedding weight: expected [9, 27], found [0, 0]");
+  CHECK(message([](Siglip& w) { w.patch_embedding.weight.data = nullptr; }) ==
+        "patch_embedding weight: expected a stored matrix, found none");
+  CHECK(message([](Siglip& w) { w.patch_embedding.bias = {}; }) ==
+        "patch_embedding bias: expected [9, 1], found [0, 1]");
+  CHECK(message([](Siglip& w) { w.position_embedding = {}; }) ==
+        "position_embedding: expected [36, 9], found [0, 0]");
+  CHECK(message([](Siglip& w) { w.position_embedding.data = nullptr; }) ==
+        "position_embedding: expected a stored matrix, found none");
+  CHECK(message([](Siglip& w) { w.layers.pop_back(); }) == "layers: expected num_hidden_layers 2, found 1");
+  CHECK(message([](Siglip& w) { w.post_layernorm.eps = LayerNorm().eps; }) ==
+        "post_layernorm eps: expected 0 or more, found nan");
+  CHECK(message([](Siglip& w) { w.post_layernorm.weight = Vector::Ones(8); }) ==
+        "post_layernorm weight: expected [9, 1], found [8, 1]");
+  CHECK(message([](Siglip& w) { w.layers[1].layer_norm1.bias = {}; }) ==
+        "layer_norm1 bias: expected [9, 1], found [0, 1]");
+  CHECK(message([](Siglip& w) { w.layers[1].layer_norm2 = {}; }) ==
+        "layer_norm2 weight: expected [9, 1], found [0, 1]");
+}
+
+TEST_CASE("siglip: a linear layer that a layer lacks is refused with its name") {
+  const std::array names{
+      std::pair("q_proj", &SiglipLayer::q_proj), std::pair("k_proj", &SiglipLayer::k_proj),
+      std::pair("v_proj", &SiglipLayer::v_proj), std::pair("out_proj", &SiglipLayer::out_proj),
+      std::pair("fc1", &SiglipLayer::fc1),       std::pair("fc2", &SiglipLayer::fc2)};
+  for (const auto& [name, linear_layer] : names) {
+    for (const bool bias_only : {false, true}) {
+      Siglip w = fixture_vision().vision_tower;
+      BiasedLinear& lacking = w.layers[1].*linear_layer;
+      lacking = bias_only ? BiasedLinear{lacking.weight, {}} : BiasedLinear{};
+      const std::string message = argument_error([&] { siglip(w, image_pixels(0)); });
+      CAPTURE(message);
+      CHECK(
+          message.starts_with(std::string(name) + (bias_only ? " bias: expected [" : " weight: expected ")));
+    }
+  }
+  const StoredMatrix W(whole_numbers(3, 4, 1));
+  CHECK(argument_error([&] {
+          linear(Matrix::Zero(2, 4), BiasedLinear{W.weight(), Vector::Zero(2)});
+        }) == "linear bias: expected [3, 1], found [2, 1]");
 }
 
 TEST_CASE("siglip: a linear layer adds its bias to every row") {
@@ -100,6 +172,7 @@ TEST_CASE("siglip: the reference's pixels give the reference's patch embedding")
 TEST_CASE("siglip: without layers it is patch embedding, positions and the last norm") {
   Siglip w = fixture_vision().vision_tower;
   w.layers.clear();
+  w.config.num_hidden_layers = 0;
   for (const Index image : fixture_images()) {
     Recorder recorder;
     const Trace trace = recorder.trace();
@@ -216,6 +289,7 @@ TEST_CASE("siglip: every patch sees every other, and its own position") {
   CHECK(siglip(w, with_nan(pixels, 0, 0)).hasNaN());
 
   w.layers.clear();
+  w.config.num_hidden_layers = 0;
   CHECK(rows_that_differ(siglip(w, changed), siglip(w, pixels)) == std::vector<Index>{575});
   const Matrix grey = siglip(w, Matrix::Zero(3, 48 * 48));
   CHECK(difference(grey.row(0), grey.row(1)) > 0.1);

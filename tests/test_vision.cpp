@@ -1,4 +1,4 @@
-// The vision half as a whole: images against the reference, images in prompts, and a clear word about every
+// The vision half as a whole: images against the reference, images in prompts, and a clear message for every
 // checkpoint that is not as it should be.
 #include "t5gemma2/vision/vision.hpp"
 
@@ -40,8 +40,8 @@ Model model_of(const ScratchFolder& folder, const OwnedTensors& tensors, const j
   return load_model(folder.path());
 }
 
-/// What load_vision says of the fixture `images` with such tensors and such a config.json. The text half of
-/// it must load, and say nothing.
+/// The message of load_vision for the fixture `images` with such tensors and such a config.json. The text
+/// half of it must load, without notes.
 std::string vision_error(const OwnedTensors& tensors, const json& config = stored_config()) {
   const ScratchFolder folder;
   const Model model = model_of(folder, tensors, config);
@@ -59,13 +59,13 @@ std::string error_with(const std::string& pointer, int value) {
   return vision_error(stored_tensors(), config);
 }
 
-/// H of a prompt, its images placed by hand: the n-th image token gets the n-th row of `tokens`.
-Matrix encode_by_hand(const Model& model, const Ids& ids, const Matrix& tokens) {
+/// H of a prompt, its image features placed by hand: the n-th image token gets the n-th row of `features`.
+Matrix encode_by_hand(const Model& model, const Ids& ids, const Matrix& features) {
   Matrix x = embed(model.encoder.embed_tokens, ids);
   Index next = 0;
   for (std::size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] == 63) x.row(static_cast<Index>(i)) = tokens.row(next++);
-  CHECK(next == tokens.rows());
+    if (ids[i] == 63) x.row(static_cast<Index>(i)) = features.row(next++);
+  CHECK(next == features.rows());
   return encoder(model.encoder, x);
 }
 
@@ -133,11 +133,11 @@ TEST_CASE("vision: compare makes all the reference's tensors, those of the image
   CHECK(result.tensors[30].name == encoder_path + "embed_tokens");
 }
 
-TEST_CASE("vision: encode_image makes the reference's tokens") {
+TEST_CASE("vision: encode_image makes the reference's features") {
   for (const std::string name : {"images", "images_bfloat16"})
     for (const Index image : fixture_images(name)) {
-      const Matrix tokens = encode_image(fixture_vision(name), image_pixels(image, name));
-      CHECK(difference(tokens, image_tensor(projector_path, image, name)) <= 5e-6);
+      const Matrix features = encode_image(fixture_vision(name), image_pixels(image, name));
+      CHECK(difference(features, image_tensor(projector_path, image, name)) <= 5e-6);
     }
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("vision: all spellings and storage types make the same vision half") {
   CHECK(other.contains("model.encoder.vision_tower.post_layernorm.weight"));
   const Model model = model_of(folder, other, stored_config());
   const Vision vision = load_vision(model.config, *model.checkpoint);
-  CHECK(same_bits(encode_image(vision, image_pixels(0)), encode_images()[0]));
+  CHECK(same_bits(encode_image(vision, image_pixels(0)), fixture_image_features()[0]));
   CHECK(vision.vision_tower.patch_embedding.weight.type == StorageType::float32);
   CHECK(fixture_vision("images_bfloat16").vision_tower.patch_embedding.weight.type == StorageType::bfloat16);
 }
@@ -161,8 +161,8 @@ TEST_CASE("vision: all spellings and storage types make the same vision half") {
 TEST_CASE("vision: a trace of one image tells the reference's names and changes no number") {
   Recorder recorder;
   const Trace trace = recorder.trace();
-  const Matrix tokens = encode_image(fixture_vision(), image_pixels(1), {}, &trace);
-  CHECK(same_bits(tokens, encode_images()[1]));
+  const Matrix features = encode_image(fixture_vision(), image_pixels(1), {}, &trace);
+  CHECK(same_bits(features, fixture_image_features()[1]));
   CHECK(recorder.names.size() == 30);
   for (const auto& [reported, tensor] : recorder.tensors) {
     const std::string name = reported;
@@ -196,7 +196,7 @@ TEST_CASE("vision: a NaN in a pixel or in any vision weight comes out as NaN") {
   }
 }
 
-TEST_CASE("vision: the same tokens for any number of threads") {
+TEST_CASE("vision: the same features for any number of threads") {
   RandomVision random(large, 16, 12);
   const Matrix pixels = random_matrix(3, 48 * 48, 1);
   CHECK(same_for_any_threads([&] { return encode_image(random.vision(), pixels); }));
@@ -208,27 +208,27 @@ TEST_CASE("vision: the same tokens for any number of threads") {
 TEST_CASE("vision: H of a prompt with two images is the reference's") {
   for (const std::string name : {"images", "images_bfloat16"}) {
     const Matrix H =
-        encode(fixture_model(name), reference_ids("inputs.input_ids", name), encode_images(name));
+        encode(fixture_model(name), reference_ids("inputs.input_ids", name), fixture_image_features(name));
     CHECK(difference(H, reference_tensor(encoder_path + "norm", name)) <= 5e-6);
   }
 }
 
-TEST_CASE("vision: image tokens go into the encoder as they are, anywhere in the prompt, in order") {
+TEST_CASE("vision: image features go into the encoder as they are, anywhere in the prompt, in order") {
   const Model& model = fixture_model("images");
-  const std::vector<Matrix> images = encode_images();
-  const Matrix tokens = stack(images);
+  const std::vector<Matrix> images = fixture_image_features();
+  const Matrix features = stack(images);
   for (const Ids& ids :
        {Ids{63, 63, 63, 63, 2, 5, 63, 63, 63, 63}, Ids{2, 63, 5, 63, 6, 63, 63, 63, 63, 63, 7, 63},
         Ids{63, 63, 63, 63, 63, 63, 63, 63}, Ids{2, 5, 61, 63, 63, 63, 63, 62, 9, 63, 63, 63, 63}})
-    CHECK(same_bits(encode(model, ids, images), encode_by_hand(model, ids, tokens)));
+    CHECK(same_bits(encode(model, ids, images), encode_by_hand(model, ids, features)));
   const Ids ids{2, 63, 63, 63, 63, 5, 63, 63, 63, 63};
   const std::vector<Matrix> exchanged{images[1], images[0]};
   CHECK(difference(encode(model, ids, exchanged), encode(model, ids, images)) > 1e-3);
 }
 
-TEST_CASE("vision: an image's tokens serve several prompts and stay what they are") {
+TEST_CASE("vision: an image's features serve several prompts and stay what they are") {
   const Model& model = fixture_model("images");
-  const std::vector<Matrix> kept{encode_images()[0]};
+  const std::vector<Matrix> kept{fixture_image_features()[0]};
   const Matrix before = kept[0];
   for (const Ids& ids : {Ids{2, 61, 63, 63, 63, 63, 62, 5}, Ids{2, 7, 8, 61, 63, 63, 63, 63, 62}}) {
     const std::vector<Matrix> fresh{encode_image(fixture_vision(), image_pixels(0))};
@@ -246,7 +246,7 @@ TEST_CASE("vision: without images the image token is a token like any other") {
 
 TEST_CASE("vision: images and image tokens that do not match are refused") {
   const Model& model = fixture_model("images");
-  const std::vector<Matrix> images = encode_images();
+  const std::vector<Matrix> images = fixture_image_features();
   const auto message = [&](const Ids& ids) { return error_of([&] { encode(model, ids, images); }); };
   CHECK(message({2, 63, 63, 63, 63}) == "prompt: image tokens: expected 8 for the images given, found 4");
   CHECK(message({2, 63, 63, 63, 63, 63, 63, 63, 63, 63}) ==
@@ -254,7 +254,7 @@ TEST_CASE("vision: images and image tokens that do not match are refused") {
   CHECK(message({2, 5}) == "prompt: image tokens: expected 8 for the images given, found 0");
 }
 
-TEST_CASE("vision: compare refuses pictures of another size or number") {
+TEST_CASE("vision: compare refuses images of another size or number") {
   const ScratchFolder folder;
   const auto message = [&](const std::string& name, const OwnedTensor& tensor) {
     OwnedTensors tensors = copy_of(fixture_reference("images").tensors());
@@ -274,7 +274,7 @@ TEST_CASE("vision: compare refuses pictures of another size or number") {
            "prompt: image tokens: expected 8 for the images given, found 1");
 }
 
-TEST_CASE("vision: a picture of another size is refused") {
+TEST_CASE("vision: an image of another size is refused") {
   CHECK_THROWS_WITH_AS(encode_image(fixture_vision(), Matrix(3, 17 * 18)),
                        "siglip pixels: expected [3, 324], found [3, 306]", std::invalid_argument);
 }
@@ -306,7 +306,7 @@ TEST_CASE("vision: several runs are joined into tensors [runs, ...], in the orde
   CHECK(one.wants("anything"));
 }
 
-// ---- the text half does not look at it ----
+// ---- the text half does not depend on it ----
 
 TEST_CASE("vision: text runs the same whatever the vision tensors are, and no note speaks of them") {
   const Ids ids{2, 5, 9, 62};
@@ -337,7 +337,7 @@ TEST_CASE("vision: a head in the checkpoint is there and is not used") {
   const Model model = model_of(folder, tensors, stored_config("images_bfloat16"));
   CHECK(same_bits(
       encode_image(load_vision(model.config, *model.checkpoint), image_pixels(0, "images_bfloat16")),
-      encode_images("images_bfloat16")[0]));
+      fixture_image_features("images_bfloat16")[0]));
 }
 
 // ---- what is not as it should be ----

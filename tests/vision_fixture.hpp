@@ -1,13 +1,14 @@
-// For tests: the vision half of the small checkpoints, what transformers computed with one image, and vision
-// towers made up.
+// For tests: the vision half of the small checkpoints, the reference's tensors of one image, and made-up
+// vision towers.
 //
-//   images            all taps of two images, 6 x 6 patches, each token the mean of 3 x 3
-//   images_bfloat16   one image, 8 x 8 patches, each token the mean of 2 x 2
+//   images            all taps of two images, 6 x 6 patches, each feature the mean of 3 x 3
+//   images_bfloat16   one image, 8 x 8 patches, each feature the mean of 2 x 2
 #pragma once
 #include <deque>
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
-#include "t5gemma2/vision/vision.hpp"
+#include "t5gemma2/vision/vision_weights.hpp"
 
 namespace t5gemma2 {
 
@@ -32,7 +33,7 @@ inline const SiglipLayer& fixture_siglip_layer(Index layer) {
   return fixture_vision().vision_tower.layers.at(static_cast<std::size_t>(layer));
 }
 
-/// The images of a fixture.
+/// The numbers of a fixture's images.
 inline std::vector<Index> fixture_images(const std::string& fixture = "images") {
   const auto& tensors = fixture_reference(fixture).tensors();
   const auto found = tensors.find("inputs.pixel_values");
@@ -58,20 +59,20 @@ inline Matrix image_pixels(Index image, const std::string& fixture = "images") {
   return image_channels("inputs.pixel_values", image, fixture);
 }
 
-/// The tokens of all images of a fixture.
-inline std::vector<Matrix> encode_images(const std::string& fixture = "images") {
-  std::vector<Matrix> tokens;
+/// The features of all images of a fixture.
+inline std::vector<Matrix> fixture_image_features(const std::string& fixture = "images") {
+  std::vector<Matrix> features;
   for (const Index image : fixture_images(fixture))
-    tokens.push_back(encode_image(fixture_vision(fixture), image_pixels(image, fixture)));
-  return tokens;
+    features.push_back(encode_image(fixture_vision(fixture), image_pixels(image, fixture)));
+  return features;
 }
 
-/// Random vision weights, and the memory they lie in.
+/// Random vision weights, and their memory.
 class RandomVision {
  public:
-  RandomVision(const VisionConfig& c, Index tokens, Index d) {
+  RandomVision(const VisionConfig& c, Index mm_tokens_per_image, Index d) {
     const Index hidden = c.hidden_size, side = c.image_size / c.patch_size;
-    vision_.mm_tokens_per_image = tokens;
+    vision_.mm_tokens_per_image = mm_tokens_per_image;
     Siglip& tower = vision_.vision_tower;
     tower.config = c;
     tower.patch_embedding = linear(hidden, c.num_channels * c.patch_size * c.patch_size);

@@ -49,7 +49,7 @@ _t5gemma2_values() {  # VALUE CURRENT
   case $1 in
     *'|'*) mapfile -t COMPREPLY < <(compgen -W "${1//|/ }" -- "$2") ;;
     MODEL) _t5gemma2_models "$2" ;;
-    PICTURE | IMAGE) _t5gemma2_files '*.@(png|jpg|jpeg|bmp|gif|pbm|pgm|ppm|pnm|tga)' "$2" ;;
+    IMAGE) _t5gemma2_files '*.@(png|jpg|jpeg|bmp|gif|pbm|pgm|ppm|pnm|tga)' "$2" ;;
     REFERENCE) _t5gemma2_files '*.safetensors' "$2" ;;
     FILE) _t5gemma2_files '*' "$2" ;;
     FILE.*) _t5gemma2_files "*${1#FILE}" "$2" ;;

@@ -29,7 +29,7 @@ void add_flags(cli::App& app, Flags& f) {
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
   app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin")
       ->value("FILE");
-  app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall pictures in pieces, too");
+  app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall images in pieces, too");
   app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see above");
   app.add_flag("-i,--interactive", f.interactive, "a prompt a line; /help there lists what else there is");
   cli::add_sampling_flags(app, f.request.sampling);
@@ -88,14 +88,14 @@ void check_fill(const Flags& f) {
     throw cli::UsageError("--first-sentinel: expected --fill, too, whose gaps it is for");
 }
 
-/// Flags hold for each prompt, pictures among them, which then come before its own.
+/// Flags hold for each prompt; images given by flags come before its own.
 int answer_prompts(Session& session, Flags f) {
   const std::vector<std::string> always = f.request.input.images;
-  const auto answer = [&](const std::string& prompt, const std::vector<std::string>& pictures) {
+  const auto answer = [&](const std::string& prompt, const std::vector<std::string>& images) {
     f.request.input.prompt = prompt;
     f.request.input.images = always;
-    f.request.input.pictures_in_front = !pictures.empty();  // /image says where it goes
-    f.request.input.images.insert(f.request.input.images.end(), pictures.begin(), pictures.end());
+    f.request.input.images_in_front = !images.empty();  // /image says where it goes
+    f.request.input.images.insert(f.request.input.images.end(), images.begin(), images.end());
     try {
       answer_one(session, f);
     } catch (const cli::Interrupted&) {
@@ -103,7 +103,7 @@ int answer_prompts(Session& session, Flags f) {
   };
   return cli::converse({.model = cli::shown_name(f.session.model),
                         .quiet = f.session.quiet,
-                        .check_picture = [&](const std::string& file) { session.check_picture(file); },
+                        .check_image = [&](const std::string& file) { session.check_image(file); },
                         .answer = answer});
 }
 

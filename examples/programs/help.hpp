@@ -8,7 +8,7 @@
 namespace cli {
 
 /// A flag, or a word without one: "-t,--threads", and what --help calls its value, which says to the
-/// completion what it may be: FILE, FILE.png, PICTURE, MODEL, or words between |; "" where it has none.
+/// completion what it may be: FILE, FILE.png, IMAGE, MODEL, or words between |; "" where it has none.
 struct HelpRow {
   std::string group, names, value, description;
 };

@@ -1,4 +1,4 @@
-// What goes in, of generate, look and trace: text, pictures, or ids as they are.
+// The input of generate, look and trace: text, images, or ids in place of a text.
 #pragma once
 #include <algorithm>
 #include <cerrno>
@@ -8,6 +8,7 @@
 #include <iostream>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -15,7 +16,7 @@
 #include "ids.hpp"
 #include "model_flag.hpp"
 #include "t5gemma2/generate.hpp"
-#include "t5gemma2/image_prompt.hpp"
+#include "t5gemma2/prompt.hpp"
 #include "t5gemma2/tokenizer/tokenizer.hpp"
 
 namespace cli {
@@ -27,21 +28,21 @@ struct Input {
   std::vector<std::string> images;  // files
   std::optional<std::string> input_ids, decoder_input_ids;
   bool raw_prompt = false;
-  bool pictures_in_front = false;  // known: no note where the prompt does not place them
+  bool images_in_front = false;  // asked for: no note where the prompt does not place them
 
   bool has_text() const { return prompt || input_ids; }
   bool has_encoder_input() const { return has_text() || !images.empty(); }
   bool empty() const { return !has_encoder_input() && !decoder_prompt && !decoder_input_ids; }
 };
 
-/// `what` the decoder prompt is for. PROMPT without a flag is the prompt, too, where `positional`.
+/// `what` describes the decoder prompt. With `positional`, PROMPT without a flag is the prompt, too.
 inline void add_input_flags(App& app, Input& input, const std::string& what, bool positional) {
   app.group("Input");
   Option* prompt = app.add_option("-p,--prompt", input.prompt, "text for the encoder; \"\" is <bos> alone");
   Option* word = positional ? app.add_option("PROMPT", input.prompt, "the prompt, without -p") : nullptr;
   app.add_option("--image", input.images,
-                 "picture for the encoder, at the prompt's <start_of_image> or else in front; repeatable")
-      ->value("PICTURE")
+                 "image for the encoder, at the prompt's <start_of_image> or else in front; repeatable")
+      ->value("IMAGE")
       ->allow_extra_args(false);
   Option* raw = app.add_flag("--raw-prompt", input.raw_prompt, "<start_of_image> stays the token that it is");
   Option* decoder = app.add_option("--decoder-prompt", input.decoder_prompt, what);
@@ -55,7 +56,7 @@ inline void add_input_flags(App& app, Input& input, const std::string& what, boo
   if (positional) word->excludes(prompt)->excludes(ids);
 }
 
-/// Throws Error where a text is to become ids and the model cannot do that.
+/// The tokenizer for a text. Throws Error where the model has none.
 inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
   if (tokenizer == nullptr)
     throw Error(
@@ -64,29 +65,29 @@ inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
   return *tokenizer;
 }
 
-/// The encoder's ids: those given, or the prompt's with the tokens of pictures; picture i has crops[i] crops.
-/// A note says so where pictures stand in front of the prompt because it does not say where they go, unless
-/// that is known. `tokenizer` is null where the model has none.
+/// The encoder's ids: those given, or the prompt's with the image tokens of the images. A note says so where
+/// images stand in front of the prompt because it does not place them. `tokenizer` is null where the model
+/// has none.
 inline std::vector<TokenId> encoder_ids(const Input& input, const Tokenizer* tokenizer, const Config& config,
-                                        const std::vector<std::size_t>& crops, bool quiet) {
+                                        std::span<const PromptImage> images, bool quiet) {
   if (!input.has_encoder_input()) return {};
   const std::string prompt = input.prompt.value_or("");
   if (input.input_ids || input.raw_prompt) {
     std::vector<TokenId> ids = input.input_ids ? parse_ids(*input.input_ids, "--input-ids")
                                                : tokenizer_for_text(tokenizer).encode(prompt);
     check_ids(ids, config.encoder.vocab_size);
-    check_pictures(ids, config, crops);
+    check_image_tokens(ids, config, images);
     return ids;
   }
   const Tokenizer& of_text = tokenizer_for_text(tokenizer);
-  const bool placed = input.pictures_in_front || prompt.find(image_placeholder) != prompt.npos;
-  if (!crops.empty() && !prompt.empty() && !placed)
-    note("the prompt has no <start_of_image>, so the pictures come first", quiet);
-  return encode_prompt(of_text, config, prompt, crops);
+  const bool placed = input.images_in_front || prompt.find(image_placeholder) != prompt.npos;
+  if (!images.empty() && !prompt.empty() && !placed)
+    note("the prompt has no <start_of_image>, so the images come first", quiet);
+  return encode_prompt(of_text, config, prompt, images);
 }
 
-/// The decoder's ids: those given, or the start and the decoder prompt's. `tokenizer` is null where the model
-/// has none.
+/// The decoder's ids: those given, or the start token and the decoder prompt's. `tokenizer` is null where the
+/// model has none.
 inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, const Tokenizer* tokenizer) {
   if (input.decoder_input_ids) {
     std::vector<TokenId> ids = parse_ids(*input.decoder_input_ids, "--decoder-input-ids");
@@ -108,30 +109,32 @@ inline std::vector<Generated> generate_texts(const Model& model, const Tokenizer
                    : generate_several(model, H, prompt, options, on_text, progress);
 }
 
-/// Decoder ids to have memory for. Few texts reach a large -n: what the model was made for at most.
+/// The number of decoder ids to have memory for: few texts reach a large -n, so no more new ones than
+/// max_position_embeddings.
 inline Index likely_length(const Model& model, const GenerationConfig& config, Index prompt) {
   const Index most = length_limits(config, prompt).most - prompt;
   return prompt + std::min(most, model.config.decoder.max_position_embeddings);
 }
 
-/// Throws UsageError where the prompt is a file beside pictures: --image a.png b.png
+/// Throws UsageError where images are given and the prompt is a file: --image a.png b.png
 inline void check_prompt(const Input& input) {
   std::error_code none;
   if (!input.images.empty() && input.prompt && std::filesystem::is_regular_file(*input.prompt, none))
-    throw UsageError(*input.prompt + ": expected a prompt, found a file; each picture has its own --image");
+    throw UsageError(*input.prompt + ": expected a prompt, found a file; each image has its own --image");
 }
 
-/// The stream to read: stdin for "-", else `file`, opened in `opened`.
+/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when it cannot be
+/// read.
 inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
   if (file == "-") return std::cin;
-  std::error_code none;  // the message is that of opening it
+  std::error_code none;  // a failure shows when the file is opened
   if (std::filesystem::is_directory(file, none)) fail_file(file, "a file to read", "a folder");
   opened.open(file);
   if (!opened) fail_file(file, "a file to read", std::strerror(errno));
   return opened;
 }
 
-/// A whole file, or for "-" all of stdin, less one newline at its end, which an editor or echo put there.
+/// The text of a file, or for "-" of stdin, without one newline at its end, which editors and echo add.
 inline std::string read_text(const std::string& file, bool quiet) {
   std::ifstream opened;
   std::istream& in = open_input(file, opened);

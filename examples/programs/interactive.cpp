@@ -19,7 +19,7 @@ namespace cli {
 namespace {
 
 constexpr std::string_view help = R"(each line is a prompt, a request of its own
-/image FILE  a picture for the next prompt, again
+/image FILE  an image for the next prompt, again
              for more; alone with an empty line
 /help        this
 /exit, /quit end, as Ctrl-D does
@@ -87,8 +87,8 @@ class Dialogue {
     const std::string_view rest = without_blanks(std::string_view(line).substr(end));
     if (command == "/image" && !rest.empty()) {
       const std::string file = file_name(rest);
-      conversation_.check_picture(file);
-      pictures_.push_back(file);
+      conversation_.check_image(file);
+      images_.push_back(file);
       note(file + ": for the next prompt", conversation_.quiet);
     } else if (command == "/help" || command == "/?") {
       fresh_line();
@@ -102,9 +102,9 @@ class Dialogue {
   }
 
   void answer(const std::string& line) {
-    if (without_blanks(line).empty() && pictures_.empty()) return;
-    const std::vector<std::string> pictures = std::exchange(pictures_, {});
-    conversation_.answer(line.starts_with('/') ? line.substr(1) : line, pictures);
+    if (without_blanks(line).empty() && images_.empty()) return;
+    const std::vector<std::string> images = std::exchange(images_, {});
+    conversation_.answer(line.starts_with('/') ? line.substr(1) : line, images);
   }
 
   void complain(const std::string& what) {
@@ -116,7 +116,7 @@ class Dialogue {
 
   const Conversation& conversation_;
   LineEditor lines_;
-  std::vector<std::string> pictures_;  // for the next prompt
+  std::vector<std::string> images_;  // for the next prompt
   bool ended_ = false, failed_ = false;
 };
 

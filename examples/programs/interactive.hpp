@@ -9,8 +9,8 @@ namespace cli {
 struct Conversation {
   std::string model;  // as a person calls it
   bool quiet = false;
-  std::function<void(const std::string& file)> check_picture;  // throws where it cannot be used
-  std::function<void(const std::string& prompt, const std::vector<std::string>& pictures)> answer;
+  std::function<void(const std::string& file)> check_image;  // throws where it cannot be used
+  std::function<void(const std::string& prompt, const std::vector<std::string>& images)> answer;
 };
 
 /// Until standard input ends, or /exit. An error of one request is one line on stderr. On a terminal Ctrl-C

@@ -11,7 +11,7 @@
 #include "habits.hpp"
 #include "habits_tables.hpp"
 #include "ids.hpp"
-#include "session.hpp"
+#include "request.hpp"
 #include "t5gemma2/io/json_fields.hpp"
 
 namespace cli {

@@ -1,4 +1,4 @@
-// Weights come from the disk before they are used, where a person sees for how long.
+// Reads weights from the disk before they are used, with a bar that shows how far it is.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,7 +11,7 @@ namespace cli {
 
 using namespace t5gemma2;
 
-/// Of the parts that run: `vision` where there are pictures.
+/// The weights of the parts that run; `vision` is null without images.
 inline WeightBytes weights_of(const Model& model, const Vision* vision, bool encodes, bool decodes = true) {
   WeightBytes weights;
   if (vision) weights.add(*vision);
@@ -20,7 +20,7 @@ inline WeightBytes weights_of(const Model& model, const Vision* vision, bool enc
   return weights;
 }
 
-/// Reads what of the weights is not in memory; `watch` is told, too, and may throw to stop.
+/// Reads the weights that are not in memory. `watch` is told the progress, too, and may throw to stop.
 inline void load_weights(const WeightBytes& weights, bool quiet, const Progress& watch = {}) {
   constexpr Index megabyte = 1000000;
   const std::vector<Bytes> cold = cold_pages(weights);

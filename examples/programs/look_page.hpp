@@ -1,8 +1,9 @@
-// The page of t5gemma2-look: its template with the data in it.
+// The page of t5gemma2-look: a template with the data in it, as JSON.
 #pragma once
 #include <stb_image_write.h>
 
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,7 @@ inline std::string base64(std::span<const std::byte> bytes) {
 }
 
 /// The image as a JPEG in a data: address, its longer side at most `longest` pixels.
-inline Json picture(const Image& image, Index longest) {
+inline Json image_json(const Image& image, Index longest) {
   const Index longer = std::max(image.width, image.height);
   const auto scaled = [&](Index side) { return std::max<Index>(1, side * longest / longer); };
   const Image small = longer > longest ? resize(image, scaled(image.width), scaled(image.height)) : image;
@@ -47,7 +48,7 @@ inline Json picture(const Image& image, Index longest) {
       {"width", small.width}, {"height", small.height}, {"source", "data:image/jpeg;base64," + base64(jpeg)}};
 }
 
-/// Pieces of `ids`; an image's tokens are all the same, so it has one id.
+/// The pieces of `ids`; all tokens of an image are the same id, so it is given once.
 inline Json pieces_json(std::span<const Piece> pieces, std::span<const TokenId> ids) {
   constexpr const char* kinds[] = {"text", "special", "image"};
   Json list = Json::array();
@@ -76,7 +77,7 @@ inline Json prediction_json(const Tokenizer* tokenizer, const Prediction& predic
   return json;
 }
 
-/// What was predicted for the tokens of `words`, word by word.
+/// The predictions of the tokens of `words`, word by word.
 inline Json predictions_json(const Tokenizer* tokenizer, std::span<const Piece> words,
                              std::span<const Prediction> predictions) {
   Json list = Json::array();
@@ -103,7 +104,8 @@ inline Json weights_json(const Weights& weights) {
           {"levels", base64(std::as_bytes(std::span(packed.levels)))}};
 }
 
-/// The template with `data` where it says so. '<' is written so that no text can end the script element.
+/// The template with `data` in the place of {{data}}. '<' is escaped, so that no text can end the script
+/// element.
 inline std::string fill_in(std::string_view page, const Json& data) {
   const std::string_view place = "{{data}}";
   const std::size_t at = page.find(place);

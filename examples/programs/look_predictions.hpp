@@ -1,6 +1,6 @@
-// How likely each token was that the decoder wrote, and what it might have written in its place:
+// The probability of each token that the decoder wrote, and of the likeliest ones in its place:
 //
-//   p [vocab] = softmax(logits of the token before)     raw: before penalties, temperature and top_k
+//   p [vocab] = softmax(logits of the token before)     of the logits before penalties, temperature and top_k
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -21,12 +21,12 @@ struct LikelyToken {
 };
 
 struct Prediction {
-  LikelyToken token;              // the one that stands there
+  LikelyToken token;              // the one that was written
   Index rank = 1;                 // its place among all by probability; 1 is the likeliest
-  std::vector<LikelyToken> best;  // the likeliest of all, that one among them or not
+  std::vector<LikelyToken> best;  // the likeliest of all; may include `token`
 };
 
-/// logits [vocab] and the token that came. Throws Error for logits that are no numbers.
+/// `id` as predicted by logits [vocab]. Throws Error for logits that are no finite numbers.
 inline Prediction prediction_of(const Vector& logits, TokenId id) {
   constexpr Index most = 5;
   if (!logits.allFinite()) throw Error("logits: expected finite numbers, found NaN or infinity");
@@ -41,7 +41,7 @@ inline Prediction prediction_of(const Vector& logits, TokenId id) {
   return prediction;
 }
 
-/// x [m, d] after the decoder's last norm, of ids [m] -> what it predicted for ids [first, end), first >= 1.
+/// x [m, d] after the decoder's last norm, of ids [m] -> the predictions of ids [first, end), first >= 1.
 inline std::vector<Prediction> predictions(const Decoder& w, const Matrix& x, std::span<const TokenId> ids,
                                            Index first, Index end) {
   constexpr Index block = 16;  // rows of logits [rows, vocab] at a time: a vocabulary is large

@@ -1,10 +1,10 @@
-// The merged softmax, word by word: what t5gemma2-look keeps of a trace.
+// The softmax weights of merged attention, word by word, taken from a trace.
 //
 //   weights [words, layers, heads, columns]   columns: the n tokens of the prompt, then the decoder's words
 //
-// A word's row is the mean over its tokens of the softmax that predicted them (the one at the token before);
+// A word's row is the mean over its tokens of the softmax that predicted each (that of the token before it);
 // the column of a decoder's word is the sum over its tokens. So each row sums to 1. Columns belong to parts:
-// 0 the prompt's text, 1 the first image, ..., the last one the decoder's own past.
+// 0 is the prompt's text, 1 the first image, ..., the last one the decoder's own past.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace look {
 
-/// How many words' weights fit into a page of about `megabytes`, at least one.
+/// The number of words whose weights fit into a page of about `megabytes`; 1 at least.
 inline Index most_words(const TextConfig& decoder, Index columns, double megabytes) {
   constexpr double digits_per_byte = 4.0 / 3;  // base64
   const Index bytes_a_word = decoder.num_hidden_layers * decoder.num_attention_heads * columns;
@@ -25,7 +25,7 @@ inline Index most_words(const TextConfig& decoder, Index columns, double megabyt
 
 class Weights {
  public:
-  /// Rows for `shown` words from the one numbered `first_shown` on, which is not the first.
+  /// Rows for `shown` words from `first_shown` on, which is above 0: nothing predicts the first word.
   Weights(const TextConfig& decoder, std::span<const Piece> prompt, std::span<const Piece> words,
           Index first_shown, Index shown)
       : layers_(decoder.num_hidden_layers), heads_(decoder.num_attention_heads), words_(words) {
@@ -39,7 +39,7 @@ class Weights {
     values_ = Matrix::Zero(shown * layers_ * heads_, std::ssize(part_of_));
   }
 
-  /// What the decoder has to report to.
+  /// The trace to give to the decoder.
   Trace trace() {
     const auto ends = [](const std::string& name, const char* end) { return name.ends_with(end); };
     return {.report =
@@ -52,9 +52,9 @@ class Weights {
 
   Index parts() const { return images_ + 2; }
 
-  /// [rows, parts] how much of each row goes to each part, and [rows, columns] its share there, against the
-  /// part's largest: level = 255 sqrt(weight / largest). A reader gets the weight back as
-  /// sum * level^2 / (all level^2 of the part); the root keeps small weights apart.
+  /// The weights in a byte each: `sums` [rows, parts] of each row in each part, and `levels` [rows, columns]
+  /// relative to the part's largest weight in the row, level = 255 sqrt(weight / largest). The weight is
+  /// about sum * level^2 / (sum of level^2 in the part); the root keeps small weights apart.
   struct Packed {
     std::vector<float> sums;
     std::vector<std::uint8_t> levels;
@@ -90,7 +90,7 @@ class Weights {
     return std::stoll(name.substr(name.find(before) + before.size()));
   }
 
-  /// values [1, heads, m, m] of the decoder's own side, or [1, heads, m, n] of the encoder's.
+  /// values [1, heads, m, m] on the decoder's own tokens, or [1, heads, m, n] on the encoder's.
   void add(Index layer, bool own, const std::vector<Index>& shape, const float* values) {
     const Index m = shape[2], keys = shape[3];
     for (Index word = 0; word < std::ssize(shown_); ++word)

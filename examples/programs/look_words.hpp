@@ -1,5 +1,5 @@
-// Tokens as a person reads them: the prompt's tokens with each image as one piece, and the decoder's words.
-// Where the model has no tokenizer (null here) these are ids.
+// Tokens as a person reads them: the prompt's tokens, with those of each image as one piece, and the
+// decoder's words. Where the model has no tokenizer (null here), texts are ids.
 #pragma once
 #include <algorithm>
 #include <initializer_list>
@@ -26,6 +26,16 @@ struct Piece {
   Index end() const { return first + size; }
 };
 
+/// The words that are shown with weights and predictions: [first, first + size) of the decoder's words.
+struct ShownWords {
+  Index first = 0, size = 0;
+  bool made = false;  // whether the decoder made them
+
+  std::span<const Piece> of(std::span<const Piece> words) const {
+    return words.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
+  }
+};
+
 /// Chinese, Japanese, Korean, emoji: written without spaces between words.
 inline bool without_spaces(std::string_view character) { return character >= "⺀"; }
 
@@ -35,7 +45,7 @@ inline std::string_view last_character(std::string_view text) {
   return text.substr(at);
 }
 
-/// Whether `id` begins a new word behind the token `before`.
+/// Whether `id` after the token `before` begins a new word.
 inline bool begins_word(const Tokenizer* tokenizer, TokenId before, TokenId id) {
   if (tokenizer == nullptr || tokenizer->is_hidden(before) || tokenizer->is_hidden(id)) return true;
   if (tokenizer->byte_of(before) && tokenizer->byte_of(id)) return false;
@@ -46,8 +56,8 @@ inline bool begins_word(const Tokenizer* tokenizer, TokenId before, TokenId id) 
   return right.starts_with(space) || without_spaces(last_character(left)) || without_spaces(right);
 }
 
-/// One token by itself; a byte that is no character as <0xE9>, an id without a piece as its number, which is
-/// all there is without a tokenizer.
+/// One token by itself; a byte that is no character as <0xE9>, an id without a piece as its number, as are
+/// all ids without a tokenizer.
 inline std::string token_text(const Tokenizer* tokenizer, TokenId id) {
   if (tokenizer == nullptr) return " " + std::to_string(id);
   if (tokenizer->piece(id).empty()) return "id " + std::to_string(id);
@@ -79,8 +89,8 @@ inline std::vector<Piece> decoder_words(const Tokenizer* tokenizer, std::span<co
   return words;
 }
 
-/// The encoder's ids one by one, but the bytes of a run and, where there are images, the tokens of one
-/// joined.
+/// The encoder's ids, a piece each, except that a run of bytes is one piece, and so are the tokens of an
+/// image.
 inline std::vector<Piece> prompt_pieces(const Tokenizer* tokenizer, const Config& config,
                                         std::span<const TokenId> ids, bool with_images) {
   std::vector<Piece> pieces;

@@ -17,11 +17,11 @@ struct Program {
 };
 
 constexpr Program all_programs[] = {
-    {"generate", "text out, given text and pictures", programs::generate},
+    {"generate", "text out, given text and images", programs::generate},
     {"look", "a page that shows where the decoder looked", programs::look},
     {"inspect", "a checkpoint's sizes, parameters and memory", programs::inspect},
     {"tokenize", "text to token ids, and back", programs::tokenize},
-    {"preprocess", "a picture as the model sees it", programs::preprocess},
+    {"preprocess", "an image as the model sees it", programs::preprocess},
     {"trace", "every intermediate tensor of one pass, to a file", programs::trace},
     {"compare", "another implementation's tensors against ours", programs::compare},
 };

@@ -10,7 +10,7 @@ names=() summaries=()
 while read -r name summary; do
   names+=("t5gemma2-$name") summaries+=("$summary")
 done < <(sed -n 's/^  \([a-z]\)/\1/p' <<<"$programs_help")
-names+=(t5gemma2) summaries+=("text and pictures in, text out, with T5Gemma 2")  # last: with it all are made
+names+=(t5gemma2) summaries+=("text and images in, text out, with T5Gemma 2")  # last: with it all are made
 
 for i in "${!names[@]}"; do
   others=()

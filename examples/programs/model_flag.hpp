@@ -36,7 +36,7 @@ inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   std::filesystem::path folder = t5gemma2::pocket_model();
   note(
       "no model was named, so this is pocket, a small T5Gemma 2 that knows dates, numbers, sorting, "
-      "a made-up language, codes in long texts and pictures of coloured shapes",
+      "a made-up language, codes in long texts and images of coloured shapes",
       quiet);
   return folder;
 }

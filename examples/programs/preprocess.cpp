@@ -1,5 +1,5 @@
-// t5gemma2-preprocess: an image as the model sees it: to look at as PNG, before the scaling to -1 .. 1; to
-// compute with as .npy, behind it.
+// t5gemma2-preprocess: an image as the model sees it: as PNG, to look at, before values are scaled to -1 ..
+// 1; as .npy, to compute with, after.
 #include <filesystem>
 #include <iostream>
 #include <span>
@@ -25,21 +25,21 @@ Index image_size_of(const std::filesystem::path& folder) {
   return config.vision->image_size;
 }
 
-/// In small letters.
-std::string ending_of(const std::filesystem::path& file) {
-  std::string ending = file.extension().string();
-  for (char& c : ending) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return ending;
+/// The file name extension in lower case, "." included.
+std::string extension_of(const std::filesystem::path& file) {
+  std::string extension = file.extension().string();
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return extension;
 }
 
-void check_ending(const std::string& file) {
-  const std::string ending = ending_of(file);
-  if (ending != ".png" && ending != ".npy")
+void check_extension(const std::string& file) {
+  const std::string extension = extension_of(file);
+  if (extension != ".png" && extension != ".npy")
     throw cli::UsageError("-o: expected a .png or .npy file, found " + in_quotes(file));
 }
 
 void write(const std::string& file, const Image& image, Index size) {
-  if (ending_of(file) == ".png") return write_png(file, resize(image, size, size));
+  if (extension_of(file) == ".png") return write_png(file, resize(image, size, size));
   const Matrix pixels = pixel_values(image, size);
   write_npy(file, {1, 3, size, size}, std::span(pixels.data(), static_cast<std::size_t>(pixels.size())));
 }
@@ -69,7 +69,7 @@ int programs::preprocess(int argc, char** argv) {
   app.examples({"t5gemma2-preprocess examples/inputs/shapes.png -o build/seen.png",
                 "t5gemma2-preprocess -m pocket examples/inputs/shapes.png -o build/x.png"});
   return app.run(argc, argv, [&] {
-    check_ending(out);
+    check_extension(out);
     cli::check_writable(out);
     if (size == 0) size = image_size_of(cli::model_folder(model, quiet));
     write(out, load_image(image), size);

@@ -1,7 +1,5 @@
-// A loaded model that answers requests one after the other, and tells a person how it goes on stderr.
+// A loaded model that answers requests one after the other, with notes, bars and timings on stderr.
 #pragma once
-#include <cstdio>
-#include <exception>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,29 +7,19 @@
 #include "fill.hpp"
 #include "image_memory.hpp"
 #include "input_flags.hpp"
+#include "interrupted.hpp"
 #include "load_weights.hpp"
+#include "request.hpp"
 #include "sampling_flags.hpp"
 #include "t5gemma2/analysis/memory.hpp"
 #include "t5gemma2/checkpoint/hub.hpp"
+#include "t5gemma2/prompt.hpp"
 #include "t5gemma2/tokenizer/tokenizer_config.hpp"
+#include "t5gemma2/vision/vision_weights.hpp"
 #include "terminal.hpp"
+#include "timings.hpp"
 
 namespace cli {
-
-/// Thrown where Ctrl-C ends what has no partial result.
-struct Interrupted : std::exception {};
-
-/// One request; both halves are flags, and keys of a JSON line.
-struct Request {
-  Input input;
-  Sampling sampling;
-};
-
-struct Answer {
-  std::vector<Generated> texts;       // one at least
-  std::vector<Filled> filled;         // what each makes of a prompt's gaps; none where it was not asked to
-  std::optional<std::uint64_t> seed;  // where tokens were drawn
-};
 
 struct SessionFlags {
   ModelName model;
@@ -40,7 +28,8 @@ struct SessionFlags {
 
 class Session {
  public:
-  /// `flags` must live longer. Throws Error where the model cannot be loaded, or not be asked for `sampling`.
+  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or cannot do
+  /// `sampling`.
   Session(const SessionFlags& flags, const Sampling& sampling) : flags_(flags) {
     const double start = seconds();
     ProgressBar bar("loading", !flags.quiet);
@@ -56,31 +45,30 @@ class Session {
     if (tokenizer_)
       for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
     note_sampling(sampling, options.sample);
-    load_seconds_ = seconds() - start;
+    timings_.load_seconds = seconds() - start;
   }
 
-  /// on_text gets the text as it is made, unless gaps are filled: what comes is not in their order. Throws
-  /// Interrupted when Ctrl-C comes before the first token.
+  /// on_text gets the text as it is made, unless gaps are filled, whose order is another. Throws Interrupted
+  /// when Ctrl-C comes before the first token.
   Answer answer(const Request& request, const OnText& on_text) {
     const std::optional<Gaps> gaps = gaps_of(request.input, request.sampling, tokenizer());
     const Input input = gaps ? with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
     const std::vector<TokenId> prompt = decoder_ids(input, model_, tokenizer());
     if (gaps) check_answer_start(prompt, *tokenizer_, *gaps);
-    const std::vector<Image> images = load_images(input.images);
+    const std::vector<PromptImage> images = read_images(input.images);
     GenerateOptions options = options_for(request.sampling, model_.generation_config);
     options.show_special = flags_.special;
     if (gaps) stop_behind_gaps(*tokenizer_, *gaps, options);
-    options.encoder_input_ids = encoder_ids(input, tokenizer(), model_.config,
-                                            count_crops(images, flags_.pan_and_scan), flags_.quiet);
+    options.encoder_input_ids = encoder_ids(input, tokenizer(), model_.config, images, flags_.quiet);
     check(options, model_.config.decoder.vocab_size);
     const std::vector<TokenId>& ids = options.encoder_input_ids;
     check_lengths(std::ssize(ids), std::ssize(prompt), options.config);
     load_weights_for(options, std::ssize(prompt), !images.empty());
-    const std::vector<Matrix> features = look_at(images);
+    const std::vector<Matrix> features = features_of(images);
     const double start = seconds();
     const Matrix H = encode_with_progress(ids, features);
-    encode_seconds_ += seconds() - start;
-    input_tokens_ += ids.size();
+    timings_.encode.seconds += seconds() - start;
+    timings_.encode.tokens += ids.size();
     Answer answer{.texts = decode_with_progress(H, prompt, options, gaps ? OnText() : on_text),
                   .filled = {},
                   .seed = {}};
@@ -89,26 +77,14 @@ class Session {
     return answer;
   }
 
-  /// Null where the model has none: its texts are ids.
+  /// Null where the model has none: it then takes and makes ids only.
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
 
-  /// Throws Error where the picture cannot be used.
-  void check_picture(const std::string& file) { load_images({file}); }
+  /// Throws Error where the image cannot be used.
+  void check_image(const std::string& file) { read_images({file}); }
 
   void print_timings() const {
-    if (flags_.quiet) return;
-    const auto print_rate = [](const char* step, std::size_t tokens, double time) {
-      if (tokens == 0 || time <= 0) return;
-      std::fprintf(stderr, " | %s %zu token%s, %.1f tok/s", step, tokens, tokens == 1 ? "" : "s",
-                   static_cast<double>(tokens) / time);
-    };
-    fresh_line();
-    std::fprintf(stderr, "load %.2f s", load_seconds_);
-    if (image_seconds_ > 0) std::fprintf(stderr, " | images %.2f s", image_seconds_);
-    print_rate("encode", input_tokens_, encode_seconds_);
-    print_rate("read", prompt_tokens_, read_seconds_);
-    print_rate("decode", new_tokens_, decode_seconds_);
-    std::fprintf(stderr, " | peak memory %.0f MB\n", peak_memory() / 1e6);
+    if (!flags_.quiet) timings_.print();
   }
 
  private:
@@ -121,38 +97,37 @@ class Session {
   }
 
   /// The first image opens the vision half, too.
-  std::vector<Image> load_images(const std::vector<std::string>& files) {
-    std::vector<Image> images;
-    for (const std::string& file : files) images.push_back(load_image(file));
-    if (!files.empty() && !vision_) vision_ = load_vision(model_.config, *model_.checkpoint);
+  std::vector<PromptImage> read_images(const std::vector<std::string>& files) {
+    std::vector<PromptImage> images = load_images(files, flags_.pan_and_scan);
+    if (!images.empty() && !vision_) vision_ = load_vision(model_.config, *model_.checkpoint);
     return images;
   }
 
-  /// Those of the parts that will run over a decoder prompt of `m` ids.
+  /// Loads the weights of the parts that will run over a decoder prompt of `m` ids.
   void load_weights_for(const GenerateOptions& options, Index m, bool images) {
     const double start = seconds();
     const bool encodes = !options.encoder_input_ids.empty(),
                decodes = length_limits(options.config, m).most > m;
     load_weights(weights_of(model_, images ? &*vision_ : nullptr, encodes, decodes), flags_.quiet,
-                 [](Index, Index) { stop_where_asked(); });
-    load_seconds_ += seconds() - start;
+                 [](Index, Index) { throw_if_interrupted(); });
+    timings_.load_seconds += seconds() - start;
   }
 
-  /// The tokens of all images and their crops; what was seen lately is remembered.
-  std::vector<Matrix> look_at(const std::vector<Image>& images) {
+  /// The features of all images and their crops; those of the last images are remembered.
+  std::vector<Matrix> features_of(const std::vector<PromptImage>& images) {
     if (images.empty()) return {};
     const double start = seconds();
     std::vector<Matrix> features;
     for (std::size_t i = 0; i < images.size(); ++i) {
-      const auto look = [&] {
+      const auto compute = [&] {
         const std::string which = std::to_string(i + 1) + " of " + std::to_string(images.size());
         ProgressBar bar("looking at image " + which, !flags_.quiet);
-        return encode_images(*vision_, {images[i]}, flags_.pan_and_scan, watch(bar)).tokens;
+        return get_image_features(*vision_, {&images[i], 1}, interruptible(bar));
       };
-      const std::vector<Matrix>& tokens = seen_.tokens_of(images[i], look);
-      features.insert(features.end(), tokens.begin(), tokens.end());
+      const std::vector<Matrix>& own = memory_.features_of(images[i].image, compute);
+      features.insert(features.end(), own.begin(), own.end());
     }
-    image_seconds_ += seconds() - start;
+    timings_.image_seconds += seconds() - start;
     return features;
   }
 
@@ -171,11 +146,11 @@ class Session {
 
   Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
     ProgressBar bar("encoding " + std::to_string(ids.size()) + " tokens", !flags_.quiet);
-    return encode(model_, ids, features, watch(bar));
+    return encode(model_, ids, features, interruptible(bar));
   }
 
-  /// Reads H and the decoder prompt, then writes; the first new token comes with the reading, and all that is
-  /// done for several texts counts as writing. Without on_text a bar shows how far it is.
+  /// Reads H and the decoder prompt, then writes. The first new token counts as reading, unless there are
+  /// several texts, which count as writing as a whole. Without on_text a bar shows the progress of writing.
   std::vector<Generated> decode_with_progress(const Matrix& H, const std::vector<TokenId>& prompt,
                                               const GenerateOptions& options, const OnText& on_text) {
     const double start = seconds();
@@ -193,37 +168,25 @@ class Session {
       return stop_requested == 0;
     };
     std::vector<Generated> made =
-        generate_texts(model_, tokenizer(), H, prompt, options, cleared, watch(bar));
+        generate_texts(model_, tokenizer(), H, prompt, options, cleared, interruptible(bar));
     std::size_t written = 0;
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
-    if (written == 0) return made;  // for no token nothing is read
+    if (written == 0) return made;  // nothing was read either
     if (single) {
-      prompt_tokens_ += prompt.size();
-      read_seconds_ += first - start;
+      timings_.read.tokens += prompt.size();
+      timings_.read.seconds += first - start;
     }
-    new_tokens_ += written - (single ? 1 : 0);
-    decode_seconds_ += seconds() - (single ? first : start);
+    timings_.decode.tokens += written - (single ? 1 : 0);
+    timings_.decode.seconds += seconds() - (single ? first : start);
     return made;
-  }
-
-  static Progress watch(ProgressBar& bar) {
-    return [&bar](Index done, Index all) {
-      bar.update(done, all);
-      stop_where_asked();
-    };
-  }
-
-  static void stop_where_asked() {
-    if (stop_requested) throw Interrupted();
   }
 
   const SessionFlags& flags_;
   Model model_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<Vision> vision_;
-  ImageMemory seen_;
-  double load_seconds_ = 0, image_seconds_ = 0, encode_seconds_ = 0, read_seconds_ = 0, decode_seconds_ = 0;
-  std::size_t input_tokens_ = 0, prompt_tokens_ = 0, new_tokens_ = 0;
+  ImageMemory memory_;
+  Timings timings_;
 };
 
 }  // namespace cli

@@ -1,4 +1,4 @@
-// t5gemma2-trace: every intermediate tensor of one pass, under the reference's names, in the format that
+// t5gemma2-trace: every intermediate tensor of one pass, under the reference's names, in the file format that
 // t5gemma2-compare reads.
 #include <omp.h>
 
@@ -16,13 +16,15 @@
 #include "t5gemma2/analysis/memory.hpp"
 #include "t5gemma2/checkpoint/safetensors_writer.hpp"
 #include "t5gemma2/model.hpp"
+#include "t5gemma2/prompt.hpp"
+#include "t5gemma2/vision/vision_weights.hpp"
 #include "terminal.hpp"
 
 namespace trace_program {
 
 using namespace t5gemma2;
 
-/// Tensors with their memory, in the order they came.
+/// Copies of tensors, in the order in which they were reported.
 class Recording {
  public:
   void add(const std::string& name, const std::vector<Index>& shape, const float* values) {
@@ -47,21 +49,6 @@ class Recording {
   std::vector<NamedTensor> tensors_;
 };
 
-/// Runs the vision encoder; records the pixels, too.
-ImageFeatures look_at(const Vision& vision, const std::vector<Image>& images, Recording& recording,
-                      const Trace& trace, bool quiet) {
-  const VisionConfig& c = vision.vision_tower.config;
-  std::vector<float> pixels;
-  for (const Image& image : images) {
-    const Matrix one = pixel_values(image, c.image_size);
-    pixels.insert(pixels.end(), one.data(), one.data() + one.size());
-  }
-  recording.add("inputs.pixel_values", {std::ssize(images), c.num_channels, c.image_size, c.image_size},
-                pixels.data());
-  cli::ProgressBar bar("looking", !quiet);
-  return encode_images(vision, images, false, bar.watch(), &trace);
-}
-
 struct Flags {
   cli::ModelName model;
   cli::Input input;
@@ -81,20 +68,22 @@ int run(const Flags& f) {
   const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
     recording.add(name, shape, values);
   }};
-  std::vector<Image> images;
-  for (const std::string& file : f.input.images) images.push_back(load_image(file));
+  const std::vector<PromptImage> images = load_images(f.input.images);
   std::optional<Vision> vision;
   if (!images.empty()) vision = load_vision(model.config, *model.checkpoint);
-  const auto ids = cli::encoder_ids(f.input, tokenizer, model.config, count_crops(images, false), f.quiet);
+  const auto ids = cli::encoder_ids(f.input, tokenizer, model.config, images, f.quiet);
   const auto decoder_ids = cli::decoder_ids(f.input, model, tokenizer);
   check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
   recording.add_ids("inputs.input_ids", ids);
   recording.add_ids("inputs.decoder_input_ids", decoder_ids);
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !ids.empty()), f.quiet);
-  const ImageFeatures features =
-      vision ? look_at(*vision, images, recording, trace, f.quiet) : ImageFeatures();
+  std::vector<Matrix> features;
+  if (vision) {
+    cli::ProgressBar bar("looking", !f.quiet);
+    features = get_image_features(*vision, images, bar.watch(), &trace);
+  }
   cli::ProgressBar bar("encoding", !f.quiet);
-  const Matrix H = encode(model, ids, features.tokens, bar.watch(), &trace);
+  const Matrix H = encode(model, ids, features, bar.watch(), &trace);
   cli::ProgressBar decoding("decoding", !f.quiet);
   forward(model, decoder_ids, H, decoding.watch(), &trace);
   decoding.clear();

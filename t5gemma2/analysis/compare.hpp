@@ -20,7 +20,7 @@
 #include "../model.hpp"
 #include "../progress.hpp"
 #include "../sampling.hpp"
-#include "../vision/vision.hpp"
+#include "../vision/vision_weights.hpp"
 #include "memory.hpp"
 
 namespace t5gemma2 {
@@ -246,7 +246,7 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
   return result;
 }
 
-/// The tokens of each image of `inputs.pixel_values` [images, channels, size, size], reported to the trace.
+/// The features of each image of `inputs.pixel_values` [images, channels, size, size], reported to the trace.
 inline std::vector<Matrix> encode_reference_images(const Model& model, const StoredTensors& reference,
                                                    const Trace& trace, const Progress& progress) {
   const auto found = reference.find("inputs.pixel_values");
@@ -260,14 +260,14 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
   const Vector pixels = to_vector(stored);
   StackedTrace stacked;
   const Trace one = stacked.trace();
-  std::vector<Matrix> tokens;
+  std::vector<Matrix> features;
   for (Index i = 0; i < images; ++i) {
     const Matrix image =
         Eigen::Map<const Matrix>(pixels.data() + i * c.num_channels * area, c.num_channels, area);
-    tokens.push_back(encode_image(vision, image, progress, &one));
+    features.push_back(encode_image(vision, image, progress, &one));
   }
   stacked.report_to(trace);
-  return tokens;
+  return features;
 }
 
 /// The progress of one part after the other; `part` says what is done in it: looking, encoding, ...

@@ -2,15 +2,17 @@
 //
 //   file --decode--> upright --transparency on white--> RGB --resize--> 8 bits v --> (v - 127.5) / 127.5
 //
-// JPEG is decoded by libjpeg-turbo, BMP and PNM by the code in files/, and PNG, GIF and TGA by
-// stb_image after checks there, which refuse what it would read as something else. It is used as the system's
-// compiled library: its implementation, static in a header, would be another function in every translation
-// unit, which the inline functions here must not call.
+// JPEG is decoded by libjpeg-turbo, BMP and PNM by the code in files/, and PNG, GIF and TGA by stb_image,
+// after checks that refuse what it would misread. stb_image is linked as the system's library: were its
+// static implementation included here, every translation unit would have its own copy, and inline functions
+// that call different copies break the one-definition rule.
 //
-// PNG, JPEG and BMP give the same as the reference to the last bit, except where PIL has a fault of its own:
-// 16-bit grey is v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. Versions
-// of libjpeg differ in how they smooth a progressive JPEG that lacks its last scans. Orientation is EXIF's;
-// XMP's is not looked at. Reference: transformers Gemma3ImageProcessor (PIL) on
+// PNG, JPEG and BMP give the reference's pixels to the last bit, except where PIL is at fault: 16-bit grey is
+// v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. Versions of libjpeg
+// differ in how they smooth a progressive JPEG that lacks its last scans. The orientation is EXIF's; XMP's is
+// not read.
+//
+// Reference: transformers models/gemma3/image_processing_pil_gemma3.py Gemma3ImageProcessorPil on PIL's
 // ImageOps.exif_transpose(Image.open(file)).
 #pragma once
 #include <stb_image.h>
@@ -25,6 +27,7 @@
 #include <vector>
 
 #include "../io/atomic_file.hpp"
+#include "../io/mapped_file.hpp"
 #include "files/bmp.hpp"
 #include "files/jpeg.hpp"
 #include "files/png.hpp"
@@ -46,7 +49,7 @@ inline void check_size(Index width, Index height, Index max_pixels, const std::s
     fail_file(where, "an image of at most " + std::to_string(max_pixels) + " pixels", found);
 }
 
-/// Bytes that passed the checks, decoded by stb_image, on white.
+/// The image in bytes that passed the checks, decoded by stb_image, on white.
 inline Image decode_checked(std::string_view bytes, Format format, const std::string& where) {
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
@@ -62,8 +65,8 @@ inline Image decode_checked(std::string_view bytes, Format format, const std::st
   return image;
 }
 
-/// Throws Error when the header announces more than `max_pixels`; nothing is decoded. Returns width and
-/// height.
+/// Width and height by the header; no pixel is decoded. Throws Error when there are more than `max_pixels`
+/// pixels.
 inline std::pair<Index, Index> announced_size(Bytes bytes, Format format, Index max_pixels,
                                               const std::string& where) {
   int width = 0, height = 0, channels = 0;
@@ -114,9 +117,9 @@ inline Image decode_tga(Bytes bytes, const std::string& where, Index max_pixels)
 
 }  // namespace image_files
 
-/// The image in the bytes of a file, upright, transparent parts on white. Only the first frame of an
-/// animation. `where` names the file in messages. Throws Error when it is not an image, of an unsupported
-/// kind, truncated, damaged, or of more than `max_pixels` pixels; that is known before memory is taken.
+/// The image in the bytes of a file, upright, transparent parts on white; of an animation the first frame.
+/// `where` names the file in messages. Throws Error when it is not an image, of an unsupported kind,
+/// truncated, damaged, or of more than `max_pixels` pixels, which is checked before memory is allocated.
 inline Image decode_image(std::span<const std::byte> bytes, const std::string& where,
                           Index max_pixels = default_max_pixels) {
   using namespace image_files;
@@ -145,9 +148,11 @@ inline Image load_image(const std::filesystem::path& file, Index max_pixels = de
   return decode_image(mapped.bytes(), file.string(), max_pixels);
 }
 
-/// Pixels for the vision tower: [3, size*size], row c is channel c (red, green, blue) line by line, -1 to 1.
-/// The memory is the reference's pixel_values [3, size, size].
+/// Pixels for the vision tower: [3, size*size], row c is channel c (red, green, blue) line by line, from -1
+/// to 1; in memory the reference's pixel_values [3, size, size]. Throws std::invalid_argument where there are
+/// none.
 inline Matrix pixel_values(const Image& image, Index size) {
+  check_argument(size > 0, "pixel_values size", "1 or more", size);
   const Image resized = resize(image, size, size);
   Matrix x(3, size * size);
   for (Index pixel = 0; pixel < x.cols(); ++pixel)
@@ -158,8 +163,9 @@ inline Matrix pixel_values(const Image& image, Index size) {
   return x;
 }
 
-/// Writes a PNG file, which is either complete afterwards or as before. Throws Error when that fails.
+/// Writes a PNG file; on failure throws Error and leaves what was there before.
 inline void write_png(const std::filesystem::path& path, const Image& image) {
+  check(image);
   const auto append = [](void* to, void* data, int size) {
     static_cast<std::ostream*>(to)->write(static_cast<const char*>(data), size);
   };

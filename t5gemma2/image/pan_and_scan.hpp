@@ -1,11 +1,11 @@
-// Pan and scan: a wide or tall picture is also shown in pieces, so that its details survive the square.
+// Pan and scan: a wide or tall image is also given in pieces, so that its details survive in a square.
 //
-//   longer / shorter side < 1.2: no pieces. Else as many pieces along the longer side as the ratio, rounded,
-//   says, from 2 to 4, none shorter than 256 pixels unless two halves would be; no pieces at all when one
-//   would be narrower than 256 pixels.
+//   longer / shorter side below 1.2: no pieces. Otherwise as many pieces along the longer side as that
+//   ratio, rounded, from 2 to 4, but so few that none is shorter than 256 pixels (2 at least). No pieces at
+//   all where one would have a side below 256 pixels.
 //
-// Off by default, as in the reference. Reference: transformers Gemma3ImageProcessor.pan_and_scan, with the
-// numbers of Gemma 3's processor.
+// Off by default, as in the reference. Reference: transformers models/gemma3/image_processing_pil_gemma3.py
+// Gemma3ImageProcessorPil.pan_and_scan, with the numbers of Gemma 3's processor.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -15,14 +15,14 @@
 
 namespace t5gemma2 {
 
-/// The pieces of the picture in reading order, without the picture itself; none when it is nearly square or
-/// small.
+/// The pieces of the image in reading order, without the image itself; none when it is nearly square or
+/// small. Throws std::invalid_argument for an image without pixels.
 inline std::vector<Image> pan_and_scan(const Image& image) {
+  check(image);
   constexpr Index min_side = 256, max_pieces = 4;
   constexpr double min_ratio = 1.2;
   const bool wide = image.width >= image.height;
   const Index longer = wide ? image.width : image.height, shorter = wide ? image.height : image.width;
-  if (shorter <= 0) return {};
   const double ratio = static_cast<double>(longer) / static_cast<double>(shorter);
   if (ratio < min_ratio) return {};
 

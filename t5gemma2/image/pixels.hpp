@@ -1,8 +1,9 @@
-// A picture in memory, what shows through it, and the eight ways a camera may have been held.
+// An image in memory: its pixels, transparency on white, and the eight orientations of a camera.
 #pragma once
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "../tensor.hpp"
@@ -22,24 +23,40 @@ struct Image {
   const std::uint8_t* pixel(Index x, Index y) const { return rgb.data() + 3 * (y * width + x); }
 };
 
-/// A colour's value (0 to 255) where the picture is as opaque as `alpha` (0 to 255) and stands on white,
-/// rounded.
+/// Throws std::invalid_argument naming the field unless the image has at least one pixel, and the bytes of
+/// all.
+inline void check(const Image& image) {
+  check_argument(image.width > 0, "image width", "1 or more", image.width);
+  check_argument(image.height > 0, "image height", "1 or more", image.height);
+  const std::string bytes = std::to_string(3 * image.width * image.height) + " bytes (3 * width * height)";
+  check_argument(std::ssize(image.rgb) == 3 * image.width * image.height, "image rgb", bytes.c_str(),
+                 image.rgb.size());
+}
+
+/// A colour's value (0 to 255) with the opacity `alpha` (0 to 255) on a white ground, rounded.
 inline std::uint8_t on_white(int value, int alpha) {
   return static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
 }
 
-/// The rectangle of `width` x `height` pixels whose upper left corner is (left, top); cut off at the edges.
+/// The rectangle of `width` x `height` pixels whose upper left corner is (left, top), cut off at the edges.
+/// Throws std::invalid_argument where none of its pixels is in the image.
 inline Image crop(const Image& image, Index left, Index top, Index width, Index height) {
+  check(image);
+  check_argument(left >= 0 && left < image.width, "crop left", "a column of the image", left);
+  check_argument(top >= 0 && top < image.height, "crop top", "a row of the image", top);
+  check_argument(width > 0, "crop width", "1 or more", width);
+  check_argument(height > 0, "crop height", "1 or more", height);
   Image part(std::min(width, image.width - left), std::min(height, image.height - top));
   for (Index y = 0; y < part.height; ++y)
     std::copy_n(image.pixel(left, top + y), 3 * part.width, part.pixel(0, y));
   return part;
 }
 
-/// Undoes the camera's rotation. `orientation` is EXIF's: 1 upright, 2 mirrored, 3 upside down, 4 both,
-/// 5-8 the same with rows and columns exchanged. Any other number changes nothing.
-/// Reference: EXIF 2.3, tag 0x0112; PIL ImageOps.exif_transpose.
+/// Undoes the camera's rotation. `orientation` is EXIF's: 1 upright, 2 mirrored, 3 upside down, 4 both, 5-8
+/// the same with rows and columns exchanged. Any other number changes nothing. Throws std::invalid_argument
+/// for an image without pixels. Reference: EXIF 2.3, tag 0x0112; PIL ImageOps.exif_transpose.
 inline Image upright(Image image, int orientation) {
+  check(image);
   if (orientation < 2 || orientation > 8) return image;
   const bool exchanged = orientation >= 5;
   const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;

@@ -1,10 +1,11 @@
-// LayerNorm (Ba et al. 2016), SigLIP's norm, row by row:
+// LayerNorm (Ba et al. 2016), the norm of SigLIP, row by row:
 //
 //   y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias
 //
 // Reference: torch.nn.LayerNorm.
 #pragma once
 #include <cmath>
+#include <string>
 
 #include "../kernels/parallel.hpp"
 #include "../tensor.hpp"
@@ -13,19 +14,27 @@ namespace t5gemma2 {
 
 struct LayerNorm {
   Vector weight, bias;  // [size]
-  float eps = 0;
+  float eps = unset;
 };
 
-/// x [rows, size] -> [rows, size].
+/// Throws std::invalid_argument naming the field unless w, called `name`, is complete and of this size.
+inline void check(const LayerNorm& w, Index size, const std::string& name) {
+  check_argument(size > 0, (name + " weight").c_str(), "1 number or more", "none");
+  check_shape(w.weight, size, 1, (name + " weight").c_str());
+  check_shape(w.bias, size, 1, (name + " bias").c_str());
+  check_argument(w.eps >= 0, (name + " eps").c_str(), "0 or more", w.eps);
+}
+
+/// x [rows, size] -> [rows, size]. Throws std::invalid_argument where w is incomplete or x has another width.
 inline Matrix layer_norm(const LayerNorm& w, Matrix x) {
+  check(w, w.weight.size(), "layer_norm");
   check_shape(x, -1, w.weight.size(), "layer_norm x");
-  parallel_blocks(x.rows(), 64, [&](Index first, Index count) {
-    for (auto&& row : x.middleRows(first, count).rowwise()) {
-      const Eigen::ArrayXd centred =
-          row.transpose().array().template cast<double>() - row.template cast<double>().mean();
-      const double scale = 1 / std::sqrt(centred.square().mean() + double{w.eps});
-      row = ((centred * scale).template cast<float>() * w.weight.array() + w.bias.array()).transpose();
-    }
+  parallel_rows(x.rows(), 64, [&](Index i) {
+    auto row = x.row(i);
+    const Eigen::ArrayXd centred =
+        row.transpose().array().template cast<double>() - row.template cast<double>().mean();
+    const double scale = 1 / std::sqrt(centred.square().mean() + double{w.eps});
+    row = ((centred * scale).template cast<float>() * w.weight.array() + w.bias.array()).transpose();
   });
   return x;
 }

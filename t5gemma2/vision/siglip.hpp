@@ -1,16 +1,20 @@
-// SigLIP, the vision encoder (paper §2: 400M parameters, frozen; Zhai et al. 2023): an image becomes patches,
-// patches become tokens that all see each other.
+// SigLIP, the vision encoder (paper §2: 400M parameters, frozen; Zhai et al. 2023). An image is cut into
+// patches; in every layer every patch attends to every other.
 //
 //   x = patches Wp^T + bp + position_embedding            [patches, hidden]
-//   x = x + out_proj(attention(layer_norm1(x)))           every layer, biases everywhere
+//   x = x + out_proj(attention(layer_norm1(x)))           in every layer; all linear layers have biases
 //   x = x + fc2(gelu(fc1(layer_norm2(x))))
 //   H = post_layernorm(x)
 //
-//   patches = (image_size / patch_size)^2, row by row over the image; a patch is [channels, patch_size,
-//   patch_size].
+//   patches = (image_size / patch_size)^2, row by row over the image;
+//   a patch is [channels, patch_size, patch_size]
 //
-// The paper leaves out all of it. Reference: transformers SiglipVisionModel (its pooling head is not used).
+// The paper leaves out all of it. The checkpoint's pooling head is not used. Reference: transformers
+// models/siglip/modeling_siglip.py SiglipVisionModel.
 #pragma once
+#include <cmath>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "../attention.hpp"
@@ -27,6 +31,7 @@ struct BiasedLinear {
   Vector bias;    // [out]
 };
 
+/// Members are named as in the checkpoint, under encoder.vision_tower.
 struct SiglipLayer {
   LayerNorm layer_norm1, layer_norm2;
   BiasedLinear q_proj, k_proj, v_proj, out_proj;  // self_attn.*
@@ -41,16 +46,64 @@ struct Siglip {
   LayerNorm post_layernorm;
 };
 
+// ---- what is checked ----
+
+/// Throws std::invalid_argument naming the field unless an image can be cut into patches of this size.
+inline void check_patches(const VisionConfig& c) {
+  check_argument(c.num_channels > 0, "num_channels", "1 or more", c.num_channels);
+  check_argument(c.image_size > 0, "image_size", "1 or more", c.image_size);
+  const std::string divisor = "a divisor of image_size " + std::to_string(c.image_size);
+  check_argument(c.patch_size > 0 && c.image_size % c.patch_size == 0, "patch_size", divisor.c_str(),
+                 c.patch_size);
+}
+
+/// Throws std::invalid_argument naming the field unless `heads` heads share rows of `hidden` numbers.
+inline void check_heads(Index heads, Index hidden) {
+  const std::string divisor = "a divisor of hidden_size " + std::to_string(hidden);
+  check_argument(heads > 0 && hidden > 0 && hidden % heads == 0, "num_attention_heads", divisor.c_str(),
+                 heads);
+}
+
+/// Throws std::invalid_argument naming the field unless w is a layer `name` [out, in].
+inline void check(const BiasedLinear& w, Index out, Index in, const std::string& name) {
+  check_shape(w.weight, out, in, (name + " weight").c_str());
+  check_argument(w.weight.data, (name + " weight").c_str(), "a stored matrix", "none");
+  check_shape(w.bias, w.weight.rows, 1, (name + " bias").c_str());
+}
+
+/// Throws std::invalid_argument naming the field unless all of w but the layers' linear layers, which are
+/// checked where they are used, is complete and has the sizes that its config gives.
+inline void check(const Siglip& w) {
+  const VisionConfig& c = w.config;
+  check_patches(c);
+  check_heads(c.num_attention_heads, c.hidden_size);
+  check(w.patch_embedding, c.hidden_size, c.num_channels * c.patch_size * c.patch_size, "patch_embedding");
+  const Index side = c.image_size / c.patch_size;
+  check_shape(w.position_embedding, side * side, c.hidden_size, "position_embedding");
+  check_argument(w.position_embedding.data, "position_embedding", "a stored matrix", "none");
+  const std::string layers = "num_hidden_layers " + std::to_string(c.num_hidden_layers);
+  check_argument(std::ssize(w.layers) == c.num_hidden_layers, "layers", layers.c_str(), w.layers.size());
+  for (const SiglipLayer& layer : w.layers) {
+    check(layer.layer_norm1, c.hidden_size, "layer_norm1");
+    check(layer.layer_norm2, c.hidden_size, "layer_norm2");
+  }
+  check(w.post_layernorm, c.hidden_size, "post_layernorm");
+}
+
+// ---- the encoder ----
+
 /// x [rows, in] -> x W^T + b [rows, out].
 inline Matrix linear(const Matrix& x, const BiasedLinear& w) {
+  check_shape(w.bias, w.weight.rows, 1, "linear bias");
   Matrix y = linear(x, w.weight);
   y.rowwise() += w.bias.transpose();
   return y;
 }
 
-/// pixels [channels, size, size] -> [patches, channels*patch_size^2], the rows that the patch convolution
-/// multiplies.
+/// pixels [channels, size*size] -> [patches, channels*patch_size^2]: the patch embedding, a convolution whose
+/// stride is its size, is a linear layer on these rows. Throws std::invalid_argument where sizes do not fit.
 inline Matrix patches_of(const VisionConfig& c, const Matrix& pixels) {
+  check_patches(c);
   check_shape(pixels, c.num_channels, c.image_size * c.image_size, "siglip pixels");
   const Eigen::Map<const Matrix> lines(pixels.data(), c.num_channels * c.image_size, c.image_size);
   const Index side = c.image_size / c.patch_size, area = c.patch_size * c.patch_size;
@@ -65,24 +118,35 @@ inline Matrix patches_of(const VisionConfig& c, const Matrix& pixels) {
   return patches;
 }
 
-/// X [patches, hidden] -> [patches, hidden].
+/// X [patches, hidden] -> [patches, hidden]. Throws std::invalid_argument where w is incomplete or shapes do
+/// not fit; so do the others.
 inline Matrix siglip_attention(const SiglipLayer& w, const Matrix& X, Index heads, const Tap& tap = {}) {
-  const Index head_dim = X.cols() / heads;
-  const Matrix Q = tap("q_proj", linear(X, w.q_proj)), K = tap("k_proj", linear(X, w.k_proj)),
-               V = tap("v_proj", linear(X, w.v_proj));
+  const Index hidden = X.cols();
+  check_heads(heads, hidden);
+  check(w.q_proj, hidden, hidden, "q_proj");
+  check(w.k_proj, hidden, hidden, "k_proj");
+  check(w.v_proj, hidden, hidden, "v_proj");
+  check(w.out_proj, hidden, hidden, "out_proj");
+  const Matrix Q = tap("q_proj", linear(X, w.q_proj));
+  const Matrix K = tap("k_proj", linear(X, w.k_proj));
+  const Matrix V = tap("v_proj", linear(X, w.v_proj));
+  const Index head_dim = hidden / heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  return tap("out_proj", linear(attention(Q, {heads, heads, head_dim}, scale, KeySegment{K, V, AllVisible{}}),
-                                w.out_proj));
+  const Matrix A = attention(Q, K, V, {heads, heads, head_dim}, scale, AllVisible{});
+  return tap("out_proj", linear(A, w.out_proj));
 }
 
 /// X [patches, hidden] -> [patches, hidden].
 inline Matrix siglip_mlp(const SiglipLayer& w, const Matrix& X, const Tap& tap = {}) {
+  check(w.fc1, -1, X.cols(), "fc1");
+  check(w.fc2, X.cols(), w.fc1.weight.rows, "fc2");
   return tap("fc2", linear(tap("activation_fn", gelu_tanh(tap("fc1", linear(X, w.fc1)))), w.fc2));
 }
 
-/// pixels [channels, image_size*image_size] in [-1, 1] -> [patches, hidden].
+/// pixels [channels, image_size*image_size] in [-1, 1] -> [patches, hidden]. Progress counts layers.
 inline Matrix siglip(const Siglip& w, const Matrix& pixels, const Tap& tap = {},
                      const Progress& progress = {}) {
+  check(w);
   const VisionConfig& c = w.config;
   Matrix x = linear(patches_of(c, pixels), w.patch_embedding);
   tap.channels_first("embeddings.patch_embedding", x);

@@ -42,7 +42,7 @@ def test_prompts_from_anywhere(tmp_path):
     assert output("generate", "--fill", DAYS) == FILLED
 
 
-def test_a_picture_beside_gaps():
+def test_an_image_beside_gaps():
     prompt = "<start_of_image>" + DAYS
     assert output("generate", "--fill", "-p", DAYS, "--image", SHAPES).startswith("monday tuesday ")
     filled = output("generate", "--fill", "-p", prompt, "--image", SHAPES)

@@ -1,5 +1,5 @@
 """Flags as people type them: other names, spellings, values that look like flags, where the prompt and the model may stand,
-pictures, seeds; and what is said about those that are not ours.
+images, seeds; and what is said about those that are not ours.
 
 Run: pytest tests/programs
 """
@@ -234,10 +234,10 @@ def test_an_empty_file_is_no_prompt(tmp_path):
     refused(run("generate", "-f", tmp_path / "empty"), 2, "empty: expected a prompt, found nothing")
 
 
-def test_each_picture_has_its_own_flag():
+def test_each_image_has_its_own_flag():
     for program, more in (("generate", ()), ("look", ("-o", "x.html"))):
         refused(run(program, *more, "--image", SHAPES, SHAPES), 2,
-                "shapes.png: expected a prompt, found a file; each picture has its own --image")
+                "shapes.png: expected a prompt, found a file; each image has its own --image")
 
 
 def test_a_gap_without_fill_is_noted():
@@ -310,12 +310,12 @@ def test_models_of_compare(tmp_path):
     assert other.returncode == 1
 
 
-# ---- pictures ----
+# ---- images ----
 
-PLACED = "note: the prompt has no <start_of_image>, so the pictures come first\n"
+PLACED = "note: the prompt has no <start_of_image>, so the images come first\n"
 
 
-def test_pictures_without_a_place_stand_in_front(tmp_path):
+def test_images_without_a_place_stand_in_front(tmp_path):
     question = "what colour is the square?"
     assert output("generate", "--image", SHAPES, "-p", question) == "purple"
     assert output("generate", "--image", SHAPES, f"<start_of_image>{question}") == "purple"
@@ -333,7 +333,7 @@ def test_pictures_without_a_place_stand_in_front(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["look", "trace"])
-def test_a_page_and_a_trace_of_a_picture_in_front(name, tmp_path):
+def test_a_page_and_a_trace_of_an_image_in_front(name, tmp_path):
     files = []
     for i, prompt in enumerate(("describe", "<start_of_image>describe")):
         files.append(tmp_path / f"{i}")
@@ -341,7 +341,7 @@ def test_a_page_and_a_trace_of_a_picture_in_front(name, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_two_pictures_and_one_place():
+def test_two_images_and_one_place():
     for count, advice in ((1, "write one for each"), (3, "give an image for each")):
         refused(run("generate", "-q", "--image", SHAPES, "--image", SHAPES, "-p", "<start_of_image>" * count), 1,
                 f"prompt: <start_of_image>: expected one for each of 2 images, found {count}; {advice}")
@@ -432,7 +432,7 @@ def changed_pocket(folder, change) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def test_pictures_for_a_model_without_eyes(tmp_path):
+def test_images_for_a_model_without_eyes(tmp_path):
     changed_pocket(tmp_path, lambda config: config["encoder"].pop("vision_config"))
     refused(run("preprocess", "-m", tmp_path, SHAPES, "-o", tmp_path / "x.png"), 1, "--image-size N needs no model")
     refused(run("generate", "-m", tmp_path, "--image", SHAPES), 1, "has no vision encoder: it takes text only")

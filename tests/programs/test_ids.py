@@ -48,10 +48,10 @@ def test_several_sequences_and_the_decoder_alone():
     assert len(drawn.splitlines()) == 2
 
 
-def test_with_pictures():
+def test_with_images():
     config = json.loads((IMAGES / "config.json").read_text())
-    picture = config["encoder"]["mm_tokens_per_image"] * [config["image_token_index"]]
-    ids = written([2, *picture, 5])
+    image = config["encoder"]["mm_tokens_per_image"] * [config["image_token_index"]]
+    ids = written([2, *image, 5])
     assert output("generate", "-m", IMAGES, "--image", SHAPES, "--input-ids", ids, "-n", 3).count(",") == 2
     refused(run("generate", "-q", "-m", IMAGES, "--image", SHAPES, "--input-ids", "2,5"), 1, "image tokens: expected ")
 

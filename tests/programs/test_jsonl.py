@@ -187,7 +187,7 @@ def test_raw_prompt_and_ids():
     assert continued["ids"] == text["ids"]
 
 
-def test_pictures_without_a_placeholder_stand_in_front():
+def test_images_without_a_placeholder_stand_in_front():
     with_one = {"prompt": "<start_of_image>how many shapes are there?", "images": [str(SHAPES)]}
     one, none = answers(lines=[with_one, with_one | {"prompt": "how many shapes are there?"}])
     assert one == none and one["text"] == "3"

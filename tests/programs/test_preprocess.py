@@ -1,4 +1,4 @@
-"""t5gemma2-preprocess: pictures as the model sees them, as PNG or as float32 for weights_tool record --pixel-values."""
+"""t5gemma2-preprocess: images as the model sees them, as PNG or as float32 for weights_tool record --pixel-values."""
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,8 +12,8 @@ def test_npy_holds_the_pixels_of_the_png(tmp_path, size):
     Image.fromarray(halves).save(tmp_path / "halves.png")
     for name in ("x.png", "x.npy"):
         output("preprocess", tmp_path / "halves.png", "--image-size", size, "-o", tmp_path / name)
-    with Image.open(tmp_path / "x.png") as picture:
-        bytes_ = np.asarray(picture.convert("RGB"), np.float32)
+    with Image.open(tmp_path / "x.png") as image:
+        bytes_ = np.asarray(image.convert("RGB"), np.float32)
     pixels = np.load(tmp_path / "x.npy")
     assert pixels.dtype == np.dtype("<f4") and pixels.shape == (1, 3, size, size) and pixels.flags.c_contiguous
     expected = (bytes_ - np.float32(127.5)) / np.float32(127.5)

@@ -220,7 +220,7 @@ def test_errors_of_one_prompt():
     assert shown[1].startswith("error: ") and shown[-2:] == ["> " + SORT, SORTED]
 
 
-def test_pictures():
+def test_images():
     dialogue = Dialogue()
     dialogue.ask("/image " + str(ROOT / "shapes.pgn"))
     assert dialogue.lines()[-2].startswith("error: ") and "shapes.pgn" in "".join(dialogue.lines())
@@ -230,13 +230,13 @@ def test_pictures():
     assert dialogue.finish()[-4:] == ["> what colour is the square?", "purple", "> " + SORT, SORTED]
 
 
-def test_no_note_where_pictures_go():
+def test_no_note_where_images_go():
     terminal = Terminal("generate", "-i", "-m", "pocket")
     terminal.until("ends\r\n> ")
     for keys in (f"/image {SHAPES}", "what colour is the square?"):
         terminal.press(keys + "\r")
         terminal.until("(prompt|purple)\r\n> ")
-    assert "where pictures go" not in terminal.shown()
+    assert "come first" not in terminal.shown()
     terminal.press("\x04")
     assert terminal.end() == 0
 

@@ -1,9 +1,9 @@
 // The pixels of a BMP file, every kind that PIL reads: indices of 1, 4 or 8 bits into a palette, plain or in
 // run lengths, and pixels of 16, 24 or 32 bits with masks for red, green, blue and alpha.
 //
-// The lowest line is first, unless the header says otherwise; each is padded to 4 bytes. Reference: PIL's
-// BmpImagePlugin, but for its faults: it reads one bit a pixel when the palette is black and white, whatever
-// the depth, leaves out an empty line of run lengths, and refuses run lengths that end early.
+// The lowest line comes first, unless the header says otherwise; each is padded to 4 bytes. Reference: PIL
+// BmpImagePlugin.py, except for its faults: it reads one bit a pixel when the palette is black and white,
+// whatever the depth, leaves out an empty line of run lengths, and refuses run lengths that end early.
 #pragma once
 #include <vector>
 
@@ -16,23 +16,23 @@ inline std::uint64_t bmp_line_bits(const BmpHeader& header) {
   return static_cast<std::uint64_t>(header.width) * header.depth;
 }
 
-/// Bytes from one line to the next, when they are not in run lengths.
+/// Bytes from one line to the next, where lines are not in run lengths.
 inline std::size_t bmp_line_step(const BmpHeader& header) { return (bmp_line_bits(header) + 31) / 32 * 4; }
 
-/// Throws Error unless the last pixel is there; what pads its line may be missing.
+/// Throws Error unless the last pixel is there; the padding of its line may be missing.
 inline void check_bmp_pixels(Bytes file, const BmpHeader& header, const std::string& where) {
   const std::uint64_t before_last = static_cast<std::uint64_t>(header.height - 1) * bmp_line_step(header);
   if (header.pixels + before_last + (bmp_line_bits(header) + 7) / 8 > file.size())
     fail_truncated(where, Format::bmp);
 }
 
-/// The part of a pixel under a mask, from 0 to 255.
+/// The part of a pixel under a mask, scaled to 0 to 255.
 inline int under_mask(std::uint32_t pixel, std::uint32_t mask) {
   const int shift = std::countr_zero(mask);
   return static_cast<int>(std::uint64_t{(pixel & mask) >> shift} * 255 / (mask >> shift));
 }
 
-/// Pixels of 16, 24 or 32 bits, on white, lines as they stand in the file.
+/// Pixels of 16, 24 or 32 bits, on white, lines in the file's order.
 inline Image masked_bmp(Bytes file, const BmpHeader& header, const std::string& where) {
   check_bmp_pixels(file, header, where);
   const BmpMasks masks = bmp_masks(file, header, where);
@@ -65,7 +65,7 @@ inline std::vector<std::uint8_t> plain_indices(Bytes file, const BmpHeader& head
   return indices;
 }
 
-/// Indices that are written one after the other along a line; what would be outside the picture is left out.
+/// Indices that are written one after the other along a line; those outside the image are dropped.
 struct BmpIndices {
   Index width, height, x = 0, y = 0;
   std::vector<std::uint8_t> values;  // [height, width]
@@ -82,8 +82,9 @@ struct BmpIndices {
 };
 
 /// Run lengths: pairs of bytes (count, indices), one index of 8 bits or two of 4 in turn. With a count of 0,
-/// (0, 0) ends the line, (0, 1) the picture, (0, 2) moves right and on by the two bytes that follow, and
-/// (0, n) stands before n single indices, padded to two bytes. What is never written has index 0.
+/// (0, 0) ends the line, (0, 1) the image, (0, 2) moves right and on to later lines by the two bytes that
+/// follow, and (0, n) stands before n single indices, padded to two bytes. Pixels that are never written have
+/// index 0.
 inline std::vector<std::uint8_t> unpacked_indices(Bytes file, const BmpHeader& header,
                                                   const std::string& where) {
   BmpIndices indices(header);
@@ -120,7 +121,7 @@ inline std::vector<std::uint8_t> unpacked_indices(Bytes file, const BmpHeader& h
   return indices.values;
 }
 
-/// Pixels with a palette, lines as they stand in the file. An index outside the file's palette is black.
+/// Pixels with a palette, lines in the file's order. An index outside the file's palette is black.
 inline Image indexed_bmp(Bytes file, const BmpHeader& header, const std::string& where) {
   const auto indices = header.compression == bmp_plain ? plain_indices(file, header, where)
                                                        : unpacked_indices(file, header, where);
@@ -134,9 +135,9 @@ inline Image indexed_bmp(Bytes file, const BmpHeader& header, const std::string&
   return image;
 }
 
-/// The picture, whose size has been checked. Throws Error when it is cut off.
+/// The image, whose size has been checked. Throws Error when it is cut off.
 inline Image read_bmp(Bytes file, const BmpHeader& header, const std::string& where) {
-  constexpr int flipped = 4;  // what EXIF calls it
+  constexpr int flipped = 4;  // EXIF's number for it
   return upright(header.depth > 8 ? masked_bmp(file, header, where) : indexed_bmp(file, header, where),
                  header.from_top ? 1 : flipped);
 }

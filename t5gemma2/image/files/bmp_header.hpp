@@ -1,10 +1,10 @@
-// What a BMP file says of its pixels.
+// The header of a BMP file.
 //
 //   "BM", 8 bytes, where the pixels start | header: its size, width, height, planes, bits a pixel,
 //   compression, 5 numbers of which the fourth counts colours, masks | palette: blue, green, red, 0 | pixels
 //
 // The oldest header, of 12 bytes, has 16-bit sizes, no compression, and three bytes a colour. Numbers are
-// little-endian. Reference: PIL's BmpImagePlugin.
+// little-endian. Reference: PIL BmpImagePlugin.py.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -32,7 +32,8 @@ struct BmpHeader {
   std::size_t bytes_per_colour() const { return oldest() ? 3 : 4; }
 };
 
-/// A name for a compression that is not read; "" for the rest. OS/2's header of 64 bytes has its own numbers.
+/// The name of a compression that is not read; "" for any other. OS/2's header of 64 bytes has its own
+/// numbers.
 inline std::string unsupported_bmp(std::size_t header_size, std::uint32_t compression) {
   const bool os2 = header_size == 64;
   if (compression == 3) return os2 ? "Huffman coding" : "";
@@ -41,7 +42,7 @@ inline std::string unsupported_bmp(std::size_t header_size, std::uint32_t compre
   return compression < 3 ? "" : "compression " + std::to_string(compression);
 }
 
-/// Throws Error unless depth and compression are read, and go together.
+/// Throws Error unless depth and compression are supported, and go together.
 inline void check_bmp_kind(const BmpHeader& header, const std::string& where) {
   const std::string other = unsupported_bmp(header.size, header.compression);
   if (!other.empty()) fail_file(where, "a BMP image without compression, or in RLE4 or RLE8", other);
@@ -54,7 +55,7 @@ inline void check_bmp_kind(const BmpHeader& header, const std::string& where) {
     fail_damaged(where, Format::bmp, "its compression does not go with its bits a pixel");
 }
 
-/// Throws Error when it is cut off or of a kind that is not read.
+/// Throws Error when the header is cut off or of a kind that is not read.
 inline BmpHeader bmp_header(Bytes file, const std::string& where) {
   BmpHeader header;
   header.size = little(file, 14, 4);
@@ -81,7 +82,7 @@ inline BmpHeader bmp_header(Bytes file, const std::string& where) {
   if (header.depth > 8) header.colours = 0;
   const bool masks_behind = header.size == 40 && header.compression == bmp_masked;
   header.palette = 14 + header.size + (masks_behind ? 12 : 0);
-  // Some writers give no place for the pixels, or that of the palette.
+  // Some writers give 0 or the palette's offset for that of the pixels.
   header.pixels = little(file, 10, 4);
   if (header.pixels == 0 || header.pixels == header.palette)
     header.pixels = header.palette + header.colours * header.bytes_per_colour();
@@ -90,8 +91,8 @@ inline BmpHeader bmp_header(Bytes file, const std::string& where) {
 
 using BmpMasks = std::array<std::uint32_t, 4>;  // red, green, blue, alpha; 0 when there is no alpha
 
-/// Which bits of a pixel of 16, 24 or 32 are what. Only 32 bits have alpha, when the header has a mask for it
-/// or leaves all masks empty. Throws Error when a mask is not a run of bits.
+/// The bits of each colour in a pixel of 16, 24 or 32 bits. Only pixels of 32 bits have alpha, where the
+/// header has a mask for it or leaves all masks empty. Throws Error when a mask is not a run of bits.
 inline BmpMasks bmp_masks(Bytes file, const BmpHeader& header, const std::string& where) {
   const bool given = header.compression == bmp_masked, wide = header.depth == 32;
   BmpMasks masks{};

@@ -1,4 +1,4 @@
-// Numbers in a file's bytes, in either byte order, never read outside.
+// Numbers in a file's bytes, in either byte order; nothing is read beyond the end.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,10 +1,10 @@
-// How the camera was held: the one tag of EXIF that changes what the model sees.
+// The orientation of the camera: the one tag of EXIF that changes what the model sees.
 //
 //   "II" or "MM" (byte order), 42, offset of the first directory; there: a count, then entries of 12 bytes:
-//   tag, type, count, value. Orientation is tag 0x0112, a SHORT (type 3) or, from some writers, a LONG (type
-//   4).
+//   tag, type, count, value. Orientation is tag 0x0112, a SHORT (type 3) or, from some writers, a LONG
+//   (type 4).
 //
-// Whatever is malformed counts as upright. Reference: EXIF 2.3 §4.5, §4.6; PIL Image.getexif.
+// Malformed EXIF counts as upright. Reference: EXIF 2.3 §4.5, §4.6; PIL Image.getexif.
 #pragma once
 #include "bytes.hpp"
 

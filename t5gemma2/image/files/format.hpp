@@ -1,5 +1,5 @@
-// What kind of file it is, by its first bytes and never by its name; and a clear word when it is a kind that
-// is not read.
+// The format of an image file, by its first bytes and never by its name. A format that is not read is named
+// in the message.
 #pragma once
 #include <array>
 #include <string>
@@ -27,7 +27,7 @@ inline std::string name_of(Format format) {
             "a truncated one: the download or copy may be incomplete");
 }
 
-/// TGA has no mark at its start: the fields of its header must fit together.
+/// TGA files have no signature: the fields of the header must fit together.
 inline bool looks_like_tga(Bytes file) {
   const auto field = [&](std::size_t at, std::size_t size) {
     return number_or_zero(file, at, size, ByteOrder::little);
@@ -42,7 +42,7 @@ inline bool looks_like_tga(Bytes file) {
   return known_depth && (!colour || depth > 8) && (!grey || depth <= 16);
 }
 
-/// A name for kinds of files that people try; "" for the rest.
+/// The name of a kind of file that people may give but that is not read; "" for any other.
 inline std::string unsupported_kind(Bytes file) {
   using namespace std::literals;
   if (holds(file, 0, "RIFF") && holds(file, 8, "WEBP")) return "a WebP image";

@@ -1,9 +1,9 @@
-// A JPEG file, decoded by libjpeg-turbo in its default way, which is PIL's: baseline, progressive or
-// arithmetic coding of 8 bits, the exact integer transform, coarser colours spread by a triangle.
+// A JPEG file, decoded by libjpeg-turbo with its default settings, which are PIL's: baseline, progressive or
+// arithmetic coding of 8 bits, the exact integer transform, subsampled colours interpolated by a triangle.
 //
-// After most damage libjpeg warns and goes on with made-up pixels, as PIL does; here that is an error.
-// Print colours are read as Adobe writes them, inverted CMYK or YCCK, which only an Adobe segment tells.
-// Reference: ITU-T T.81; PIL's JpegImagePlugin, JpegDecode.c; EXIF 2.3 §4.7.
+// After most damage libjpeg warns and goes on with made-up pixels, as PIL does; here that is an error. Print
+// colours are read as Adobe writes them, inverted CMYK or YCCK, which only an Adobe segment tells.
+// Reference: ITU-T T.81; PIL JpegImagePlugin.py, JpegDecode.c; EXIF 2.3 §4.7.
 #pragma once
 #include <cstdio>  // these three in this order: each needs the one before
 
@@ -24,10 +24,11 @@
 
 namespace t5gemma2::image_files {
 
-/// A file of a few kilobytes can announce any number of scans over a large picture; encoders write about ten.
+/// A file of a few kilobytes can have any number of scans over a large image; encoders write about ten.
 inline constexpr int most_jpeg_scans = 100;
 
-/// Whether libjpeg makes up pixels after this warning. The rest are slips of the writer that change none.
+/// Whether libjpeg makes up pixels after this warning. Other warnings are slips of the writer that change no
+/// pixel.
 inline bool loses_pixels(int message) {
   return message == JWRN_HIT_MARKER || message == JWRN_HUFF_BAD_CODE || message == JWRN_ARITH_BAD_CODE ||
          message == JWRN_MUST_RESYNC || message == JWRN_JPEG_EOF;
@@ -44,8 +45,8 @@ inline void cmyk_to_rgb(const std::vector<JSAMPLE>& cmyk, std::uint8_t* rgb) {
 
 class JpegDecoder {
  public:
-  /// Reads all before the first pixels. Throws Error when it is damaged or of an unsupported kind. The file
-  /// must outlive the decoder.
+  /// Reads everything before the first pixels. Throws Error when it is damaged or of an unsupported kind. The
+  /// file must outlive the decoder.
   JpegDecoder(Bytes file, const std::string& where) : JpegDecoder(where) {
     run([file, progress = &progress_](jpeg_decompress_struct& state) {
       jpeg_create_decompress(&state);
@@ -67,7 +68,7 @@ class JpegDecoder {
   /// The orientation in the first EXIF segment; 1 without one.
   int orientation() const { return orientation_; }
 
-  /// The picture as it stands in the file. Once only. Throws Error when the file is damaged or truncated.
+  /// The image as it is in the file; call once. Throws Error when the file is damaged or truncated.
   Image pixels() {
     const bool print = state_.num_components == 4;
     state_.out_color_space = print ? JCS_CMYK : JCS_RGB;
@@ -104,7 +105,7 @@ class JpegDecoder {
     };
   }
 
-  /// libjpeg keeps the segments no longer than until the last pixels.
+  /// To be called before the last pixels are read: libjpeg then frees the segments.
   int find_orientation() const {
     using namespace std::literals;
     for (const jpeg_marker_struct* segment = state_.marker_list; segment != nullptr;
@@ -119,8 +120,8 @@ class JpegDecoder {
     std::longjmp(static_cast<JpegDecoder*>(state->client_data)->start_of_run_, 1);
   }
 
-  /// Lets libjpeg do `step`. Throws Error when it gives up: then it jumps back to here, over its own
-  /// functions and over `step`, which therefore must not hold anything that has a destructor.
+  /// Runs `step`, a call of libjpeg. Throws Error when libjpeg gives up: it then jumps back to here, over its
+  /// own functions and over `step`, which therefore must not hold anything that has a destructor.
   template <class Step>
   void run(Step step) {
     static_assert(std::is_trivially_destructible_v<Step>);

@@ -1,6 +1,6 @@
-// The chunks of a PNG file, checked before stb_image sees them. Left alone it would take any amount of memory
-// for data that claims to be one pixel, read palette entries that are not there, and ignore checksums.
-// Reference: PNG specification (third edition) §5, §9-11; RFC 1950.
+// The chunks of a PNG file, checked before stb_image reads them. Without these checks it would allocate any
+// amount of memory for data that claims to be one pixel, read palette entries that are not there, and ignore
+// checksums. Reference: PNG specification (third edition) §5, §9-11; RFC 1950.
 #pragma once
 #include <stb_image.h>
 
@@ -84,8 +84,8 @@ inline PngHeader png_header(const std::vector<PngChunk>& chunks, const std::stri
   return header;
 }
 
-/// Bytes of the unpacked pixels, each line behind the number of its filter; at most, when interlaced: there
-/// are seven small pictures then.
+/// Bytes of the unpacked pixels, each line after the number of its filter. For an interlaced file, which
+/// holds seven small images, an upper bound.
 inline Index unpacked_size(const PngHeader& header) {
   const Index line_bits = header.width * header.depth * header.channels();
   const Index size = header.height * (1 + (line_bits + 7) / 8);
@@ -116,8 +116,8 @@ inline std::string full_palette(std::string_view colours) {
   return palette;
 }
 
-/// The same picture with only what decoding needs, safe to hand to stb_image. Throws Error when it is
-/// damaged.
+/// The same image with only the chunks that decoding needs, safe to give to stb_image. Throws Error when it
+/// is damaged.
 inline std::string plain_png(Bytes file, const std::vector<PngChunk>& chunks, const std::string& where) {
   const PngHeader header = png_header(chunks, where);
   std::string palette, transparency, pixels;

@@ -1,6 +1,6 @@
-// GIF, PNM and TGA: checks that the whole picture is in the file, since stb_image reads zeros past the end of
-// it, and what else has to be known to read it as PIL does. Reference: PIL's GifImagePlugin, PpmImagePlugin,
-// TgaImagePlugin.
+// GIF, PNM and TGA: checks that the whole image is in the file, since stb_image reads zeros past its end, and
+// the rest that it takes to read them as PIL does. Reference: PIL GifImagePlugin.py, PpmImagePlugin.py,
+// TgaImagePlugin.py.
 #pragma once
 #include <algorithm>
 #include <cctype>
@@ -23,7 +23,7 @@ inline std::size_t after_blocks(Bytes file, std::size_t at, const std::string& w
   }
 }
 
-/// Throws Error unless the first frame is wholly there.
+/// Throws Error unless the whole first frame is there.
 inline void check_gif(Bytes file, const std::string& where) {
   const auto palette_size = [&](std::size_t flags_at) -> std::size_t {
     const std::uint32_t flags = little(file, flags_at, 1);
@@ -39,7 +39,7 @@ inline void check_gif(Bytes file, const std::string& where) {
         after_blocks(file, at + 11 + palette_size(at + 9), where);
         return;
       case 0x3B:
-        fail_damaged(where, Format::gif, "no picture in it");
+        fail_damaged(where, Format::gif, "no image in it");
       default:
         fail_damaged(where, Format::gif, "an unknown block");
     }
@@ -47,8 +47,8 @@ inline void check_gif(Bytes file, const std::string& where) {
   fail_truncated(where, Format::gif);
 }
 
-/// The same file without a background colour, which stb_image would put behind transparent pixels. Viewers
-/// show what is behind the picture.
+/// The same file without a background colour, which stb_image would put behind transparent pixels; viewers
+/// ignore it and show the page behind the image.
 inline std::string gif_without_background(Bytes file) {
   std::string copy(as_text(file));
   copy[11] = 0;
@@ -58,7 +58,7 @@ inline std::string gif_without_background(Bytes file) {
 // ---- PNM ----
 
 /// P5 (grey) and P6 (RGB), with any greatest value: "P6 width height greatest" and one white space, then the
-/// pixels, in one byte each or, above 255, in two. stb_image takes every greatest value for 255 or 65535.
+/// values, in one byte each or, above 255, in two. stb_image takes every greatest value for 255 or 65535.
 struct PnmHeader {
   Index width = 0, height = 0, greatest = 0, channels = 1;
   std::size_t size = 0;  // of the header
@@ -112,8 +112,8 @@ inline Image read_pnm(Bytes file, const PnmHeader& header, const std::string& wh
 
 // ---- TGA ----
 
-/// Bytes of the packets that hold `pixels` pixels: a length, then one pixel to repeat or that many pixels.
-/// More than there are when a packet is cut off.
+/// Bytes of the packets that hold `pixels` pixels; a packet is a length, then one pixel to repeat or that
+/// many pixels. When a packet is cut off: more bytes than there are.
 inline std::uint64_t tga_packets_size(Bytes packets, std::uint64_t pixels, std::uint64_t bytes_per_pixel) {
   std::uint64_t at = 0;
   for (std::uint64_t done = 0; done < pixels;) {
