@@ -209,7 +209,7 @@ TEST_CASE("prompt: the ids of an image come from config.json, not from the token
   CHECK(compared > 250);
   // Texts that a person wrote out are the tokenizer's.
   CHECK(encode_prompt(small(), config, "<end_of_image><image_soft_token>") == Ids{2, 21, 652});
-  CHECK(encode_prompt(small(), config, "<end_of_image>" + image) ==
+  CHECK(encode_with_images(config, "<end_of_image>" + image) ==
         join({{2, 21}, ids_of("\n\n"), {1001, 1002, 1002, 1003}, ids_of("\n\n")}));
 }
 
