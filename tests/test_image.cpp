@@ -118,7 +118,7 @@ TEST_CASE("image: images without pixels, and sizes of none, are refused with the
   no_bytes.rgb.clear();
   Image negative = grey_row({1, 2});
   negative.width = -2;
-  const ScratchFolder folder;
+  const ScratchFolder scratch;
   const auto refused = [&](const Image& image, const std::string& message) {
     CHECK(argument_error([&] { crop(image, 0, 0, 1, 1); }) == message);
     CHECK(argument_error([&] { upright(image, 1); }) == message);
@@ -126,13 +126,13 @@ TEST_CASE("image: images without pixels, and sizes of none, are refused with the
     CHECK(argument_error([&] { resize(image, 1, 1); }) == message);
     CHECK(argument_error([&] { pixel_values(image, 1); }) == message);
     CHECK(argument_error([&] { pan_and_scan(image); }) == message);
-    CHECK(argument_error([&] { write_png(folder.path() / "x.png", image); }) == message);
+    CHECK(argument_error([&] { write_png(scratch.path() / "x.png", image); }) == message);
   };
   refused(Image(), "image width: expected 1 or more, found 0");
   refused(Image(3, 0), "image height: expected 1 or more, found 0");
   refused(negative, "image width: expected 1 or more, found -2");
   refused(no_bytes, "image rgb: expected 6 bytes (3 * width * height), found 0");
-  CHECK(std::filesystem::is_empty(folder.path()));
+  CHECK(std::filesystem::is_empty(scratch.path()));
 
   const Image image = numbered(3, 2);
   CHECK(argument_error([&] { resize(image, 0, 1); }) == "resize width: expected 1 or more, found 0");

@@ -1,4 +1,4 @@
-// --jsonl: a request a line in, an answer a line out.
+// --jsonl: one JSON request a line in, one answer a line out.
 #pragma once
 #include <exception>
 #include <fstream>
@@ -19,10 +19,10 @@
 
 namespace cli {
 
-/// Keys are in the order in which they are written.
+/// Keys keep the order in which they were added.
 using AnswerLine = nlohmann::ordered_json;
 
-/// One of the texts made, which has no "text" where ids are all there is.
+/// Text i of the answer; without "text" where the model has no tokenizer.
 inline AnswerLine to_json(const Answer& answer, std::size_t i, bool with_text) {
   constexpr const char* reasons[] = {"eos", "stop", "length", "interrupted"};
   const Generated& made = answer.texts.at(i);
@@ -34,7 +34,7 @@ inline AnswerLine to_json(const Answer& answer, std::size_t i, bool with_text) {
   return json;
 }
 
-/// Adds the first text, and all of several as `sequences`.
+/// Adds the first text, and where there are several, all as `sequences`.
 inline void add_answer(AnswerLine& line, const Answer& answer, bool with_text) {
   line.update(to_json(answer, 0, with_text));
   if (answer.seed) line["seed"] = *answer.seed;
@@ -43,14 +43,14 @@ inline void add_answer(AnswerLine& line, const Answer& answer, bool with_text) {
       line["sequences"].push_back(to_json(answer, i, with_text));
 }
 
-/// Answers a line after the other.
+/// Answers one line after the other.
 class LineAnswerer {
  public:
-  /// `defaults` are what lines do not say otherwise. The session must live longer.
+  /// `defaults` hold where a line does not say otherwise. The session must outlive this.
   LineAnswerer(Session& session, Request defaults, bool quiet)
       : session_(session), defaults_(std::move(defaults)), quiet_(quiet) {}
 
-  /// Writes the answer, or what is wrong as `error`, behind the keys that are copied. Throws Interrupted.
+  /// Writes the answer, or the message as `error`, after the keys that are copied. Throws Interrupted.
   void answer(const std::string& line, const std::string& where) {
     const GracefulInterrupt graceful;
     AnswerLine written = AnswerLine::object();
@@ -78,10 +78,10 @@ class LineAnswerer {
     note_filled(answer.texts, answer.filled, where + ": ", quiet_);
   }
 
-  /// The keys of lines that were not copied because answers have such keys themselves.
+  /// The keys of lines that were not copied because answers have keys of these names.
   const std::set<std::string>& dropped() const { return dropped_; }
 
-  /// What to tell when all is done; empty when no line failed.
+  /// The message at the end; empty when no line failed.
   std::string trouble() const {
     if (failed_ == 0) return {};
     return std::to_string(failed_) + " of " + std::to_string(lines_) +
@@ -114,8 +114,8 @@ class LineAnswerer {
   Index lines_ = 0, failed_ = 0;
 };
 
-/// `file`: - is stdin; `defaults` are what lines do not say otherwise. Returns what to tell at the
-/// end, empty when no line failed. Throws Error where the lines cannot be read, and Interrupted.
+/// `file`: - is stdin; `defaults` hold where a line does not say otherwise. Returns the message at the end,
+/// empty when no line failed. Throws Error where the lines cannot be read, and Interrupted.
 inline std::string answer_lines(Session& session, const std::string& file, const Request& defaults,
                                 bool quiet) {
   std::ifstream opened;

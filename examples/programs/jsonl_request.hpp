@@ -1,4 +1,4 @@
-// A line of --jsonl as a request: the words of the flags are its keys, in snake_case.
+// A line of --jsonl as a request: its keys are the names of the flags, in snake_case.
 #pragma once
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -16,7 +16,7 @@
 
 namespace cli {
 
-/// The flag that a key means: --top-k for top_k, --temp for temperature; else no flag's name.
+/// The flag that a key means: --top-k for top_k, --temp for temperature; for other keys no flag's name.
 inline std::string flag_named(std::string key) {
   if (key.find('-') != key.npos) return {};
   std::replace(key.begin(), key.end(), '_', '-');
@@ -26,10 +26,11 @@ inline std::string flag_named(std::string key) {
 /// "--top-k" of "-k,--top-k"
 inline std::string_view long_name(std::string_view names) { return names.substr(names.find("--")); }
 
-/// Takes what for_each_flag shows it from the keys of a line. A key that is null is as if it were not there.
+/// Reads the values of the flags that for_each_flag passes from the keys of a line. A key that is null counts
+/// as missing.
 class SamplingKeys {
  public:
-  /// The line must live longer.
+  /// The line must outlive this.
   explicit SamplingKeys(const JsonField& line) : line_(line) {}
 
   void operator()(std::string_view names, std::optional<Index>& value, Range r, std::string_view) const {
@@ -39,7 +40,7 @@ class SamplingKeys {
   void operator()(std::string_view names, std::optional<double>& value, Range r, std::string_view) const {
     if (const auto field = find(names)) value = field->number(r.low, r.high);
   }
-  /// true and false are words, too.
+  /// One of `words`; JSON's true and false are the words "true" and "false".
   void operator()(std::string_view names, std::optional<std::string>& value,
                   const std::vector<std::string>& words, std::string_view) const {
     const auto field = find(names);
@@ -49,7 +50,7 @@ class SamplingKeys {
     if (std::ranges::count(words, word) == 0) field->refuse("one of " + listed(words));
     value = word;
   }
-  /// A text, or a list of them.
+  /// A text, or a list of texts.
   void operator()(std::string_view names, std::vector<std::string>& values, std::string_view) const {
     const auto field = find(names);
     if (!field) return;
@@ -62,7 +63,7 @@ class SamplingKeys {
   }
 
  private:
-  /// The field of this flag. Throws Error where it goes by two names at once.
+  /// The field of this flag. Throws Error where the line has it under two names.
   std::optional<JsonField> find(std::string_view names) const {
     std::optional<JsonField> found;
     for (const std::string& key : line_.keys()) {
@@ -83,7 +84,7 @@ inline std::string key_of(std::string_view flag) {
   return key;
 }
 
-/// What a line may ask for; other keys are copied to its answer.
+/// The keys that a request is read from; other keys are copied to its answer.
 inline const std::set<std::string>& request_keys() {
   static const std::set<std::string> keys = [] {
     std::set<std::string> names = {"prompt",    "decoder_prompt",    "images",
@@ -97,18 +98,18 @@ inline const std::set<std::string>& request_keys() {
   return keys;
 }
 
-/// A list of ids as the flags take it.
+/// A list of ids as the text that the flags take.
 inline std::optional<std::string> ids_text(const JsonField& field) {
   return field.given() ? std::optional(ids_as_text(ids_in(field))) : std::nullopt;
 }
 
-/// Ids stand in place of a text.
+/// Throws Error where a line has both ids and the text in whose place they stand.
 inline void refuse_both(const JsonField& line, const char* ids, const char* text) {
   if (line[ids].given() && line[text].given() && !line[text].is(false))
     line[ids].refuse("ids or " + std::string(text) + ", not both", "both");
 }
 
-/// The line over what the flags ask for. Throws Error naming `where` and the key.
+/// The request of the flags with what the line says in its place. Throws Error naming the key.
 inline Request read_request(const JsonField& line, Request request) {
   const auto text = [](const JsonField& field) {
     return field.given() ? std::optional(field.text()) : std::nullopt;
