@@ -65,13 +65,13 @@ inline std::string prompt_of_images(std::size_t images) {
   return prompt;
 }
 
-/// The prompt as it is where it says where `images` images go, else with their placeholders in front.
+/// The prompt with the placeholders of `images` images in front, unless it has placeholders of its own.
 inline std::string with_placeholders(std::string_view prompt, std::size_t images) {
   const bool has_places = prompt.find(image_placeholder) != prompt.npos;
   return (has_places ? std::string() : prompt_of_images(images)).append(prompt);
 }
 
-/// The stretches of `prompt` between its placeholders, one more than there are placeholders.
+/// The texts of `prompt` between its placeholders, one more than there are placeholders.
 inline std::vector<std::string> split_at_placeholders(std::string_view prompt) {
   std::vector<std::string> texts;
   for (std::size_t at; (at = prompt.find(image_placeholder)) != prompt.npos;) {
@@ -82,8 +82,7 @@ inline std::vector<std::string> split_at_placeholders(std::string_view prompt) {
   return texts;
 }
 
-/// The prompt with a placeholder for each crop, too. Throws Error unless it has one placeholder for each
-/// image.
+/// The prompt with a placeholder for each crop, too. Throws Error unless it has one for each image.
 inline std::string add_crops(std::string_view prompt, std::span<const PromptImage> images) {
   const std::vector<std::string> texts = split_at_placeholders(prompt);
   const std::size_t places = texts.size() - 1;
@@ -134,13 +133,12 @@ inline void check_image_tokens(std::span<const TokenId> ids, const Config& confi
                                std::span<const PromptImage> images) {
   Index count = 0;
   for (const PromptImage& one : images) count += 1 + std::ssize(one.crops);
-  if (count > 0) check_image_tokens(ids, config.image_token_index, count * config.mm_tokens_per_image);
+  if (count > 0) image_token_places(ids, config.image_token_index, count * config.mm_tokens_per_image);
 }
 
 /// The encoder's ids for a text with one placeholder for each image; for a text without any the images stand
 /// in front. Throws Error unless placeholders and images match, when the text itself holds image tokens
-/// beside images, when config.json does not name the ids that an image needs, and where Tokenizer::encode
-/// does.
+/// beside images, and where encode_placeholders does.
 inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Config& config,
                                           std::string_view prompt, std::span<const PromptImage> images = {}) {
   const std::string placed = with_placeholders(prompt, images.size());

@@ -10,6 +10,7 @@
 #include "scratch.hpp"
 #include "t5gemma2/analysis/cold_weights.hpp"
 #include "t5gemma2/io/mapped_file.hpp"
+#include "t5gemma2/vision/vision_weights.hpp"
 
 using namespace t5gemma2;
 

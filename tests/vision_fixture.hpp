@@ -1,5 +1,4 @@
-// For tests: the vision half of the small checkpoints, the reference's tensors of one image, and made-up
-// vision towers.
+// For tests: the vision half of the small checkpoints, the reference's tensors of an image, made-up towers.
 //
 //   images            all taps of two images, 6 x 6 patches, each feature the mean of 3 x 3
 //   images_bfloat16   one image, 8 x 8 patches, each feature the mean of 2 x 2

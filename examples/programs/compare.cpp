@@ -13,6 +13,7 @@
 #include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/compare.hpp"
+#include "t5gemma2/vision/vision_weights.hpp"
 #include "terminal.hpp"
 
 namespace compare_program {

@@ -16,8 +16,7 @@ class ImageMemory {
  public:
   using Features = std::vector<t5gemma2::Matrix>;
 
-  /// The features of an image and its crops; compute() makes them when they are not known. Valid until the
-  /// next call.
+  /// The features of an image and its crops, by compute() when they are not known. Valid until the next call.
   template <class Compute>
   const Features& features_of(const t5gemma2::Image& image, const Compute& compute) {
     const Key key{XXH3_128bits(image.rgb.data(), image.rgb.size()), image.width};

@@ -123,8 +123,7 @@ inline void check_prompt(const Input& input) {
     throw UsageError(*input.prompt + ": expected a prompt, found a file; each image has its own --image");
 }
 
-/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when it cannot be
-/// read.
+/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when that fails.
 inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
   if (file == "-") return std::cin;
   std::error_code none;  // a failure shows when the file is opened

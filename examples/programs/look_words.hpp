@@ -89,8 +89,7 @@ inline std::vector<Piece> decoder_words(const Tokenizer* tokenizer, std::span<co
   return words;
 }
 
-/// The encoder's ids, a piece each, except that a run of bytes is one piece, and so are the tokens of an
-/// image.
+/// The encoder's ids, a piece each, except that a run of bytes is one piece, as are the tokens of an image.
 inline std::vector<Piece> prompt_pieces(const Tokenizer* tokenizer, const Config& config,
                                         std::span<const TokenId> ids, bool with_images) {
   std::vector<Piece> pieces;

@@ -28,8 +28,7 @@ struct SessionFlags {
 
 class Session {
  public:
-  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or cannot do
-  /// `sampling`.
+  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or not do `sampling`.
   Session(const SessionFlags& flags, const Sampling& sampling) : flags_(flags) {
     const double start = seconds();
     ProgressBar bar("loading", !flags.quiet);
@@ -48,8 +47,8 @@ class Session {
     timings_.load_seconds = seconds() - start;
   }
 
-  /// on_text gets the text as it is made, unless gaps are filled, whose order is another. Throws Interrupted
-  /// when Ctrl-C comes before the first token.
+  /// on_text gets the text as it is made, but none where gaps are filled: they are not made in the order of
+  /// the prompt. Throws Interrupted when Ctrl-C comes before the first token.
   Answer answer(const Request& request, const OnText& on_text) {
     const std::optional<Gaps> gaps = gaps_of(request.input, request.sampling, tokenizer());
     const Input input = gaps ? with_sentinels(request.input, *tokenizer_, *gaps) : request.input;

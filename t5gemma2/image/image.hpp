@@ -9,8 +9,7 @@
 //
 // PNG, JPEG and BMP give the reference's pixels to the last bit, except where PIL is at fault: 16-bit grey is
 // v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. Versions of libjpeg
-// differ in how they smooth a progressive JPEG that lacks its last scans. The orientation is EXIF's; XMP's is
-// not read.
+// smooth a progressive JPEG that lacks its last scans differently. The orientation is EXIF's, never XMP's.
 //
 // Reference: transformers models/gemma3/image_processing_pil_gemma3.py Gemma3ImageProcessorPil on PIL's
 // ImageOps.exif_transpose(Image.open(file)).
@@ -65,8 +64,7 @@ inline Image decode_checked(std::string_view bytes, Format format, const std::st
   return image;
 }
 
-/// Width and height by the header; no pixel is decoded. Throws Error when there are more than `max_pixels`
-/// pixels.
+/// Width and height by the header; no pixel is decoded. Throws Error for more than `max_pixels` pixels.
 inline std::pair<Index, Index> announced_size(Bytes bytes, Format format, Index max_pixels,
                                               const std::string& where) {
   int width = 0, height = 0, channels = 0;
@@ -149,8 +147,7 @@ inline Image load_image(const std::filesystem::path& file, Index max_pixels = de
 }
 
 /// Pixels for the vision tower: [3, size*size], row c is channel c (red, green, blue) line by line, from -1
-/// to 1; in memory the reference's pixel_values [3, size, size]. Throws std::invalid_argument where there are
-/// none.
+/// to 1; in memory the reference's pixel_values [3, size, size]. Throws std::invalid_argument for no pixels.
 inline Matrix pixel_values(const Image& image, Index size) {
   check_argument(size > 0, "pixel_values size", "1 or more", size);
   const Image resized = resize(image, size, size);

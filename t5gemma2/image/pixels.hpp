@@ -23,8 +23,7 @@ struct Image {
   const std::uint8_t* pixel(Index x, Index y) const { return rgb.data() + 3 * (y * width + x); }
 };
 
-/// Throws std::invalid_argument naming the field unless the image has at least one pixel, and the bytes of
-/// all.
+/// Throws std::invalid_argument naming the field unless the image has a pixel or more, and the bytes of all.
 inline void check(const Image& image) {
   check_argument(image.width > 0, "image width", "1 or more", image.width);
   check_argument(image.height > 0, "image height", "1 or more", image.height);

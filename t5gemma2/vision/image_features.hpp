@@ -4,8 +4,9 @@
 //   features = rms_norm(pooled) W                     [mm_tokens_per_image, d]
 //
 // In the encoder's input they replace the embeddings of the prompt's image tokens, without the embedding's
-// factor sqrt(d). Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MultiModalProjector,
-// T5Gemma2Encoder.
+// factor sqrt(d).
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MultiModalProjector, T5Gemma2Encoder.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -75,8 +76,7 @@ inline Matrix matmul(const Matrix& x, const Weight& W) {
 }
 
 /// patches [patches, hidden] of one image -> its features [mm_tokens_per_image, d]. Throws
-/// std::invalid_argument where w is incomplete, and where patches or features make no square, or do not
-/// divide.
+/// std::invalid_argument where w is incomplete, and where patches or features make no squares that divide.
 inline Matrix image_features(const MultiModalProjector& w, const Matrix& patches, Index mm_tokens_per_image,
                              const Tap& tap = {}) {
   check(w, patches.cols());
@@ -90,18 +90,13 @@ inline Matrix image_features(const MultiModalProjector& w, const Matrix& patches
 
 // ---- image features in a prompt ----
 
-/// Where ids hold the image token, in order.
-inline std::vector<Index> image_token_places(std::span<const TokenId> ids, std::optional<Index> image_token) {
+/// The places of the image tokens in ids, in order. Throws Error unless there are `features`, one for each
+/// row of image features.
+inline std::vector<Index> image_token_places(std::span<const TokenId> ids, std::optional<Index> image_token,
+                                             Index features) {
   std::vector<Index> places;
   for (std::size_t i = 0; i < ids.size(); ++i)
     if (ids[i] == image_token) places.push_back(static_cast<Index>(i));
-  return places;
-}
-
-/// Throws Error unless ids hold `features` image tokens, one for each image feature. Returns their places.
-inline std::vector<Index> check_image_tokens(std::span<const TokenId> ids, std::optional<Index> image_token,
-                                             Index features) {
-  std::vector<Index> places = image_token_places(ids, image_token);
   if (std::ssize(places) != features)
     fail("prompt", "image tokens", std::to_string(features) + " for the images given",
          std::to_string(places.size()));
@@ -118,7 +113,7 @@ inline Matrix place_image_features(Matrix x, std::span<const TokenId> ids, std::
     check_shape(image, -1, x.cols(), "image features");
     total += image.rows();
   }
-  const std::vector<Index> places = check_image_tokens(ids, image_token, total);
+  const std::vector<Index> places = image_token_places(ids, image_token, total);
   auto place = places.begin();
   for (const Matrix& image : features)
     for (Index row = 0; row < image.rows(); ++row) x.row(*place++) = image.row(row);

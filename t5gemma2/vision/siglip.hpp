@@ -46,7 +46,7 @@ struct Siglip {
   LayerNorm post_layernorm;
 };
 
-// ---- what is checked ----
+// ---- checks ----
 
 /// Throws std::invalid_argument naming the field unless an image can be cut into patches of this size.
 inline void check_patches(const VisionConfig& c) {

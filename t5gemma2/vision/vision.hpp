@@ -20,8 +20,7 @@ struct Vision {
 };
 
 /// pixels [channels, image_size*image_size] in [-1, 1] (image.hpp: pixel_values) -> the image's features
-/// [mm_tokens_per_image, d]. Throws std::invalid_argument where the vision half is incomplete or shapes do
-/// not fit.
+/// [mm_tokens_per_image, d]. Throws std::invalid_argument where `vision` is incomplete or shapes do not fit.
 inline Matrix encode_image(const Vision& vision, const Matrix& pixels, const Progress& progress = {},
                            const Trace* trace = nullptr) {
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" : Tap();

@@ -83,8 +83,7 @@ struct BmpIndices {
 
 /// Run lengths: pairs of bytes (count, indices), one index of 8 bits or two of 4 in turn. With a count of 0,
 /// (0, 0) ends the line, (0, 1) the image, (0, 2) moves right and on to later lines by the two bytes that
-/// follow, and (0, n) stands before n single indices, padded to two bytes. Pixels that are never written have
-/// index 0.
+/// follow, and (0, n) stands before n single indices, padded to two bytes. Unwritten pixels have index 0.
 inline std::vector<std::uint8_t> unpacked_indices(Bytes file, const BmpHeader& header,
                                                   const std::string& where) {
   BmpIndices indices(header);

@@ -32,8 +32,7 @@ struct BmpHeader {
   std::size_t bytes_per_colour() const { return oldest() ? 3 : 4; }
 };
 
-/// The name of a compression that is not read; "" for any other. OS/2's header of 64 bytes has its own
-/// numbers.
+/// The name of a compression that is not read; "" for any other. OS/2's header (64 bytes) differs in them.
 inline std::string unsupported_bmp(std::size_t header_size, std::uint32_t compression) {
   const bool os2 = header_size == 64;
   if (compression == 3) return os2 ? "Huffman coding" : "";

@@ -27,8 +27,7 @@ namespace t5gemma2::image_files {
 /// A file of a few kilobytes can have any number of scans over a large image; encoders write about ten.
 inline constexpr int most_jpeg_scans = 100;
 
-/// Whether libjpeg makes up pixels after this warning. Other warnings are slips of the writer that change no
-/// pixel.
+/// Whether libjpeg makes up pixels after this warning. Other warnings concern slips that change no pixel.
 inline bool loses_pixels(int message) {
   return message == JWRN_HIT_MARKER || message == JWRN_HUFF_BAD_CODE || message == JWRN_ARITH_BAD_CODE ||
          message == JWRN_MUST_RESYNC || message == JWRN_JPEG_EOF;

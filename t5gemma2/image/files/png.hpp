@@ -116,8 +116,7 @@ inline std::string full_palette(std::string_view colours) {
   return palette;
 }
 
-/// The same image with only the chunks that decoding needs, safe to give to stb_image. Throws Error when it
-/// is damaged.
+/// The image with only the chunks that decoding needs, safe to give to stb_image. Throws Error for damage.
 inline std::string plain_png(Bytes file, const std::vector<PngChunk>& chunks, const std::string& where) {
   const PngHeader header = png_header(chunks, where);
   std::string palette, transparency, pixels;
