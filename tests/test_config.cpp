@@ -149,7 +149,7 @@ TEST_CASE("config: ids, and which of two places counts") {
   CHECK(!with("/encoder/eoi_token_index", nullptr).eoi_token_index);  // null, as transformers reads it
 }
 
-TEST_CASE("config: text only; fields that published vision configs leave out") {
+TEST_CASE("config: text only, and fields that published vision configs leave out") {
   CHECK(!with(R"({"encoder": {"vision_config": null, "mm_tokens_per_image": null}})").vision);
   CHECK(!with("/encoder/vision_config", nullptr).vision);
   const Config config =
@@ -419,7 +419,7 @@ TEST_CASE("config: the file itself") {
   CHECK(load_config(folder.path()).decoder.head_dim == 32);
 }
 
-TEST_CASE("config: a link that leads nowhere; what lies in a folder without a config.json") {
+TEST_CASE("config: a link that leads nowhere, and what lies in a folder without a config.json") {
   const ScratchFolder folder;
   const auto load = [&] { return error_of([&] { load_config(folder.path()); }); };
   const std::string start = folder.path().string() + ": expected a model's folder with config.json, found ";

@@ -142,7 +142,7 @@ TEST_CASE("generate: the ids end with eos, the text before it") {
   CHECK(made.ids == expected);
 }
 
-TEST_CASE("generate: any of several eos ids ends the text; without one it goes on") {
+TEST_CASE("generate: any of several eos ids ends the text, and without one it goes on") {
   GenerateOptions options;
   options.config.max_new_tokens = 8;
   options.config.eos_token_id = {tokenizer().id_of("▁the").value(), 1};
@@ -282,7 +282,7 @@ TEST_CASE("generate: the decoder prompt begins with the start id, which bos of i
   CHECK(decoder_prompt(model, tokenizer(), "a dog") == longer);
 }
 
-TEST_CASE("generate: without a tokenizer texts are ids, eos among them; no text can stop one") {
+TEST_CASE("generate: without a tokenizer texts are ids, eos among them, and no text can stop one") {
   const Scripted scripted(sentence);
   const Matrix none(0, rows());
   GenerateOptions options = until_eos();
@@ -437,7 +437,7 @@ TEST_CASE("generate: what is held back for a stop text comes before the bytes of
   CHECK(ends.stopped());
 }
 
-TEST_CASE("generate: a hidden piece may be a stop text; what comes before it is shown whole") {
+TEST_CASE("generate: a hidden piece may be a stop text, and what comes before it is shown whole") {
   const Scripted model({"The", "a", "<0xE2>", "<0x82>", "<0xAC>", "<start_of_turn>", "▁dog", "<eos>"});
   GenerateOptions options = until_eos();
   options.config.stop_strings = {"a!", "<start_of_turn>"};

@@ -138,7 +138,7 @@ TEST_CASE("generation_config: the file that transformers writes is read") {
 }
 
 TEST_CASE(
-    "generation_config: what is asked for and not done is named in one note; what asks for nothing is not") {
+    "generation_config: what is asked for and not done is named in one note, what asks for nothing is not") {
   const GenerationConfig c =
       load(R"({"bos_token_id": 2, "eos_token_id": 1, "max_time": 3, "guidance_scale": 1.5,
       "num_beam_groups": 1, "epsilon_cutoff": 0.0, "watermarking_config": null, "constraints": [], "generation_kwargs": {}, "token_healing": false,

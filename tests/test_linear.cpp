@@ -62,7 +62,7 @@ TEST_CASE("linear: numbers that are not whole stay within rounding of the sum in
   }
 }
 
-TEST_CASE("linear: no rows in, no rows out; another width is refused") {
+TEST_CASE("linear: no rows in, no rows out, and another width is refused") {
   const StoredMatrix W(random_matrix(3, 4, 1));
   CHECK(linear(Matrix(0, 4), W.weight()).rows() == 0);
   CHECK(linear(Matrix(0, 4), W.weight()).cols() == 3);
@@ -91,7 +91,7 @@ TEST_CASE("linear: the reference's inputs give the reference's outputs") {
     }
 }
 
-TEST_CASE("linear: a NaN in x makes its whole row NaN and no other; one in W its output") {
+TEST_CASE("linear: a NaN in x makes its whole row NaN and no other, one in W its output") {
   const StoredMatrix W(random_matrix(37, 40, 1));
   for (const Index rows : {1, 3, 4, 5, 8, 13, 200})
     for (const Index row : {Index{0}, rows / 2, rows - 1})

@@ -206,7 +206,7 @@ TEST_CASE("merged_attention: without encoder rows no tensor of the encoder side 
         std::vector<std::string>{"q_proj", "q_norm", "k_proj", "k_norm", "v_proj", "weights", "o_proj"});
 }
 
-TEST_CASE("merged_attention: a NaN in H reaches every token; one in a token, all that see it; cached too") {
+TEST_CASE("merged_attention: a NaN in H reaches every token, one in a token all that see it, cached too") {
   const Matrix X = random_matrix(20, 24, 1), H = random_matrix(6, 24, 2);
   for (const Index window : windows) {
     const Attention w = with_window(window);

@@ -80,7 +80,7 @@ TEST_CASE("rms_norm: every head is normalised by itself") {
     CHECK(same_bits(y.middleCols(head * 6, 6), rms_norm(x.middleCols(head * 6, 6), weight, 1e-6f)));
 }
 
-TEST_CASE("rms_norm: a NaN makes all of its row NaN and no other; with heads, all of its head") {
+TEST_CASE("rms_norm: a NaN makes all of its row NaN and no other, and with heads all of its head") {
   for (const Index row : {0, 1, 64, 129})
     for (const Index col : {0, 23}) {
       const Matrix y = rms_norm(with_nan(random_matrix(130, 24, 1), row, col), random_vector(24, 2), 1e-6f);

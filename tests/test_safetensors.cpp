@@ -273,7 +273,7 @@ TEST_CASE("safetensors: sizes that do not fit, checked without overflow") {
   contains(with("F32", "[0]"), "expected 0 bytes for F32 [0], found 4");
 }
 
-TEST_CASE("safetensors: offsets overlap, leave holes, run backwards or past the end; bytes left over") {
+TEST_CASE("safetensors: offsets overlap, leave holes, run backwards or past the end, and bytes left over") {
   const auto with = [](const std::string& a, const std::string& b, std::size_t data) {
     return complaint(
         file_with("{" + entry("a", "U8", "[4]", a) + "," + entry("b", "U8", "[4]", b) + "}", data));
@@ -318,7 +318,7 @@ TEST_CASE("tensor of another shape or dtype: the message names tensor, config fi
   contains(error_of([&] { to_integers(norm); }), "w: norm: expected I64 or I32 numbers, found F32 [3]");
 }
 
-TEST_CASE("checkpoint: one file goes before an index; shards are found through links") {
+TEST_CASE("checkpoint: one file goes before an index, and shards are found through links") {
   const ScratchFolder folder, blobs;
   folder.write("model.safetensors.index.json",
                "{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}");

@@ -234,7 +234,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "sampling: hardly any temperature is as good as greedy; so little that logits overflow is refused") {
+    "sampling: hardly any temperature is as good as greedy, and so little that logits overflow is refused") {
   const Vector logits{{1.0f, 7.0f, -9.0f, 6.0f}};
   GenerationConfig config = plain;
   std::mt19937_64 random(1);

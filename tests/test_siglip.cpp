@@ -48,7 +48,7 @@ Matrix run_layer(Index layer, const Matrix& x) {
 
 }  // namespace
 
-TEST_CASE("siglip: a patch is channel after channel, row after row of it; patches go row by row") {
+TEST_CASE("siglip: a patch is channel after channel, row after row of it, and patches go row by row") {
   const Matrix patches = patches_of(sizes(6, 2, 3), own_index(3, 6));
   CHECK(same_bits(patches.row(0), Matrix{{0, 1, 6, 7, 36, 37, 42, 43, 72, 73, 78, 79}}));
   CHECK(same_bits(patches.row(1), Matrix{{2, 3, 8, 9, 38, 39, 44, 45, 74, 75, 80, 81}}));

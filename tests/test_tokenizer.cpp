@@ -153,7 +153,7 @@ TEST_CASE("tokenizer: tokenizer.model gives the same ids, and its types say what
   CHECK(!tokenizer.is_special(*tokenizer.id_of("<table>")));
 }
 
-TEST_CASE("tokenizer: added tokens of fine-tunes, as the tokenizers library takes them; and when kept") {
+TEST_CASE("tokenizer: added tokens of fine-tunes, as the tokenizers library takes them, and when kept") {
   const ScratchFolder folder;
   const CacheAt cache(folder.path() / "cache");
   for (const json& entry : json::parse(content_of(data / "added.json"))) {

@@ -376,7 +376,7 @@ TEST_CASE("weights: two spellings of one name are refused") {
   contains(message, "model.encoder.norm.weight");
 }
 
-TEST_CASE("weights: unknown tensors are listed as they are stored; vision is not unknown") {
+TEST_CASE("weights: unknown tensors are listed as they are stored, and vision is not unknown") {
   const Changed checkpoint([](OwnedTensors& tensors) {
     const OwnedTensor one = owned<float>(Dtype::f32, {2}, {1, 2});
     tensors["model.encoder.text_model.extra.weight"] = one;

@@ -16,7 +16,7 @@ LITERAL = r'"(?:[^"\\\n]|\\.)*"'
 TEST_CASE = re.compile(rf"^TEST_CASE\(\s*((?:{LITERAL}\s*)+)\)", re.M)
 
 
-def test_cases() -> list[str]:
+def names_in_sources() -> list[str]:
     """The names in tests/test_*.cpp."""
     names = []
     for file in sorted((ROOT / "tests").glob("test_*.cpp")):
@@ -43,7 +43,7 @@ def cases_of(command: list[str]) -> list[str]:
 
 
 def test_every_test_case_is_an_entry():
-    assert sorted(entry["name"] for entry in ctest_entries()) == sorted(test_cases())
+    assert sorted(entry["name"] for entry in ctest_entries()) == sorted(names_in_sources())
 
 
 def test_every_entry_runs_the_test_case_of_its_name():
