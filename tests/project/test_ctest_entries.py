@@ -42,6 +42,10 @@ def cases_of(command: list[str]) -> list[str]:
     return [line for line in listed.splitlines() if not line.startswith(("[doctest]", "==="))]
 
 
+def test_names_are_what_cmake_can_list():
+    assert [name for name in names_in_sources() if re.search(r"[;\\]", name) or name.count("[") != name.count("]")] == []
+
+
 def test_every_test_case_is_an_entry():
     assert sorted(entry["name"] for entry in ctest_entries()) == sorted(names_in_sources())
 
