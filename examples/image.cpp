@@ -1,6 +1,7 @@
 // A question about an image.  Usage: example-image IMAGE QUESTION
 #include <exception>
 #include <iostream>
+#include <string>
 #include <t5gemma2/t5gemma2.hpp>
 #include <vector>
 
@@ -15,10 +16,10 @@ int main(int argc, char** argv) {
     const auto tokenizer = t5gemma2::Tokenizer::load(folder);
     const auto vision = t5gemma2::load_vision(model.config, *model.checkpoint);
 
-    const std::vector<t5gemma2::Image> images{t5gemma2::load_image(argv[1])};
-    const auto features = t5gemma2::encode_images(vision, images);
-    const auto ids = t5gemma2::encode_prompt(tokenizer, model.config, argv[2], features.crops);
-    const auto H = t5gemma2::encode(model, ids, features.tokens);
+    const auto images = t5gemma2::load_images(std::vector<std::string>{argv[1]});
+    const auto ids = t5gemma2::encode_prompt(tokenizer, model.config, argv[2], images);
+    const auto features = t5gemma2::get_image_features(vision, images);
+    const auto H = t5gemma2::encode(model, ids, features);
     std::cout << t5gemma2::generate(model, tokenizer, H, ids).text << '\n';
   } catch (const std::exception& error) {  // one line: file, field, expected, found
     std::cerr << error.what() << '\n';
