@@ -42,14 +42,20 @@
 #include "tokenizer/utf8.hpp"                     // characters in bytes
 #include "tokenizer/white_space.hpp"              // what counts as a space
 #include "tokenizer/protobuf.hpp"                 // fields of a binary message
+#include "tokenizer/vocabulary.hpp"               // pieces of text with ids
 #include "tokenizer/sentencepiece_model.hpp"      // tokenizer.model
 #include "tokenizer/added_tokens.hpp"             // tokens found before BPE
 #include "tokenizer/merges.hpp"                   // merges to scores
 #include "tokenizer/pipeline.hpp"                 // the steps around the model in tokenizer.json
 #include "tokenizer/added_tokens_json.hpp"        // added tokens of tokenizer.json
+#include "tokenizer/tokenizer_json_reader.hpp"    // tokenizer.json, parsed
 #include "tokenizer/tokenizer_json.hpp"           // tokenizer.json
 #include "tokenizer/cache.hpp"                    // a tokenizer read before
+#include "tokenizer/vocabulary_file.hpp"          // a file -> vocabulary
+#include "tokenizer/bpe.hpp"                      // text -> pieces, by merging
+#include "tokenizer/piece_decoder.hpp"            // pieces -> text
 #include "tokenizer/tokenizer.hpp"                // text <-> ids
+#include "tokenizer/text_stream.hpp"              // ids -> text, id by id
 #include "tokenizer/tokenizer_config.hpp"         // tokenizer_config.json
 #include "image/pixels.hpp"                       // an image in memory
 #include "image/pan_and_scan.hpp"                 // crops of wide and tall images

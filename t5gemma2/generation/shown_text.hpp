@@ -11,6 +11,7 @@
 
 #include "../checkpoint/generation_config.hpp"
 #include "../error.hpp"
+#include "../tokenizer/text_stream.hpp"
 #include "../tokenizer/tokenizer.hpp"
 
 namespace t5gemma2 {

@@ -3,9 +3,9 @@
 //   [{"id": 2, "content": "<bos>", "special": true, "normalized": false, "lstrip": false, "rstrip": false,
 //     "single_word": false}, ...]
 //
-// A token that the vocabulary holds has its id there. The others get the ids behind the vocabulary, one after
-// the other, whatever gaps the file leaves: that is what the tokenizers library does with them, and the ids
-// that a model has learned come from it. Reference: tokenizers AddedVocabulary::add_tokens.
+// A token in model.vocab has its id there. The others get the ids from the size of model.vocab on, one after the
+// other, even where the file leaves gaps: so does the tokenizers library, with which models are trained.
+// Reference: tokenizers src/tokenizer/added_vocabulary.rs AddedVocabulary::add_tokens.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -15,14 +15,13 @@
 #include <vector>
 
 #include "../io/json_fields.hpp"
-#include "merges.hpp"
-#include "sentencepiece_model.hpp"
+#include "vocabulary.hpp"
 
 namespace t5gemma2 {
 
-namespace tokenizer_json_detail {
+namespace added_tokens_detail {
 
-/// What the file says of a token. Throws Error for single_word, which needs to know the letters of all
+/// A token as the file describes it. Throws Error for single_word: it would need to know the letters of all
 /// scripts.
 inline Piece added_piece(const JsonField& token) {
   const JsonField content = token["content"], single_word = token["single_word"];
@@ -37,8 +36,8 @@ inline Piece added_piece(const JsonField& token) {
           .rstrip = token["rstrip"].boolean()};
 }
 
-/// Marks the added tokens among the pieces, `size` of which have a text, and appends those that are not
-/// there.
+/// Marks the added tokens that are among the pieces and appends the others. `size` is the number of entries of
+/// model.vocab.
 class TokenAdder {
  public:
   TokenAdder(std::vector<Piece>& pieces, PieceIds& ids, Index size)
@@ -87,7 +86,7 @@ class TokenAdder {
     next_ = std::max<Index>(next_, known + 1);
   }
 
-  /// tokenizers takes one of the two by chance.
+  /// Of two tokens with the same normalized text, the tokenizers library takes either, by chance.
   void refuse_same_when_normalized(const Piece& added, const JsonField& content) {
     if (!added.normalized) return;
     const auto [other, is_new] = normalized_.emplace(normalize(added.text), added.text);
@@ -96,12 +95,23 @@ class TokenAdder {
   }
 
   std::vector<Piece>& pieces_;
-  PieceIds& ids_;  // looks into pieces_, which must not move: reserve enough
-  Index next_;     // the id of the next that the vocabulary lacks
-  Index lowest_;   // what the file has to say of it at least: they stand in order
-  std::map<std::string, std::string> normalized_;  // text, of those that are normalized, by what it becomes
+  PieceIds& ids_;  // views into pieces_, which must not be reallocated
+  Index next_;     // the id of the next token that model.vocab lacks
+  Index lowest_;   // the least id that the file may give it: the tokens are in the order of their ids
+  std::map<std::string, std::string> normalized_;  // of the tokens with `normalized`: normalized text -> text
 };
 
-}  // namespace tokenizer_json_detail
+}  // namespace added_tokens_detail
+
+/// Marks the added tokens of `added_tokens`, a list, among `pieces`, and appends those that model.vocab lacks. `ids`
+/// are those of `pieces`, and `size` is the number of entries of model.vocab. `pieces` must have the capacity for
+/// all. Throws Error naming the token that is not as it should be.
+inline void add_tokens(const std::vector<JsonField>& added_tokens, std::vector<Piece>& pieces, PieceIds& ids,
+                       Index size) {
+  check_argument(pieces.capacity() >= pieces.size() + added_tokens.size(), "capacity of pieces",
+                 "room for all added tokens", pieces.capacity());
+  added_tokens_detail::TokenAdder adder(pieces, ids, size);
+  for (const JsonField& token : added_tokens) adder.add(token);
+}
 
 }  // namespace t5gemma2

@@ -1,28 +1,28 @@
-// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next merge
-// differently:
+// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next merge differently:
 //
 //   tokenizers      the pair (left, right) that stands first in the list of merges
 //   SentencePiece   any pair whose joined text is a piece, the piece with the highest score first
 //
-// Both take the leftmost of equals. They agree when the list holds every pair that makes a piece, and all
-// pairs of a piece side by side: then score = -(rank of the piece's first pair). Gemma's list is of this
-// kind, except for its runs of whitespace (2 to 31 times one character), whose pairs alternate; these agree
-// too, since a run grows from its left end in either order. Any other list is refused. Reference: tokenizers
-// models/bpe/word.rs, sentencepiece bpe_model.cc.
+// Both take the leftmost of equals. They agree when the list holds every pair that makes a piece, and all pairs
+// of a piece side by side: then score = -(rank of the piece's first pair). Gemma's list is of this kind, except
+// for its runs of white space (one character 2 to 31 times), whose pairs are not side by side; the libraries
+// agree on these, too, since a run grows from its left end in either order. Any other list is refused.
+// Reference: tokenizers src/models/bpe/word.rs Word::merge_all, sentencepiece src/bpe_model.cc Model::SampleEncode.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "../io/json_fields.hpp"
-#include "sentencepiece_model.hpp"
+#include "utf8.hpp"
+#include "vocabulary.hpp"
 
 namespace t5gemma2 {
 
-/// The list of merges, packed: half a million pairs in 12 MB.
+/// The list of merges in compact form: half a million pairs in 12 MB.
 class Merges {
  public:
   struct Pair {
@@ -51,49 +51,43 @@ class Merges {
   std::vector<Ends> ends_;
 };
 
-/// Piece text -> id. The views look into the vocabulary.
-using PieceIds = std::unordered_map<std::string_view, TokenId>;
-
 namespace merges_detail {
 
-/// A pair, by its piece and the bytes of its left part: sorts like the piece's id.
+/// A pair as a number: the id of the piece that it makes (upper half) and the bytes of its left part. Pairs are
+/// sorted by this id first.
 inline std::uint64_t key(TokenId piece, std::size_t left) {
   return static_cast<std::uint64_t>(piece) << 32 | static_cast<std::uint32_t>(left);
 }
 
-inline bool is_one_character(std::string_view text) {
-  return !text.empty() && utf8_character(text) == text.size();
-}
-
-/// Whether `text` is one character several times.
+/// Whether `text` is one character, repeated.
 inline bool is_run(std::string_view text) {
   const std::size_t size = utf8_character(text);
   return size > 0 && text.substr(size) == text.substr(0, text.size() - size);
 }
 
-/// Marks as normal what merging makes, with its score, and returns the listed pairs, sorted.
-inline std::vector<std::uint64_t> score_products(std::vector<Piece>& pieces, const PieceIds& ids,
-                                                 const Merges& merges, const std::string& file) {
+/// Makes each piece that the list merges normal, with its score, and returns the listed pairs, sorted.
+inline std::vector<std::uint64_t> score_merged_pieces(std::vector<Piece>& pieces, const PieceIds& ids,
+                                                      const Merges& merges, const std::string& file) {
   std::vector<std::uint64_t> listed;
   listed.reserve(merges.size());
   TokenId previous = -1;
-  int products = 0;
+  int scored = 0;
   for (std::size_t i = 0; i < merges.size(); ++i) {
     const Merges::Pair pair = merges[i];
     const std::string where = "model.merges[" + std::to_string(i) + "]";
-    const auto product = ids.find(pair.joined);
-    if (product == ids.end())
+    const auto merged = ids.find(pair.joined);
+    if (merged == ids.end())
       fail(file, where, "a pair that makes a piece of model.vocab", in_quotes(pair.joined));
-    Piece& piece = pieces[static_cast<std::size_t>(product->second)];
+    Piece& piece = pieces[static_cast<std::size_t>(merged->second)];
     if (piece.type == PieceType::control) {
       piece.type = PieceType::normal;
-      piece.score = static_cast<float>(-products++);
-    } else if (product->second != previous && !is_run(pair.joined)) {
+      piece.score = static_cast<float>(-scored++);
+    } else if (merged->second != previous && !is_run(pair.joined)) {
       fail(file, where, "all pairs that make " + in_quotes(pair.joined) + " side by side",
            "another between them");
     }
-    previous = product->second;
-    listed.push_back(key(product->second, pair.left.size()));
+    previous = merged->second;
+    listed.push_back(key(merged->second, pair.left.size()));
   }
   std::ranges::sort(listed);
   return listed;
@@ -121,12 +115,12 @@ inline std::vector<std::uint64_t> all_pairs(const std::vector<Piece>& pieces, co
 
 }  // namespace merges_detail
 
-/// Turns the control pieces that text can become into normal ones: single characters and what `merges` make.
-/// Throws Error naming the first merge that SentencePiece cannot follow.
+/// Makes normal those control pieces that text can become: single characters and the pieces that `merges` make.
+/// `ids` are those of `pieces`. Throws Error naming the first merge that SentencePiece cannot follow.
 inline void apply_merges(std::vector<Piece>& pieces, const PieceIds& ids, const Merges& merges,
                          const std::string& file) {
   using namespace merges_detail;
-  const std::vector<std::uint64_t> listed = score_products(pieces, ids, merges, file);
+  const std::vector<std::uint64_t> listed = score_merged_pieces(pieces, ids, merges, file);
   for (Piece& piece : pieces) {
     if (piece.type == PieceType::control && is_one_character(piece.text)) piece.type = PieceType::normal;
   }

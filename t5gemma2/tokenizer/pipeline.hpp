@@ -1,25 +1,26 @@
-// What surrounds the model in a tokenizer.json, each part a step or a Sequence of steps:
+// The pipeline around the model in a tokenizer.json, each part a step or a Sequence of steps:
 //
 //   normalizer       ' ' becomes '▁'
-//   pre_tokenizer    none, or splits at ' ', of which none are left
+//   pre_tokenizer    none, or one that splits at ' ', of which none are left
 //   post_processor   <bos> in front
-//   decoder          '▁' becomes ' ', byte fallback, join
+//   decoder          '▁' becomes ' ', byte pieces become text, all is joined
 //
-// Gemma's way and no other. `truncation` and `padding`, which training leaves in the file, do not count: they
-// are not used unless one asks for them. Reference: tokenizers, Tokenizer::from_str; transformers
+// Any other pipeline is refused. `truncation` and `padding`, which training leaves in the file, are ignored as in
+// transformers, which uses them only when a caller asks for them. Reference: tokenizers
+// src/tokenizer/serialization.rs; transformers tokenization_utils_tokenizers.py
 // TokenizersBackend.set_truncation_and_padding.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "../io/json_fields.hpp"
-#include "sentencepiece_model.hpp"
+#include "vocabulary.hpp"
 
 namespace t5gemma2 {
 
-namespace tokenizer_json_detail {
+namespace pipeline_detail {
 
-/// The steps of a part, none when it is null or missing; `list` holds those of a Sequence.
+/// The steps of a part; none when it is null or missing. `list` is the key of the steps of a Sequence.
 inline std::vector<JsonField> steps_of(const JsonField& part, const char* list) {
   if (!part.given()) return {};
   if (part["type"].text() != "Sequence") return {part};
@@ -44,7 +45,7 @@ inline std::string types_of(const std::vector<JsonField>& steps) {
   return joined(types);
 }
 
-/// Requires a pattern that finds `text` and nothing else, a text without meaning in a Regex.
+/// Requires a pattern that matches `text` and nothing else; `text` has no special meaning in a Regex.
 inline void expect_pattern(const JsonField& pattern, const std::string& text) {
   for (const char* kind : {"String", "Regex"}) {
     if (!pattern[kind].given()) continue;
@@ -80,14 +81,14 @@ inline void check_decoder(const JsonField& decoder) {
   expect_replace(steps[0], "▁", " ");
 }
 
-/// A part of a template in words: <bos>, the text, ...
-inline std::string in_words(const JsonField& part) {
+/// A part of a template as a message names it: <bos>, the text, ...
+inline std::string name_of_part(const JsonField& part) {
   const JsonField token = part["SpecialToken"]["id"], text = part["Sequence"]["id"];
   if (token.given()) return readable(token.text());
   return text.given() && text.text() == "A" ? "the text" : "something else";
 }
 
-/// The template of the post-processor: a special token, then the text, nothing behind it.
+/// The TemplateProcessing step, which must be a special token and then the text, with nothing behind it.
 inline JsonField template_of(const JsonField& post_processor) {
   const std::vector<JsonField> steps = steps_of(post_processor, "processors");
   if (types_of(steps) != "TemplateProcessing") {
@@ -95,15 +96,24 @@ inline JsonField template_of(const JsonField& post_processor) {
   }
   const JsonField single = steps[0]["single"];
   std::vector<std::string> parts;
-  for (const JsonField& part : single.items()) parts.push_back(in_words(part));
+  for (const JsonField& part : single.items()) parts.push_back(name_of_part(part));
   const bool begins = parts.size() == 2 && single.items()[0]["SpecialToken"].given();
   if (!begins || parts[1] != "the text") single.refuse("<bos>, then the text", joined(parts));
   return steps[0];
 }
 
-/// The id in front of every text.
-inline TokenId bos(const JsonField& post_processor, const std::vector<Piece>& pieces) {
-  const JsonField text_template = template_of(post_processor);
+}  // namespace pipeline_detail
+
+/// Throws Error naming the part of `root`, a tokenizer.json, that is not Gemma's (the post_processor: see bos_of).
+inline void check_pipeline(const JsonField& root) {
+  pipeline_detail::check_normalizer(root["normalizer"]);
+  pipeline_detail::check_pre_tokenizer(root["pre_tokenizer"]);
+  pipeline_detail::check_decoder(root["decoder"]);
+}
+
+/// The id that the post_processor puts in front of every text. Throws Error when it does anything else.
+inline TokenId bos_of(const JsonField& post_processor, const std::vector<Piece>& pieces) {
+  const JsonField text_template = pipeline_detail::template_of(post_processor);
   const JsonField name = text_template["single"].items()[0]["SpecialToken"]["id"];
   const JsonField ids = text_template["special_tokens"][name.text()]["ids"];
   if (ids.items().size() != 1) ids.refuse("one id");
@@ -113,7 +123,5 @@ inline TokenId bos(const JsonField& post_processor, const std::vector<Piece>& pi
     name.refuse("the special token with id " + std::to_string(id));
   return static_cast<TokenId>(id);
 }
-
-}  // namespace tokenizer_json_detail
 
 }  // namespace t5gemma2

@@ -1,5 +1,5 @@
-// Protobuf's wire format, as far as a SentencePiece model needs it: a message is a list of (number, kind,
-// value), where a value may be a message again. Reference: protobuf.dev/programming-guides/encoding.
+// Protobuf's wire format, as far as a SentencePiece model needs it: a message is a list of fields (number, wire
+// type, value), and a value may be a message again. Reference: protobuf.dev/programming-guides/encoding.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -13,31 +13,32 @@ namespace t5gemma2 {
 
 namespace wire {
 
-/// How a value is stored.
-enum Kind : unsigned { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
+/// How a value is stored: `varint` in 7 bits a byte, `bytes` with its length in front.
+enum Type : unsigned { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
 
 inline void put_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
   out += static_cast<char>(value);
 }
 
-/// A number.
+/// Appends a field that holds a number.
 inline void put(std::string& out, unsigned number, std::uint64_t value) {
   put_varint(out, number << 3 | varint);
   put_varint(out, value);
 }
 
-/// A text or a message.
+/// Appends a field that holds a text or a message.
 inline void put(std::string& out, unsigned number, std::string_view value) {
   put_varint(out, number << 3 | bytes);
   put_varint(out, value.size());
   out += value;
 }
 
-/// A number of 4 or 8 bytes, little-endian.
+/// Appends a field that holds a number of 4 or 8 bytes, little-endian.
 template <class Number>
 void put_fixed(std::string& out, unsigned number, Number value) {
   static_assert(std::endian::native == std::endian::little);
+  static_assert(sizeof value == 4 || sizeof value == 8);
   put_varint(out, number << 3 | (sizeof value == 8 ? fixed64 : fixed32));
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
@@ -45,22 +46,23 @@ void put_fixed(std::string& out, unsigned number, Number value) {
 struct Field {
   std::uint64_t number = 0;
   std::uint64_t value = 0;     // of a varint
-  std::string_view content{};  // of everything else
+  std::string_view content{};  // of all other types
 
-  /// The content as a float; 0 when it is none.
-  float real() const {
-    float number_read = 0;
-    if (content.size() == sizeof number_read) std::memcpy(&number_read, content.data(), sizeof number_read);
-    return number_read;
+  /// The content as a float; 0 when it has another size.
+  float as_float() const {
+    float value_read = 0;
+    if (content.size() == sizeof value_read) std::memcpy(&value_read, content.data(), sizeof value_read);
+    return value_read;
   }
 };
 
-/// Goes through the fields of a message.
+/// Reads the fields of a message one after the other. The message and the name of the file must live longer.
 class Reader {
  public:
   Reader(std::string_view message, const std::string& file) : rest_(message), file_(file) {}
+  Reader(std::string_view message, std::string&& file) = delete;
 
-  /// The next field; false at the end. Throws Error when the message is broken.
+  /// Reads the next field; false at the end. Throws Error naming the file when the message is broken.
   bool next(Field& field) {
     if (rest_.empty()) return false;
     const std::uint64_t tag = take_varint();
@@ -79,13 +81,13 @@ class Reader {
         field.content = take(4);
         break;
       default:
-        broken("an unknown kind of field");
+        refuse("an unknown kind of field");
     }
     return true;
   }
 
  private:
-  [[noreturn]] void broken(const std::string& found) const {
+  [[noreturn]] void refuse(const std::string& found) const {
     throw Error(file_ + ": expected a SentencePiece model (protobuf), found " + found);
   }
 
@@ -96,11 +98,11 @@ class Reader {
       value |= std::uint64_t{byte & 0x7Fu} << shift;
       if (byte < 0x80) return value;
     }
-    broken("a number without an end");
+    refuse("a number without an end");
   }
 
   std::string_view take(std::uint64_t size) {
-    if (size > rest_.size()) broken("the end of the file inside a field");
+    if (size > rest_.size()) refuse("the end of the file inside a field");
     const std::string_view taken = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return taken;

@@ -1,92 +1,43 @@
-// The pieces of a tokenizer, and their form as a SentencePiece model: a protobuf message of which a few
-// fields are needed, so that it is written and read here by hand.
+// A vocabulary as a SentencePiece model (tokenizer.model): a protobuf message, of which a few fields are needed.
 //
-//   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec   200 checksum (ours)
-//   SentencePiece   1 text   2 score   3 type   200 flags (ours: Gemma's added tokens; other readers skip it)
+//   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec
+//                   200 checksum (our own, see cache.hpp)
+//   SentencePiece   1 text   2 score   3 type   200 flags of added tokens (our own; other readers skip them)
 //   TrainerSpec     3 model type (2 = BPE)   24 '▁' as suffix   35 byte fallback   41 bos id
 //                   45, 46 unk, bos text
 //   NormalizerSpec  2 character map   3 dummy prefix   4 remove extra spaces   5 ' ' becomes '▁'
 //
-// Reference: sentencepiece_model.proto of google/sentencepiece.
+// Reference: google/sentencepiece src/sentencepiece_model.proto.
 #pragma once
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "../error.hpp"
 #include "protobuf.hpp"
 #include "utf8.hpp"
+#include "vocabulary.hpp"
 
 namespace t5gemma2 {
 
-using TokenId = std::int32_t;
+constexpr unsigned flags_field = 200;  // in a SentencePiece
 
-/// What SentencePiece may do with a piece; the numbers are the format's.
-enum class PieceType : std::uint8_t {
-  normal = 1,        // made by merging
-  unknown = 2,       // <unk>
-  control = 3,       // never made from text
-  user_defined = 4,  // only in files from elsewhere, see add_missing_flags
-  unused = 5,
-  byte = 6  // <0x00> to <0xFF>: a character without a piece becomes its bytes
-};
+/// The text in the file for an id without a piece, since SentencePiece requires a different text for each id.
+/// Not UTF-8, so that no piece can have it.
+inline std::string placeholder_text(std::size_t id) { return "\xFF" + std::to_string(id); }
 
-struct Piece {
-  std::string text;  // empty: an id without a piece
-  float score = 0;   // of two possible merges the one into the piece with the higher score comes first
-  PieceType type = PieceType::normal;
-  bool added = false;       // an added token: stands for itself wherever the text holds it
-  bool special = false;     // left out when text is printed
-  bool extra = false;       // an added token that the vocabulary lacks
-  bool normalized = false;  // an added token: looked for behind the others, where ' ' is '▁' already
-  bool lstrip = false;      // an added token: takes the white space before it along
-  bool rstrip = false;      // an added token: takes the white space behind it along
-};
-
-/// What Gemma's normaliser makes of a text.
-inline std::string normalize(std::string_view text) {
-  std::string normalized;
-  for (const char c : text) c == ' ' ? normalized += "▁" : normalized += c;
-  return normalized;
-}
-
-/// The flags of a piece, in the order of their bits.
-constexpr std::array piece_flags = {&Piece::added,      &Piece::special, &Piece::extra,
-                                    &Piece::normalized, &Piece::lstrip,  &Piece::rstrip};
-
-inline std::uint64_t flags_of(const Piece& piece) {
-  std::uint64_t bits = 0;
-  for (std::size_t i = 0; i < piece_flags.size(); ++i) bits |= std::uint64_t{piece.*piece_flags[i]} << i;
-  return bits;
-}
-
-inline void set_flags(Piece& piece, std::uint64_t bits) {
-  for (std::size_t i = 0; i < piece_flags.size(); ++i) piece.*piece_flags[i] = (bits >> i & 1) != 0;
-}
-
-/// SentencePiece wants another text for each id: that of one without a piece is no UTF-8, as no piece is.
-inline std::string text_of_none(std::size_t id) { return "\xFF" + std::to_string(id); }
-
-constexpr unsigned flags_field = 200;     // in a SentencePiece
-constexpr unsigned checksum_field = 200;  // in the ModelProto, see tokenizer_cache.hpp
-
-struct Vocabulary {
-  std::vector<Piece> pieces;  // in id order
-  TokenId bos = 0;
-  TokenId unk = 0;
-};
-
-/// The vocabulary as a SentencePiece BPE model with the normaliser of Gemma: ' ' becomes '▁', nothing else.
+/// The vocabulary as a SentencePiece BPE model with Gemma's normalizer. Throws std::invalid_argument where
+/// check(Vocabulary) does.
 inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
+  check(vocabulary);
   std::string model, message;
   for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
     const Piece& piece = vocabulary.pieces[id];
     message.clear();
-    wire::put(message, 1, piece.text.empty() ? text_of_none(id) : piece.text);
-    wire::put_fixed(message, 2, piece.score);
+    wire::put(message, 1, piece.text.empty() ? placeholder_text(id) : piece.text);
+    wire::put_fixed(message, 2, std::isnan(piece.score) ? 0.0f : piece.score);
     wire::put(message, 3, static_cast<std::uint64_t>(piece.type));
     wire::put(message, flags_field, flags_of(piece));
     wire::put(model, 1, message);
@@ -107,12 +58,13 @@ inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
   return model;
 }
 
-namespace model_detail {
+namespace sentencepiece_detail {
 
 using wire::Field, wire::Reader;
 
-/// What holds for the pieces of a model from elsewhere. SentencePiece looks for user-defined pieces after ' '
-/// became '▁'. tokenizer.json, which decides, looks before: there runs of '▁' come from merging, too.
+/// Sets what a model of others says only by the type of a piece. SentencePiece searches for user-defined pieces
+/// after ' ' has become '▁', tokenizer.json before that, and it is the latter that is followed here: runs of '▁'
+/// are then made by merging.
 inline void add_missing_flags(Piece& piece) {
   piece.special = piece.type == PieceType::control || piece.type == PieceType::unknown;
   piece.added = piece.special || piece.type == PieceType::user_defined;
@@ -126,12 +78,12 @@ inline Piece read_piece(std::string_view message, std::size_t id, const std::str
   const auto refuse = [&](const char* expected, const std::string& found) {
     fail(file, "piece " + std::to_string(id), expected, found);
   };
-  Piece piece;
+  Piece piece{.text = {}, .score = 0};  // the format's default
   bool flagged = false;
   Reader reader(message, file);
   for (Field field; reader.next(field);) {
     if (field.number == 1) piece.text = field.content;
-    if (field.number == 2) piece.score = field.real();
+    if (field.number == 2) piece.score = field.as_float();
     if (field.number == 3) {
       if (field.value < 1 || field.value > 6) refuse("a type from 1 to 6", std::to_string(field.value));
       piece.type = static_cast<PieceType>(field.value);
@@ -141,7 +93,8 @@ inline Piece read_piece(std::string_view message, std::size_t id, const std::str
       set_flags(piece, field.value);
     }
   }
-  if (flagged && piece.text == text_of_none(id)) {
+  if (std::isnan(piece.score)) refuse("a score that is a number", "NaN");
+  if (flagged && piece.text == placeholder_text(id)) {
     if (piece.added) refuse("a text of what is added", "none");
     piece.text.clear();
     return piece;
@@ -152,7 +105,7 @@ inline Piece read_piece(std::string_view message, std::size_t id, const std::str
   return piece;
 }
 
-/// Settings of a model, with the format's defaults.
+/// The settings that decide which ids a text gets, with the format's defaults.
 struct Settings {
   std::uint64_t model_type = 1, suffix = 0, byte_fallback = 0, bos = 1;
   std::uint64_t dummy_prefix = 1, remove_spaces = 1, escape_spaces = 1, character_map = 0;
@@ -191,23 +144,24 @@ inline void check(const Settings& settings, const std::string& file) {
   expect(settings.escape_spaces, 1, "normalizer_spec.escape_whitespaces");
 }
 
-}  // namespace model_detail
+}  // namespace sentencepiece_detail
 
-/// Reads a SentencePiece model: one that to_sentencepiece wrote, or Gemma's own tokenizer.model, where the
-/// types of the pieces say which are added and which special. Throws Error naming `file` when it is broken or
-/// is not made like Gemma's.
+/// Reads a SentencePiece model: one written by to_sentencepiece, or Gemma's own tokenizer.model, where the types
+/// of the pieces say which are added and which are special. Throws Error naming `file` and the field when it is
+/// broken or unlike Gemma's.
 inline Vocabulary from_sentencepiece(std::string_view model, const std::string& file) {
   Vocabulary vocabulary;
-  model_detail::Settings settings;
+  sentencepiece_detail::Settings settings;
   wire::Reader reader(model, file);
   for (wire::Field field; reader.next(field);) {
     if (field.number == 1) {
-      vocabulary.pieces.push_back(model_detail::read_piece(field.content, vocabulary.pieces.size(), file));
+      vocabulary.pieces.push_back(
+          sentencepiece_detail::read_piece(field.content, vocabulary.pieces.size(), file));
     }
-    if (field.number == 2) model_detail::read_trainer(field.content, settings, file);
-    if (field.number == 3) model_detail::read_normalizer(field.content, settings, file);
+    if (field.number == 2) sentencepiece_detail::read_trainer(field.content, settings, file);
+    if (field.number == 3) sentencepiece_detail::read_normalizer(field.content, settings, file);
   }
-  model_detail::check(settings, file);
+  sentencepiece_detail::check(settings, file);
   const auto& pieces = vocabulary.pieces;
   if (settings.bos >= pieces.size() || !pieces[settings.bos].special) {
     fail(file, "trainer_spec.bos_id", "the id of a control piece", std::to_string(settings.bos));

@@ -1,7 +1,7 @@
-// tokenizer_config.json, beside tokenizer.json. What a text becomes is up to tokenizer.json; transformers
-// also makes tokens of those that tokenizer_config.json names and tokenizer.json lacks, and can be told to
-// read special tokens as text. Neither is done here: a person is told. Reference: transformers
-// TokenizersBackend.
+// tokenizer_config.json, beside tokenizer.json. Only tokenizer.json decides which ids a text gets here.
+// transformers differs where tokenizer_config.json names tokens that tokenizer.json lacks, which it adds, or asks
+// for special tokens to be read as text: then a note says so. Reference: transformers
+// tokenization_utils_tokenizers.py TokenizersBackend.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -29,7 +29,7 @@ inline void collect_tokens(const nlohmann::json& value, std::set<std::string>& t
   }
 }
 
-/// The tokens that the file names: "pad_token" and its like, and the lists.
+/// The tokens that the file names: in fields such as "pad_token", and in lists.
 inline std::set<std::string> tokens_named(const nlohmann::json& config) {
   constexpr std::array lists = {"added_tokens_decoder", "extra_special_tokens", "additional_special_tokens"};
   std::set<std::string> tokens;
@@ -42,8 +42,8 @@ inline std::set<std::string> tokens_named(const nlohmann::json& config) {
 
 }  // namespace tokenizer_config_detail
 
-/// Notes for a person on what transformers would do otherwise with the texts of this model; none when there
-/// is no tokenizer_config.json. Throws Error when it is no JSON object.
+/// A note for each way in which transformers would give other ids with this model's tokenizer_config.json; none
+/// when the folder holds no such file. Throws Error when it is not a JSON object.
 inline std::vector<std::string> tokenizer_config_notes(const std::filesystem::path& folder,
                                                        const Tokenizer& tokenizer) {
   const std::filesystem::path path = folder / "tokenizer_config.json";

@@ -1,124 +1,33 @@
-// tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's uses it:
+// A vocabulary from tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's uses it:
 //
-//   model          {"type": "BPE", "byte_fallback": true, "vocab": {"piece": id, ...}, "merges": [["a", "b"],
-//                  ...]}
-//   added_tokens   see added_tokens_json.hpp
-//   normalizer, pre_tokenizer, post_processor, decoder   see tokenizer_pipeline.hpp
+//   model   {"type": "BPE", "byte_fallback": true, "vocab": {"piece": id, ...}, "merges": [["a", "b"], ...]}
+//   normalizer, pre_tokenizer, post_processor, decoder   see pipeline.hpp
+//   added_tokens                                         see added_tokens_json.hpp
 //
 // A file that asks for anything else is refused: ids that are silently wrong are worse than an error.
-// Reference: tokenizers, Tokenizer::from_str.
+// Reference: tokenizers src/tokenizer/mod.rs Tokenizer::from_file.
 #pragma once
-#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "../error.hpp"
 #include "../io/json_fields.hpp"
 #include "added_tokens_json.hpp"
 #include "merges.hpp"
 #include "pipeline.hpp"
-#include "sentencepiece_model.hpp"
+#include "tokenizer_json_reader.hpp"
+#include "vocabulary.hpp"
 
 namespace t5gemma2 {
 
 namespace tokenizer_json_detail {
 
-using nlohmann::json;
-
-/// Reads the file in one go and keeps model.vocab and model.merges, nearly all of it, in a compact form.
-class Reader final : public json_detail::Rules {
- public:
-  Reader(std::string_view text, const std::string& file) : Rules(text, file), file_(file) {}
-
-  json whole = nullptr;  // without the entries of model.vocab and model.merges
-  std::vector<std::pair<std::string, json>> vocab;
-  Merges merges;
-
-  bool null() override { return single(nullptr); }
-  bool boolean(bool value) override { return single(value); }
-  bool number_integer(number_integer_t value) override { return single(value); }
-  bool number_unsigned(number_unsigned_t value) override { return single(value); }
-  bool number_float(number_float_t value, const string_t&) override { return single(value); }
-  bool string(string_t& value) override { return single(std::move(value)); }
-
-  bool start_object(std::size_t size) override { return Rules::start_object(size) && open(json::object()); }
-  bool start_array(std::size_t size) override { return Rules::start_array(size) && open(json::array()); }
-  bool end_object() override { return Rules::end_object() && close(); }
-  bool end_array() override { return Rules::end_array() && close(); }
-
-  bool key(string_t& name) override {
-    Rules::key(name);
-    key_ = name;
-    if (open_.size() < path_.size()) path_[open_.size()] = std::move(name);
-    return true;
-  }
-
- private:
-  bool single(json value) {
-    *place() = std::move(value);
-    return complete();
-  }
-
-  bool open(json container) {
-    json* const value = place();
-    *value = std::move(container);
-    open_.push_back(value);
-    if (open_.size() < path_.size()) path_[open_.size()].clear();
-    return true;
-  }
-
-  bool close() {
-    open_.pop_back();
-    return complete();
-  }
-
-  /// Whether the value that stands here is an entry of model.vocab or model.merges.
-  bool in_table() const {
-    return open_.size() == 3 && path_[1] == "model" && (path_[2] == "vocab" || path_[2] == "merges");
-  }
-
-  /// Where the next value goes.
-  json* place() {
-    if (open_.empty()) return &whole;
-    if (in_table()) return &entry_;
-    if (open_.back()->is_array()) return &open_.back()->emplace_back();
-    return &(*open_.back())[key_];
-  }
-
-  bool complete() {
-    if (!in_table()) return true;
-    if (path_[2] == "vocab") vocab.emplace_back(path_[3], std::move(entry_));
-    if (path_[2] == "merges") add_merge();
-    return true;
-  }
-
-  /// "a b", or since tokenizers 0.20 ["a", "b"].
-  void add_merge() {
-    if (entry_.is_array() && entry_.size() == 2 && entry_[0].is_string() && entry_[1].is_string()) {
-      return merges.add(entry_[0].get_ref<std::string&>(), entry_[1].get_ref<std::string&>());
-    }
-    const std::string_view text = entry_.is_string() ? std::string_view(entry_.get_ref<std::string&>()) : "";
-    const std::size_t space = text.find(' ');
-    if (space == text.npos || text.find(' ', space + 1) != text.npos) {
-      fail(file_, "model.merges[" + std::to_string(merges.size()) + "]", "two pieces",
-           entry_.is_string() ? in_quotes(text) : std::string("a list or number of another kind"));
-    }
-    merges.add(text.substr(0, space), text.substr(space + 1));
-  }
-
-  const std::string& file_;
-  std::vector<json*> open_;          // objects and arrays around the place
-  std::array<std::string, 4> path_;  // the keys of the outer ones; empty in an array
-  std::string key_;
-  json entry_;
-};
-
-/// The settings of the model.
+/// Refuses settings of the model that would give other ids than SentencePiece does.
 inline void check_model(const JsonField& model) {
   if (!model["type"].given() || model["type"].text() != "BPE") model["type"].refuse("BPE");
   if (!model["byte_fallback"].given() || !model["byte_fallback"].boolean())
@@ -130,14 +39,13 @@ inline void check_model(const JsonField& model) {
   if (model["ignore_merges"].given() && model["ignore_merges"].boolean())
     model["ignore_merges"].refuse("false");
   if (!model["merges"].is_array()) model["merges"].refuse("a list");
-  model["vocab"].keys();  // refuses all but an object
+  model["vocab"].keys();  // throws unless it is an object
 }
 
-/// The pieces in id order, all of them control (never made from text) so far; empty where no piece has the
-/// id.
-inline std::vector<Piece> pieces_by_id(std::vector<std::pair<std::string, json>>&& vocab,
+/// The pieces in id order, all of type control for now; without a text where no piece has the id.
+inline std::vector<Piece> pieces_by_id(std::vector<std::pair<std::string, nlohmann::json>>&& vocab,
                                        const std::string& file) {
-  constexpr std::uint64_t most = 1 << 20;  // Gemma's are a quarter of this
+  constexpr std::uint64_t most = 1 << 20;  // four times as many as Gemma has
   std::vector<Piece> pieces;
   for (auto& [text, id] : vocab) {
     const auto refuse = [&, &text = text, &id = id](const std::string& expected) {
@@ -155,7 +63,18 @@ inline std::vector<Piece> pieces_by_id(std::vector<std::pair<std::string, json>>
   return pieces;
 }
 
-/// The id of a piece that must be there.
+/// `capacity` is that of `pieces` from here on: ids hold views into them.
+inline PieceIds ids_of(std::vector<Piece>& pieces, std::size_t capacity) {
+  pieces.reserve(capacity);
+  PieceIds ids;
+  ids.reserve(pieces.size());
+  for (std::size_t id = 0; id < pieces.size(); ++id) {
+    if (!pieces[id].text.empty()) ids.emplace(pieces[id].text, static_cast<TokenId>(id));
+  }
+  return ids;
+}
+
+/// The id of the piece `text`. Throws Error naming `field` when there is none.
 inline TokenId require(const PieceIds& ids, const std::string& text, const std::string& file,
                        const char* field) {
   const auto id = ids.find(text);
@@ -163,56 +82,45 @@ inline TokenId require(const PieceIds& ids, const std::string& text, const std::
   return id->second;
 }
 
-/// Marks the piece for what has none; with all bytes at hand it is never used, but SentencePiece wants one.
-inline TokenId unknown(std::vector<Piece>& pieces, const PieceIds& ids, const JsonField& unk,
-                       const std::string& file) {
+/// Marks <unk>. As there is a piece for each byte, no text becomes <unk>, but SentencePiece requires it.
+inline TokenId mark_unknown(std::vector<Piece>& pieces, const PieceIds& ids, const JsonField& unk,
+                            const std::string& file) {
   const TokenId id = require(ids, unk.text(), file, "model.unk_token");
   Piece& piece = pieces[static_cast<std::size_t>(id)];
-  if (utf8_character(piece.text) == piece.text.size()) unk.refuse("a piece longer than one character");
+  if (is_one_character(piece.text)) unk.refuse("a piece longer than one character");
   piece.type = PieceType::unknown;
   return id;
 }
 
 inline void mark_bytes(std::vector<Piece>& pieces, const PieceIds& ids, const std::string& file) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    const std::string text = std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">";
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const std::string text = byte_piece(static_cast<unsigned char>(byte));
     pieces[static_cast<std::size_t>(require(ids, text, file, "model.vocab"))].type = PieceType::byte;
   }
 }
 
 }  // namespace tokenizer_json_detail
 
-/// The pieces of a tokenizer.json, whose content is `text`. Throws Error naming `file` and the field that is
-/// not as it should be. Memory: about three times the text's size.
+/// The vocabulary of a tokenizer.json, whose content is `text`. Throws Error naming `file` and the field that is
+/// not as it should be.
 inline Vocabulary vocabulary_from_json(std::string_view text, const std::string& file) {
   namespace detail = tokenizer_json_detail;
-  detail::Reader reader(text, file);
-  nlohmann::json::sax_parse(text, &reader);
-  const JsonField root(reader.whole, file), model = root["model"];
+  TokenizerJson json = read_tokenizer_json(text, file);
+  const JsonField root(json.rest, file), model = root["model"];
   detail::check_model(model);
-  detail::check_normalizer(root["normalizer"]);
-  detail::check_pre_tokenizer(root["pre_tokenizer"]);
-  detail::check_decoder(root["decoder"]);
+  check_pipeline(root);
 
+  const auto size = std::ssize(json.vocab);
   Vocabulary vocabulary;
-  const auto size = std::ssize(reader.vocab);
-  vocabulary.pieces = detail::pieces_by_id(std::move(reader.vocab), file);
+  std::vector<Piece>& pieces = vocabulary.pieces;
+  pieces = detail::pieces_by_id(std::move(json.vocab), file);
   const std::vector<JsonField> added_tokens = root["added_tokens"].items();
-  vocabulary.pieces.reserve(vocabulary.pieces.size() +
-                            added_tokens.size());  // ids looks into the pieces: keep them
-  PieceIds ids;
-  ids.reserve(vocabulary.pieces.size());
-  for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
-    const std::string& piece = vocabulary.pieces[id].text;
-    if (!piece.empty()) ids.emplace(piece, static_cast<TokenId>(id));
-  }
-  vocabulary.unk = detail::unknown(vocabulary.pieces, ids, model["unk_token"], file);
-  detail::mark_bytes(vocabulary.pieces, ids, file);
-  apply_merges(vocabulary.pieces, ids, reader.merges, file);
-  detail::TokenAdder adder(vocabulary.pieces, ids, size);
-  for (const JsonField& token : added_tokens) adder.add(token);
-  vocabulary.bos = detail::bos(root["post_processor"], vocabulary.pieces);
+  PieceIds ids = detail::ids_of(pieces, pieces.size() + added_tokens.size());
+  vocabulary.unk = detail::mark_unknown(pieces, ids, model["unk_token"], file);
+  detail::mark_bytes(pieces, ids, file);
+  apply_merges(pieces, ids, json.merges, file);
+  add_tokens(added_tokens, pieces, ids, size);
+  vocabulary.bos = bos_of(root["post_processor"], pieces);
   return vocabulary;
 }
 

@@ -1,5 +1,4 @@
-// Is this text UTF-8? Strict, as The Unicode Standard 15, table 3-7, lists it: no surrogates, no overlong
-// forms.
+// Whether a text is UTF-8, by table 3-7 of the Unicode Standard 15: no surrogates, no overlong forms.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -7,7 +6,7 @@
 
 namespace t5gemma2 {
 
-/// Bytes of the character that `text` begins with: 1 to 4, or 0 when these bytes are not UTF-8.
+/// The size in bytes of the character that `text` begins with: 1 to 4, or 0 when there is none in UTF-8.
 inline std::size_t utf8_character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const unsigned first = byte(0);
@@ -22,7 +21,7 @@ inline std::size_t utf8_character(std::string_view text) {
   return size;
 }
 
-/// Bytes from the start of `text` up to the first that is not UTF-8; text.size() when all is well.
+/// The number of bytes before the first that is not UTF-8; text.size() when all are.
 inline std::size_t valid_utf8(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
