@@ -1,6 +1,6 @@
-// Added tokens: texts that stand for one id wherever they occur (<start_of_image>, <table>, "\n\n", ...). Of tokens
-// that overlap, the one that starts first is taken, and of those that start together the longest. Reference:
-// tokenizers src/tokenizer/added_vocabulary.rs AddedVocabulary::find_matches.
+// Added tokens: texts that stand for one id wherever they occur (<start_of_image>, <table>, "\n\n", ...). Of
+// tokens that overlap, the one that starts first is taken, and of those that start together the longest.
+// Reference: tokenizers src/tokenizer/added_vocabulary.rs AddedVocabulary::find_matches.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -35,7 +35,8 @@ class AddedTokens {
     }
   }
 
-  /// Splits `text`, in order: on_token(id) is called for each token in it, on_text(text) for each text between.
+  /// Splits `text`, in order: on_token(id) is called for each token in it, on_text(text) for each text
+  /// between.
   template <class OnToken, class OnText>
   void split(std::string_view text, OnToken on_token, OnText on_text) const {
     std::size_t done = 0;

@@ -3,8 +3,8 @@
 //   [{"id": 2, "content": "<bos>", "special": true, "normalized": false, "lstrip": false, "rstrip": false,
 //     "single_word": false}, ...]
 //
-// A token in model.vocab has its id there. The others get the ids from the size of model.vocab on, one after the
-// other, even where the file leaves gaps: so does the tokenizers library, with which models are trained.
+// A token in model.vocab has its id there. The others get the ids from the size of model.vocab on, one after
+// the other, even where the file leaves gaps: so does the tokenizers library, with which models are trained.
 // Reference: tokenizers src/tokenizer/added_vocabulary.rs AddedVocabulary::add_tokens.
 #pragma once
 #include <algorithm>
@@ -36,8 +36,8 @@ inline Piece added_piece(const JsonField& token) {
           .rstrip = token["rstrip"].boolean()};
 }
 
-/// Marks the added tokens that are among the pieces and appends the others. `size` is the number of entries of
-/// model.vocab.
+/// Marks the added tokens that are among the pieces and appends the others. `size` is the number of entries
+/// of model.vocab.
 class TokenAdder {
  public:
   TokenAdder(std::vector<Piece>& pieces, PieceIds& ids, Index size)
@@ -103,9 +103,9 @@ class TokenAdder {
 
 }  // namespace added_tokens_detail
 
-/// Marks the added tokens of `added_tokens`, a list, among `pieces`, and appends those that model.vocab lacks. `ids`
-/// are those of `pieces`, and `size` is the number of entries of model.vocab. `pieces` must have the capacity for
-/// all. Throws Error naming the token that is not as it should be.
+/// Marks the added tokens of `added_tokens`, a list, among `pieces`, and appends those that model.vocab
+/// lacks. `ids` are those of `pieces`, and `size` is the number of entries of model.vocab. `pieces` must have
+/// the capacity for all. Throws Error naming the token that is not as it should be.
 inline void add_tokens(const std::vector<JsonField>& added_tokens, std::vector<Piece>& pieces, PieceIds& ids,
                        Index size) {
   check_argument(pieces.capacity() >= pieces.size() + added_tokens.size(), "capacity of pieces",

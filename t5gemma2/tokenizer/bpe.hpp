@@ -1,6 +1,6 @@
-// Byte pair encoding: text to pieces, by merging neighbours. The SentencePiece library does it, on scores that give
-// the ids of the tokenizers library (see merges.hpp). Reference: sentencepiece src/bpe_model.cc; tokenizers
-// src/models/bpe/model.rs BPE.
+// Byte pair encoding: text to pieces, by merging neighbours. The SentencePiece library does it, on scores
+// that give the ids of the tokenizers library (see merges.hpp). Reference: sentencepiece src/bpe_model.cc;
+// tokenizers src/models/bpe/model.rs BPE.
 #pragma once
 #include <sentencepiece_processor.h>
 
@@ -32,10 +32,10 @@ class Bpe {
       if (piece.type == PieceType::normal) forbid_cuts(piece.text);
   }
 
-  /// Appends the ids of `text`, which is normalized UTF-8 without added tokens. SentencePiece needs 65 bytes of
-  /// memory per byte of text and time that grows faster than the text, so long texts are cut, only before a '▁'
-  /// where no piece could hold the characters on both sides: merging never crosses such a place, so the ids stay
-  /// the same.
+  /// Appends the ids of `text`, which is normalized UTF-8 without added tokens. SentencePiece needs 65 bytes
+  /// of memory per byte of text and time that grows faster than the text, so long texts are cut, only before
+  /// a '▁' where no piece could hold the characters on both sides: merging never crosses such a place, so the
+  /// ids stay the same.
   void encode(std::string_view text, std::vector<TokenId>& ids) const {
     constexpr std::size_t enough = 1024;
     const auto may_cut = [&](std::size_t at) {

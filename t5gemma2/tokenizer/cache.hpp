@@ -1,10 +1,10 @@
-// The cache of converted tokenizers. Converting the 33 MB of a tokenizer.json takes one to two seconds, so the result
-// is kept as a SentencePiece model:
+// The cache of converted tokenizers. Converting the 33 MB of a tokenizer.json takes one to two seconds, so
+// the result is kept as a SentencePiece model:
 //
-//   $XDG_CACHE_HOME/t5gemma2/tokenizer-2-<hash of tokenizer.json>.model   (~/.cache when XDG_CACHE_HOME is not set)
+//   $XDG_CACHE_HOME/t5gemma2/tokenizer-2-<hash of tokenizer.json>.model   (~/.cache when it is not set)
 //
-// The last field of the file is a hash of everything before it. A file with another hash is ignored and written
-// again. When the folder cannot be written to, tokenizer.json is converted at each start.
+// The last field of the file is a hash of everything before it. A file with another hash is ignored and
+// written again. When the folder cannot be written to, tokenizer.json is converted at each start.
 #pragma once
 #define XXH_INLINE_ALL  // xxhash as a header, without its library
 #include <xxhash.h>
@@ -31,7 +31,8 @@
 
 namespace t5gemma2 {
 
-/// The user's cache folder for this project; nothing when neither XDG_CACHE_HOME nor HOME is an absolute path.
+/// The user's cache folder for this project; nothing when neither XDG_CACHE_HOME nor HOME is an absolute
+/// path.
 inline std::optional<std::filesystem::path> cache_folder() {
   const auto absolute = [](const char* variable) {
     const char* value = std::getenv(variable);
@@ -43,8 +44,8 @@ inline std::optional<std::filesystem::path> cache_folder() {
   return std::nullopt;
 }
 
-/// The file in the cache for the tokenizer.json with this `content`; nothing without a cache folder. The 2 in its
-/// name is the version of the format: raise it when Piece, the scores or the flags change.
+/// The file in the cache for the tokenizer.json with this `content`; nothing without a cache folder. The 2 in
+/// its name is the version of the format: raise it when Piece, the scores or the flags change.
 inline std::optional<std::filesystem::path> cache_file_for(std::string_view content) {
   const auto folder = cache_folder();
   if (!folder) return std::nullopt;
@@ -78,7 +79,8 @@ inline std::optional<Vocabulary> read_cached(const std::filesystem::path& file) 
   return std::nullopt;
 }
 
-/// Writes the vocabulary to a `file` of the cache, so that it is complete or not there. Failing is not an error.
+/// Writes the vocabulary to a `file` of the cache, so that it is complete or not there. Failing is not an
+/// error.
 inline void write_cached(const std::filesystem::path& file, const Vocabulary& vocabulary) {
   const std::string model = to_sentencepiece(vocabulary);
   std::error_code ignored;

@@ -1,13 +1,15 @@
-// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next merge differently:
+// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next merge
+// differently:
 //
 //   tokenizers      the pair (left, right) that stands first in the list of merges
 //   SentencePiece   any pair whose joined text is a piece, the piece with the highest score first
 //
-// Both take the leftmost of equals. They agree when the list holds every pair that makes a piece, and all pairs
-// of a piece side by side: then score = -(rank of the piece's first pair). Gemma's list is of this kind, except
-// for its runs of white space (one character 2 to 31 times), whose pairs are not side by side; the libraries
-// agree on these, too, since a run grows from its left end in either order. Any other list is refused.
-// Reference: tokenizers src/models/bpe/word.rs Word::merge_all, sentencepiece src/bpe_model.cc Model::SampleEncode.
+// Both take the leftmost of equals. They agree when the list holds every pair that makes a piece, and all
+// pairs of a piece side by side: then score = -(rank of the piece's first pair). Gemma's list is of this
+// kind, except for its runs of white space (one character 2 to 31 times), whose pairs are not side by side;
+// the libraries agree on these, too, since a run grows from its left end in either order. Any other list is
+// refused. Reference: tokenizers src/models/bpe/word.rs Word::merge_all, sentencepiece src/bpe_model.cc
+// Model::SampleEncode.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -53,8 +55,8 @@ class Merges {
 
 namespace merges_detail {
 
-/// A pair as a number: the id of the piece that it makes (upper half) and the bytes of its left part. Pairs are
-/// sorted by this id first.
+/// A pair as a number: the id of the piece that it makes (upper half) and the bytes of its left part. Pairs
+/// are sorted by this id first.
 inline std::uint64_t key(TokenId piece, std::size_t left) {
   return static_cast<std::uint64_t>(piece) << 32 | static_cast<std::uint32_t>(left);
 }
@@ -115,8 +117,8 @@ inline std::vector<std::uint64_t> all_pairs(const std::vector<Piece>& pieces, co
 
 }  // namespace merges_detail
 
-/// Makes normal those control pieces that text can become: single characters and the pieces that `merges` make.
-/// `ids` are those of `pieces`. Throws Error naming the first merge that SentencePiece cannot follow.
+/// Makes normal those control pieces that text can become: single characters and the pieces that `merges`
+/// make. `ids` are those of `pieces`. Throws Error naming the first merge that SentencePiece cannot follow.
 inline void apply_merges(std::vector<Piece>& pieces, const PieceIds& ids, const Merges& merges,
                          const std::string& file) {
   using namespace merges_detail;

@@ -1,5 +1,5 @@
-// Pieces to text: '▁' becomes ' '; a run of byte pieces becomes the text that its bytes are, or one U+FFFD per byte
-// when they are not UTF-8. Reference: tokenizers src/decoders/byte_fallback.rs ByteFallback,
+// Pieces to text: '▁' becomes ' '; a run of byte pieces becomes the text that its bytes are, or one U+FFFD
+// per byte when they are not UTF-8. Reference: tokenizers src/decoders/byte_fallback.rs ByteFallback,
 // src/normalizers/replace.rs Replace.
 #pragma once
 #include <cstddef>
@@ -13,8 +13,8 @@
 
 namespace t5gemma2 {
 
-/// Decodes piece by piece and never returns half a character: bytes wait until their run ends, because a single
-/// wrong one turns the whole run into U+FFFD.
+/// Decodes piece by piece and never returns half a character: bytes wait until their run ends, because a
+/// single wrong one turns the whole run into U+FFFD.
 class PieceDecoder {
  public:
   /// The text that is certain now (UTF-8, perhaps empty). An empty piece changes nothing.

@@ -1,5 +1,5 @@
-// Protobuf's wire format, as far as a SentencePiece model needs it: a message is a list of fields (number, wire
-// type, value), and a value may be a message again. Reference: protobuf.dev/programming-guides/encoding.
+// Protobuf's wire format, as far as a SentencePiece model needs it: a message is a list of fields (number,
+// wire type, value), and a value may be a message again. Reference: protobuf.dev/programming-guides/encoding.
 #pragma once
 #include <bit>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// A vocabulary as a SentencePiece model (tokenizer.model): a protobuf message, of which a few fields are needed.
+// A vocabulary as a SentencePiece model (tokenizer.model): a protobuf message, of which a few fields are
+// needed.
 //
 //   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec
 //                   200 checksum (our own, see cache.hpp)
@@ -62,9 +63,9 @@ namespace sentencepiece_detail {
 
 using wire::Field, wire::Reader;
 
-/// Sets what a model of others says only by the type of a piece. SentencePiece searches for user-defined pieces
-/// after ' ' has become '▁', tokenizer.json before that, and it is the latter that is followed here: runs of '▁'
-/// are then made by merging.
+/// Sets what a model of others says only by the type of a piece. SentencePiece searches for user-defined
+/// pieces after ' ' has become '▁', tokenizer.json before that, and it is the latter that is followed here:
+/// runs of '▁' are then made by merging.
 inline void add_missing_flags(Piece& piece) {
   piece.special = piece.type == PieceType::control || piece.type == PieceType::unknown;
   piece.added = piece.special || piece.type == PieceType::user_defined;
@@ -146,9 +147,9 @@ inline void check(const Settings& settings, const std::string& file) {
 
 }  // namespace sentencepiece_detail
 
-/// Reads a SentencePiece model: one written by to_sentencepiece, or Gemma's own tokenizer.model, where the types
-/// of the pieces say which are added and which are special. Throws Error naming `file` and the field when it is
-/// broken or unlike Gemma's.
+/// Reads a SentencePiece model: one written by to_sentencepiece, or Gemma's own tokenizer.model, where the
+/// types of the pieces say which are added and which are special. Throws Error naming `file` and the field
+/// when it is broken or unlike Gemma's.
 inline Vocabulary from_sentencepiece(std::string_view model, const std::string& file) {
   Vocabulary vocabulary;
   sentencepiece_detail::Settings settings;

@@ -1,8 +1,8 @@
 // Text to token ids and back, with the ids and texts of Hugging Face's tokenizers library:
 //
-//   encode   <bos>, then: find the added tokens (<start_of_image>, <table>, "\n\n", ...) in the raw text; between
-//            them ' ' becomes '▁'; find the added tokens that are "normalized"; between these, characters are
-//            merged, and one without a piece becomes its UTF-8 bytes <0x00> to <0xFF>
+//   encode   <bos>, then: find the added tokens (<start_of_image>, <table>, "\n\n", ...) in the raw text;
+//            between them ' ' becomes '▁'; find the added tokens that are "normalized"; between these,
+//            characters are merged, and one without a piece becomes its UTF-8 bytes <0x00> to <0xFF>
 //   decode   leave out special pieces and ids without a piece; the others become text (see piece_decoder.hpp)
 //
 // The paper says only that it uses the tokenizer of Gemma 3. Nothing is put behind the text, not even <eos>.
@@ -34,8 +34,8 @@ namespace t5gemma2 {
 class Tokenizer {
  public:
   /// From one of these files, or from a model's folder: its tokenizer.json, else its tokenizer.model. A
-  /// tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the file and
-  /// the field that is not as it should be.
+  /// tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the
+  /// file and the field that is not as it should be.
   static Tokenizer load(const std::filesystem::path& folder_or_file) {
     std::filesystem::path file = folder_or_file;
     if (std::filesystem::is_directory(file)) {
@@ -53,8 +53,9 @@ class Tokenizer {
     return load(folder);
   }
 
-  /// From a vocabulary; `source` is named in errors. Throws std::invalid_argument naming a field of the vocabulary
-  /// that was left out, and Error when SentencePiece refuses the pieces (one is there twice, a byte is missing).
+  /// From a vocabulary; `source` is named in errors. Throws std::invalid_argument naming a field of the
+  /// vocabulary that was left out, and Error when SentencePiece refuses the pieces (one is there twice, a
+  /// byte is missing).
   explicit Tokenizer(const Vocabulary& vocabulary, const std::string& source = "vocabulary")
       : bpe_(vocabulary, source), bos_(vocabulary.bos) {
     std::vector<AddedTokens::Entry> raw, normalized;
@@ -71,9 +72,9 @@ class Tokenizer {
     normalized_tokens_ = AddedTokens(std::move(normalized));
   }
 
-  /// The ids of `text` as the encoder and the decoder get them: bos first, nothing behind the text. An added token
-  /// may have an id of vocab_size() or more: the model has no embedding for it, which the caller has to check.
-  /// Throws Error when `text` is not UTF-8, with the offset of the first wrong byte.
+  /// The ids of `text` as the encoder and the decoder get them: bos first, nothing behind the text. An added
+  /// token may have an id of vocab_size() or more: the model has no embedding for it, which the caller has to
+  /// check. Throws Error when `text` is not UTF-8, with the offset of the first wrong byte.
   std::vector<TokenId> encode(std::string_view text) const {
     check_utf8(text);
     std::vector<TokenId> ids{bos_};
@@ -85,8 +86,9 @@ class Tokenizer {
     return ids;
   }
 
-  /// The text of `ids`; special pieces (is_special) only when `show_special`. An id without a piece, such as that
-  /// of a row that pads the embedding, has no text. Throws Error on a negative id, as all functions below do.
+  /// The text of `ids`; special pieces (is_special) only when `show_special`. An id without a piece, such as
+  /// that of a row that pads the embedding, has no text. Throws Error on a negative id, as all functions
+  /// below do.
   std::string decode(std::span<const TokenId> ids, bool show_special = false) const {
     PieceDecoder decoder;
     std::string text;
@@ -94,8 +96,8 @@ class Tokenizer {
     return text += decoder.finish();
   }
 
-  /// The size of the vocabulary: its ids are 0 to vocab_size() - 1. Added tokens may have ids beyond (Gemma has
-  /// one).
+  /// The size of the vocabulary: its ids are 0 to vocab_size() - 1. Added tokens may have ids beyond (Gemma
+  /// has one).
   Index vocab_size() const { return vocab_size_; }
 
   TokenId bos_id() const { return bos_; }
@@ -137,8 +139,8 @@ class Tokenizer {
   }
 
   static Traits traits_of(const Piece& piece) {
-    // When decoding, the tokenizers library looks for the searched text among the special tokens, so it prints a
-    // special token that normalizing changes.
+    // When decoding, the tokenizers library looks for the searched text among the special tokens, so it
+    // prints a special token that normalizing changes.
     const bool special = piece.special && searched_text(piece) == piece.text;
     return {!piece.text.empty(), special, is_unused_piece(piece.text)};
   }

@@ -1,6 +1,6 @@
 // tokenizer_config.json, beside tokenizer.json. Only tokenizer.json decides which ids a text gets here.
-// transformers differs where tokenizer_config.json names tokens that tokenizer.json lacks, which it adds, or asks
-// for special tokens to be read as text: then a note says so. Reference: transformers
+// transformers differs where tokenizer_config.json names tokens that tokenizer.json lacks, which it adds, or
+// asks for special tokens to be read as text: then a note says so. Reference: transformers
 // tokenization_utils_tokenizers.py TokenizersBackend.
 #pragma once
 #include <algorithm>
@@ -42,8 +42,8 @@ inline std::set<std::string> tokens_named(const nlohmann::json& config) {
 
 }  // namespace tokenizer_config_detail
 
-/// A note for each way in which transformers would give other ids with this model's tokenizer_config.json; none
-/// when the folder holds no such file. Throws Error when it is not a JSON object.
+/// A note for each way in which transformers would give other ids with this model's tokenizer_config.json;
+/// none when the folder holds no such file. Throws Error when it is not a JSON object.
 inline std::vector<std::string> tokenizer_config_notes(const std::filesystem::path& folder,
                                                        const Tokenizer& tokenizer) {
   const std::filesystem::path path = folder / "tokenizer_config.json";

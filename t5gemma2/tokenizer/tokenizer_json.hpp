@@ -1,4 +1,5 @@
-// A vocabulary from tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's uses it:
+// A vocabulary from tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's uses
+// it:
 //
 //   model   {"type": "BPE", "byte_fallback": true, "vocab": {"piece": id, ...}, "merges": [["a", "b"], ...]}
 //   normalizer, pre_tokenizer, post_processor, decoder   see pipeline.hpp
@@ -101,8 +102,8 @@ inline void mark_bytes(std::vector<Piece>& pieces, const PieceIds& ids, const st
 
 }  // namespace tokenizer_json_detail
 
-/// The vocabulary of a tokenizer.json, whose content is `text`. Throws Error naming `file` and the field that is
-/// not as it should be.
+/// The vocabulary of a tokenizer.json, whose content is `text`. Throws Error naming `file` and the field that
+/// is not as it should be.
 inline Vocabulary vocabulary_from_json(std::string_view text, const std::string& file) {
   namespace detail = tokenizer_json_detail;
   TokenizerJson json = read_tokenizer_json(text, file);

@@ -1,5 +1,5 @@
-// tokenizer.json, parsed. Nearly all of its 33 MB are the entries of model.vocab and model.merges, which are kept
-// in a compact form instead of as JSON values.
+// tokenizer.json, parsed. Nearly all of its 33 MB are the entries of model.vocab and model.merges, which are
+// kept in a compact form instead of as JSON values.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -113,8 +113,8 @@ class Reader final : public json_detail::Rules {
 
 }  // namespace tokenizer_json_detail
 
-/// Parses `text`, a tokenizer.json. Throws Error naming `file` and the place that is not JSON, or the entry of
-/// model.merges that is not two pieces. Memory: about three times the size of `text`.
+/// Parses `text`, a tokenizer.json. Throws Error naming `file` and the place that is not JSON, or the entry
+/// of model.merges that is not two pieces. Memory: about three times the size of `text`.
 inline TokenizerJson read_tokenizer_json(std::string_view text, const std::string& file) {
   tokenizer_json_detail::Reader reader(text, file);
   nlohmann::json::sax_parse(text, &reader);

@@ -45,8 +45,8 @@ inline Vocabulary read_json(std::string_view content, const std::string& file) {
 
 }  // namespace vocabulary_file_detail
 
-/// The vocabulary in a SentencePiece model, whose name ends in .model, or in a tokenizer.json. Throws Error naming
-/// the file and the field that is not as it should be.
+/// The vocabulary in a SentencePiece model, whose name ends in .model, or in a tokenizer.json. Throws Error
+/// naming the file and the field that is not as it should be.
 inline Vocabulary read_vocabulary(const std::filesystem::path& path) {
   const bool is_model = path.extension() == ".model";
   const std::string expected = is_model ? "a SentencePiece model" : "a tokenizer.json";
