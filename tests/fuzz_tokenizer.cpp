@@ -1,19 +1,19 @@
 // libFuzzer: the same bytes as a tokenizer.json, as a SentencePiece model and as a text. A file becomes a
-// tokenizer or an Error; a text comes back from its ids (unless an added token takes white space along), and
-// streamed it is the same. Seeds: tests/fuzz/tokenizer.
+// tokenizer or an Error; the ids of a text decode to the same text (unless an added token includes white
+// space), id by id or all at once. Seeds: tests/fuzz/tokenizer.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
-#include <string_view>
 
+#include "t5gemma2/tokenizer/text_stream.hpp"
 #include "t5gemma2/tokenizer/tokenizer.hpp"
 
 namespace {
 
 using namespace t5gemma2;
 
-/// Special, added, byte and merged pieces, one that crosses the front of a word, an id without a piece, and
-/// ids behind the vocabulary.
+/// Special, added, byte and merged pieces, one with '▁' in the middle, an id without a piece, and ids of
+/// added tokens beyond the vocabulary.
 Tokenizer tiny() {
   Vocabulary vocabulary{.pieces = {}, .bos = 2, .unk = 3};
   const auto add = [&](const std::string& text, PieceType type, bool added = false, bool special = false) {
@@ -25,9 +25,8 @@ Tokenizer tiny() {
   add("<unk>", PieceType::unknown, true, true);
   for (const char* text : {"\n", "\n\n", "<b>", "<unused0>"}) add(text, PieceType::control, true);
   for (const char* text : {"▁▁▁", "▁▁"}) add(text, PieceType::normal, true);
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    add(std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">", PieceType::byte);
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    add(byte_piece(static_cast<unsigned char>(byte)), PieceType::byte);
   }
   for (const char* text : {"ab", "▁a", "</", "▁</", ">▁</", "aba", "é", "▁", "a", "b", "<", ">", "/"}) {
     add(text, PieceType::normal);
@@ -42,8 +41,8 @@ Tokenizer tiny() {
   return Tokenizer(vocabulary);
 }
 
-/// What the ids of `text` become, <bos> aside; streamed it is the same.
-std::string there_and_back(const Tokenizer& tokenizer, const std::string& text) {
+/// The text of the ids of `text` without <bos>, decoded id by id and all at once.
+std::string decoded_again(const Tokenizer& tokenizer, const std::string& text) {
   std::vector<TokenId> ids = tokenizer.encode(text);
   if (ids[0] != tokenizer.bos_id()) std::abort();
   ids.erase(ids.begin());
@@ -77,10 +76,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   allow_error([&] {
     std::string expected = bytes;
     for (std::size_t at; (at = expected.find("▁")) != expected.npos;) expected.replace(at, 3, " ");
-    if (there_and_back(tokenizer, bytes) != expected) std::abort();
+    if (decoded_again(tokenizer, bytes) != expected) std::abort();
   });
   allow_error(
-      [&] { there_and_back(Tokenizer(vocabulary_from_json(bytes, "fuzz")), "a  b<bos>\n\n> </ ab\u00e9"); });
+      [&] { decoded_again(Tokenizer(vocabulary_from_json(bytes, "fuzz")), "a  b<bos>\n\n> </ ab\u00e9"); });
   allow_error([&] { Tokenizer(from_sentencepiece(bytes, "fuzz")).encode("a  b<bos>\n\n> </ ab\u00e9"); });
   return 0;
 }

@@ -55,8 +55,11 @@ class Bpe {
   /// The id of the piece with this text; that of <unk> when there is none.
   TokenId id_of(std::string_view text) const { return processor_->PieceToId(text); }
 
-  /// The text of a piece of the vocabulary.
-  std::string_view piece(TokenId id) const { return processor_->IdToPiece(id); }
+  /// The text of the piece `id`. Throws std::invalid_argument when the vocabulary has no such id.
+  std::string_view piece(TokenId id) const {
+    check_argument(id >= 0 && id < processor_->GetPieceSize(), "piece", "an id of the vocabulary", id);
+    return processor_->IdToPiece(id);
+  }
 
  private:
   /// Marks the byte before each '▁' that stands behind another character of a piece.

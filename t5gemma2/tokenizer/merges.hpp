@@ -95,7 +95,8 @@ inline std::vector<std::uint64_t> score_merged_pieces(std::vector<Piece>& pieces
   return listed;
 }
 
-/// Every pair of normal pieces that makes a normal piece, sorted.
+/// Every pair of normal pieces that makes a normal piece, sorted. Throws std::invalid_argument when a piece
+/// is not UTF-8.
 inline std::vector<std::uint64_t> all_pairs(const std::vector<Piece>& pieces, const PieceIds& ids) {
   const auto is_normal = [&](std::string_view text) {
     const auto id = ids.find(text);
@@ -105,6 +106,7 @@ inline std::vector<std::uint64_t> all_pairs(const std::vector<Piece>& pieces, co
   for (std::size_t id = 0; id < pieces.size(); ++id) {
     if (pieces[id].type != PieceType::normal) continue;
     const std::string_view text = pieces[id].text;
+    check_argument(valid_utf8(text) == text.size(), "text of a piece", "UTF-8", "other bytes");
     for (std::size_t left = utf8_character(text); left < text.size();
          left += utf8_character(text.substr(left))) {
       if (is_normal(text.substr(0, left)) && is_normal(text.substr(left))) {
