@@ -1,5 +1,5 @@
-// t5gemma2-tokenize: text, from a flag or stdin -> token ids on stdout, or back. All of stdin counts, a
-// newline at its end too.
+// t5gemma2-tokenize: text from a flag or stdin to token ids on stdout, or back. All of stdin is text, including
+// a newline at its end.
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -26,7 +26,7 @@ struct Flags {
   bool decode = false, jsonl = false, special = false, quiet = false;
 };
 
-/// The text of `ids`, which someone wrote: unlike those that a model draws, each must have a piece.
+/// The text of `ids`. A person wrote these, so each must have a piece, unlike those that a model generates.
 std::string decode(const t5gemma2::Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool special,
                    const std::string& where) {
   for (const TokenId id : ids)
