@@ -22,6 +22,7 @@
 // ---- rooms below the paper: skip them at a first reading ----
 #include "kernels/parallel.hpp"                   // threads
 #include "kernels/functions.hpp"                  // sums, exp, softmax
+#include "kernels/stored_numbers.hpp"             // float32, float16, bfloat16
 #include "kernels/product.hpp"                    // x W^T in vector registers
 #include "kernels/attention_blocks.hpp"           // equation 4, block by block
 #include "io/atomic_file.hpp"                     // files written whole or not at all

@@ -10,21 +10,14 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstdint>
 #include <vector>
 
 #include "../tensor.hpp"
+#include "stored_numbers.hpp"
 
 namespace t5gemma2 {
 
-using BFloat16 = Eigen::bfloat16;
-using Float16 = Eigen::half;
 using Rows = Eigen::Ref<const Matrix>;  // rows that may be a block of wider ones
-
-inline float to_float(float stored) { return stored; }
-inline float to_float(Float16 stored) { return static_cast<float>(stored); }
-inline float to_float(BFloat16 stored) { return std::bit_cast<float>(std::uint32_t{stored.value} << 16); }
 
 namespace kernel {
 
