@@ -28,6 +28,8 @@
 #include "io/atomic_file.hpp"                     // files written whole or not at all
 #include "io/mapped_file.hpp"                     // files read where they lie
 #include "io/cold_pages.hpp"                      // what is still on the disk
+#include "io/readable.hpp"                        // names out of files, in messages
+#include "io/json_parser.hpp"                     // JSON, strictly
 #include "io/json_fields.hpp"                     // JSON, field by field
 #include "io/npy_writer.hpp"                      // an array to a file
 #include "checkpoint/dtype.hpp"                   // number formats

@@ -29,7 +29,7 @@ json with_added(const json& tokens) {
 
 }  // namespace
 
-TEST_CASE("tokenizer: added tokens of fine-tunes, as the tokenizers library takes them; and from the cache") {
+TEST_CASE("tokenizer: added tokens of fine-tunes, as the tokenizers library takes them, and from the cache") {
   const ScratchFolder folder;
   const CacheAt cache(folder.path() / "cache");
   for (const json& entry : json::parse(content_of(data / "added.json"))) {

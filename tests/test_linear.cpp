@@ -2,6 +2,9 @@
 // same exact result, and on the reference's own inputs.
 #include "t5gemma2/linear.hpp"
 
+#include <limits>
+#include <string>
+
 #include "fixture.hpp"
 
 namespace test_linear {
@@ -69,6 +72,52 @@ TEST_CASE("linear: no rows in, no rows out, and another width is refused") {
   CHECK_THROWS_WITH_AS(linear(Matrix(2, 5), W.weight()), "linear x: expected [any, 4], found [2, 5]",
                        std::invalid_argument);
   CHECK_THROWS_AS(plain_linear(Matrix(2, 3), W.weight()), std::invalid_argument);
+}
+
+TEST_CASE("linear: a weight that nobody has set, or that is no matrix of numbers, is refused") {
+  const StoredMatrix stored(random_matrix(3, 4, 1), StorageType::bfloat16);
+  Weight no_data = stored.weight(), no_rows = stored.weight(), no_cols = stored.weight(),
+         misaligned = stored.weight();
+  no_data.data = nullptr;
+  no_rows.rows = -1;
+  no_cols.cols = -1;
+  ++misaligned.data;
+  for (const Matrix& x : {random_matrix(2, 4, 2), Matrix(2, 0)})
+    for (Matrix (*const product)(const Matrix&, const Weight&) : {&linear, &plain_linear}) {
+      const char* none = "linear W: expected a stored matrix, found none";
+      CHECK_THROWS_WITH_AS(product(x, Weight{}), none, std::invalid_argument);
+      CHECK_THROWS_WITH_AS(product(x, no_data), none, std::invalid_argument);
+      CHECK_THROWS_WITH_AS(product(x, no_rows), "linear W: expected 0 rows or more, found -1",
+                           std::invalid_argument);
+      CHECK_THROWS_WITH_AS(product(x, no_cols), "linear W: expected 0 columns or more, found -1",
+                           std::invalid_argument);
+      CHECK_THROWS_WITH_AS(product(x, misaligned),
+                           "linear W: expected an address at a multiple of 2 bytes, found one that is not",
+                           std::invalid_argument);
+    }
+  CHECK_THROWS_WITH_AS(to_matrix(no_data, 0, 3), "to_matrix W: expected a stored matrix, found none",
+                       std::invalid_argument);
+}
+
+TEST_CASE("linear: to_matrix refuses rows that W does not have") {
+  const StoredMatrix W(random_matrix(3, 4, 1));
+  const auto complaint = [&](Index first, Index count) -> std::string {
+    try {
+      to_matrix(W.weight(), first, count);
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(complaint(3, 0) == "");
+  CHECK(complaint(-1, 1) == "to_matrix first: expected a row of W, found -1");
+  CHECK(complaint(4, 0) == "to_matrix first: expected a row of W, found 4");
+  CHECK(complaint(0, -1) == "to_matrix count: expected a number of rows of W, found -1");
+  CHECK(complaint(0, 4) == "to_matrix count: expected a number of rows of W, found 4");
+  CHECK(complaint(2, 2) == "to_matrix count: expected a number of rows of W, found 2");
+  constexpr Index most = std::numeric_limits<Index>::max();
+  CHECK(complaint(1, most) != "");
+  CHECK(complaint(most, 1) != "");
 }
 
 TEST_CASE("linear: the reference's inputs give the reference's outputs") {

@@ -66,7 +66,7 @@ TEST_CASE("parameters: the count of a small checkpoint is the count of the numbe
     const Index untied = stored_twice;
     Index stored = 0;
     for (const auto& [tensor_name, tensor] : fixture_model(name).checkpoint->tensors())
-      stored += static_cast<Index>(tensor.bytes * 8 / name_of(tensor.dtype).bits);
+      stored += static_cast<Index>(tensor.bytes * 8 / bits_of(tensor.dtype));
     const ParameterCount count = count_parameters(fixture_model(name));
     CAPTURE(name);
     CHECK(count.text() + count.vision == stored);

@@ -92,7 +92,7 @@ TEST_CASE("safetensors: what is written is read back, aligned, with its metadata
     CHECK(stored.dtype == tensor.dtype);
     CHECK(stored.shape == tensor.shape);
     CHECK(as_text({stored.data, stored.bytes}) == as_text(tensor.bytes));
-    CHECK(reinterpret_cast<std::uintptr_t>(stored.data) % (name_of(stored.dtype).bits / 8) == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(stored.data) % (bits_of(stored.dtype) / 8) == 0);
   }
   CHECK(to_vector(opened.tensors().at("floats")) == Eigen::Map<const Vector>(floats.data(), 4));
   CHECK(to_vector(opened.tensors().at("halves"), 2, "test") == Vector{{1, -2}});
@@ -113,7 +113,7 @@ TEST_CASE("safetensors: any set of tensors comes back as it was (random)") {
     std::vector<std::vector<std::byte>> contents(up_to(8));
     std::vector<NamedTensor> tensors;
     for (auto& content : contents) {
-      const Dtype dtype = dtype_names[up_to(dtype_names.size() - 1)].dtype;
+      const Dtype dtype = dtypes[up_to(dtypes.size() - 1)].dtype;
       std::vector<Index> shape(up_to(3));
       for (Index& extent : shape) extent = static_cast<Index>(up_to(5));
       if (!bytes_of(dtype, shape)) shape.push_back(8);
@@ -184,7 +184,7 @@ TEST_CASE("safetensors: no metadata, in each way to say so") {
 
 TEST_CASE("safetensors: every number format of the specification has its size") {
   const ScratchFolder folder;
-  for (const DtypeName& dtype : dtype_names) {
+  for (const DtypeInfo& dtype : dtypes) {
     const std::string name(dtype.name), bytes = std::to_string(dtype.bits);
     const std::string header = "{" + entry("x", name, "[8]", "[0," + bytes + "]") + "}";
     const auto opened = SafetensorsFile::open(folder.write(name, file_with(header, dtype.bits)));
@@ -316,6 +316,36 @@ TEST_CASE("tensor of another shape or dtype: the message names tensor, config fi
   contains(error_of([&] { as_weight(norm, 3, 1, "decoder.hidden_size"); }), "expected F32 [3, 1]");
   contains(error_of([&] { to_vector(ids); }), "w: ids: expected F32, F16 or BF16 numbers, found I64 [1]");
   contains(error_of([&] { to_integers(norm); }), "w: norm: expected I64 or I32 numbers, found F32 [3]");
+}
+
+TEST_CASE("tensor that nobody has set, or with other bytes than its shape asks for: the caller's mistake") {
+  const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
+  const StoredTensor good{"x", Dtype::f32, {2, 3}, bytes_in(numbers).data(), 24, "file"};
+  CHECK(to_vector(good).size() == 6);
+  StoredTensor no_data = good, no_bytes = good, ids = good;
+  no_data.data = nullptr;
+  no_bytes.bytes = 0;
+  ids.dtype = Dtype::i32;
+  CHECK(to_integers(ids).size() == 6);
+  ids.data = nullptr;
+  const char *none = "tensor x: expected the address of its numbers, found none",
+             *short_of = "tensor x: expected the bytes of F32 [2, 3], found 0";
+  CHECK_THROWS_WITH_AS(as_weight(no_data, 2, 3, "test"), none, std::invalid_argument);
+  CHECK_THROWS_WITH_AS(to_vector(no_data), none, std::invalid_argument);
+  CHECK_THROWS_WITH_AS(to_integers(ids), none, std::invalid_argument);
+  CHECK_THROWS_WITH_AS(as_weight(no_bytes, 2, 3, "test"), short_of, std::invalid_argument);
+  CHECK_THROWS_WITH_AS(to_vector(no_bytes), short_of, std::invalid_argument);
+  CHECK_THROWS_AS(to_vector(StoredTensor{}), std::invalid_argument);
+}
+
+TEST_CASE("tensor: exactly F32, F16 and BF16 have a storage type, of as many bytes") {
+  std::vector<std::string_view> names;
+  for (const DtypeInfo& dtype : dtypes)
+    if (dtype.storage_type) {
+      names.push_back(dtype.name);
+      CHECK(bytes_of(*dtype.storage_type) * 8 == static_cast<Index>(dtype.bits));
+    }
+  CHECK(names == std::vector<std::string_view>{"F16", "BF16", "F32"});
 }
 
 TEST_CASE("checkpoint: one file goes before an index, and shards are found through links") {
@@ -483,8 +513,10 @@ TEST_CASE("write_safetensors: a wrong size or a name twice is the caller's mista
   const NamedTensor good{"a", Dtype::f32, {2}, bytes_in(numbers)},
       wrong{"b", Dtype::f32, {3}, bytes_in(numbers)};
   const std::array<NamedTensor, 2> twice{{good, good}}, sizes{{good, wrong}};
-  CHECK_THROWS_AS(write_safetensors(folder.path() / "x", twice), std::invalid_argument);
-  CHECK_THROWS_AS(write_safetensors(folder.path() / "x", sizes), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(write_safetensors(folder.path() / "x", twice),
+                       "write_safetensors a: expected each name once, found it twice", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(write_safetensors(folder.path() / "x", sizes),
+                       "write_safetensors b: expected the bytes of F32 [3], found 8", std::invalid_argument);
 }
 
 }  // namespace test_safetensors

@@ -119,7 +119,7 @@ int run(Flags& f) {
     cli::note("generation_config.json asks for sampling; here the likeliest tokens are shown",
               f.request.quiet);
   const std::string page = page_of(f, model, tokenizer, look::run_model(f.request, model, tokenizer));
-  write_whole(f.out, [&](std::ostream& out) { out << page; });
+  write_atomically(f.out, [&](std::ostream& out) { out << page; });
   if (!f.request.quiet) std::cerr << page.size() / 1000 << " kB written to " << f.out << '\n';
   return cli::ok;
 }

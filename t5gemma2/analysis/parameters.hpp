@@ -48,7 +48,7 @@ inline ParameterCount count_parameters(const Model& model) {
   count.untied = -count.embedding;  // one of the tied ones, under whatever name
   for (const auto& [name, tensor] : model.checkpoint->tensors()) {
     const std::string part = canonical_name(name);
-    const auto size = static_cast<Index>(tensor.bytes * 8 / name_of(tensor.dtype).bits);
+    const auto size = static_cast<Index>(tensor.bytes * 8 / bits_of(tensor.dtype));
     if (part.starts_with("encoder.embed_tokens.") || part.starts_with("decoder.embed_tokens.") ||
         part.starts_with("lm_head."))
       count.untied += size;

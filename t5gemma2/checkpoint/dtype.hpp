@@ -1,4 +1,4 @@
-// The number formats of safetensors files. The engine computes with F32, F16 and BF16; files may hold others.
+// The number formats of safetensors files. Weights are F32, F16 or BF16; files may hold tensors of other formats.
 // Reference: huggingface/safetensors, Dtype.
 #pragma once
 #include <algorithm>
@@ -39,46 +39,55 @@ enum class Dtype {
   u64
 };
 
-struct DtypeName {
+/// What is known of one number format.
+struct DtypeInfo {
   Dtype dtype;
-  std::string_view name;  // in the file
-  std::size_t bits;       // of one number
+  std::string_view name;                    // in the file
+  std::size_t bits;                         // of one number
+  std::optional<StorageType> storage_type;  // where the engine computes with such numbers
 };
 
-inline constexpr std::array<DtypeName, 22> dtype_names{{
-    {Dtype::boolean, "BOOL", 8},
-    {Dtype::f4, "F4", 4},
-    {Dtype::f6_e2m3, "F6_E2M3", 6},
-    {Dtype::f6_e3m2, "F6_E3M2", 6},
-    {Dtype::u8, "U8", 8},
-    {Dtype::i8, "I8", 8},
-    {Dtype::f8_e5m2, "F8_E5M2", 8},
-    {Dtype::f8_e4m3, "F8_E4M3", 8},
-    {Dtype::f8_e8m0, "F8_E8M0", 8},
-    {Dtype::f8_e4m3fnuz, "F8_E4M3FNUZ", 8},
-    {Dtype::f8_e5m2fnuz, "F8_E5M2FNUZ", 8},
-    {Dtype::i16, "I16", 16},
-    {Dtype::u16, "U16", 16},
-    {Dtype::f16, "F16", 16},
-    {Dtype::bf16, "BF16", 16},
-    {Dtype::i32, "I32", 32},
-    {Dtype::u32, "U32", 32},
-    {Dtype::f32, "F32", 32},
-    {Dtype::c64, "C64", 64},
-    {Dtype::f64, "F64", 64},
-    {Dtype::i64, "I64", 64},
-    {Dtype::u64, "U64", 64},
+inline constexpr std::array<DtypeInfo, 22> dtypes{{
+    {Dtype::boolean, "BOOL", 8, {}},
+    {Dtype::f4, "F4", 4, {}},
+    {Dtype::f6_e2m3, "F6_E2M3", 6, {}},
+    {Dtype::f6_e3m2, "F6_E3M2", 6, {}},
+    {Dtype::u8, "U8", 8, {}},
+    {Dtype::i8, "I8", 8, {}},
+    {Dtype::f8_e5m2, "F8_E5M2", 8, {}},
+    {Dtype::f8_e4m3, "F8_E4M3", 8, {}},
+    {Dtype::f8_e8m0, "F8_E8M0", 8, {}},
+    {Dtype::f8_e4m3fnuz, "F8_E4M3FNUZ", 8, {}},
+    {Dtype::f8_e5m2fnuz, "F8_E5M2FNUZ", 8, {}},
+    {Dtype::i16, "I16", 16, {}},
+    {Dtype::u16, "U16", 16, {}},
+    {Dtype::f16, "F16", 16, StorageType::float16},
+    {Dtype::bf16, "BF16", 16, StorageType::bfloat16},
+    {Dtype::i32, "I32", 32, {}},
+    {Dtype::u32, "U32", 32, {}},
+    {Dtype::f32, "F32", 32, StorageType::float32},
+    {Dtype::c64, "C64", 64, {}},
+    {Dtype::f64, "F64", 64, {}},
+    {Dtype::i64, "I64", 64, {}},
+    {Dtype::u64, "U64", 64, {}},
 }};
 
-/// The format's own name of a dtype, and the bits of one number.
-constexpr const DtypeName& name_of(Dtype dtype) {
-  return *std::find_if(dtype_names.begin(), dtype_names.end(),
-                       [&](const auto& n) { return n.dtype == dtype; });
+constexpr const DtypeInfo& info_of(Dtype dtype) {
+  return *std::find_if(dtypes.begin(), dtypes.end(), [&](const auto& info) { return info.dtype == dtype; });
 }
+
+/// The format's name in a file: "BF16".
+constexpr std::string_view name_of(Dtype dtype) { return info_of(dtype).name; }
+
+/// Bits of one number.
+constexpr std::size_t bits_of(Dtype dtype) { return info_of(dtype).bits; }
+
+/// The storage type of F32, F16 and BF16; nothing for the other formats.
+constexpr std::optional<StorageType> storage_type(Dtype dtype) { return info_of(dtype).storage_type; }
 
 /// Bytes of prod(shape) numbers; nothing when that overflows or does not fill whole bytes.
 inline std::optional<std::size_t> bytes_of(Dtype dtype, const std::vector<Index>& shape) {
-  std::size_t bits = name_of(dtype).bits;
+  std::size_t bits = bits_of(dtype);
   for (const Index extent : shape) {
     if (extent < 0 || __builtin_mul_overflow(bits, static_cast<std::size_t>(extent), &bits)) return {};
   }
@@ -87,7 +96,7 @@ inline std::optional<std::size_t> bytes_of(Dtype dtype, const std::vector<Index>
 
 /// "F32 [4, 64]"
 inline std::string text_of(Dtype dtype, const std::vector<Index>& shape) {
-  std::string text = std::string(name_of(dtype).name) + " [";
+  std::string text = std::string(name_of(dtype)) + " [";
   for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
   return text + "]";
 }

@@ -45,7 +45,7 @@ class SafetensorsFile {
 
   void add(TensorEntry entry) {
     const std::size_t bytes = entry.end - entry.begin,
-                      alignment = std::max<std::size_t>(1, name_of(entry.dtype).bits / 8);
+                      alignment = std::max<std::size_t>(1, bits_of(entry.dtype) / 8);
     const std::byte* data = map_.bytes().data() + entry.begin;
     if (entry.begin % alignment != 0) {  // legal, but only read safely from a copy; the map begins on a page
       copies_.push_back(std::make_unique<std::byte[]>(bytes));

@@ -42,7 +42,7 @@ constexpr std::size_t longest_header = 100'000'000;  // the reference's limit
 /// The JSON text of the header.
 inline std::string_view header_text(std::span<const std::byte> file, const std::string& where) {
   const std::string expected = "a safetensors file";
-  refuse_impostor(as_text(file), where, expected);
+  refuse_failed_download(as_text(file), where, expected);
   if (file.size() < length_bytes) {
     fail_file(where, expected, "only " + std::to_string(file.size()) + " bytes: the file is cut off");
   }
@@ -67,8 +67,8 @@ inline std::string_view header_text(std::span<const std::byte> file, const std::
 inline Dtype read_dtype(const JsonField& field) {
   const std::string& name = field.text();
   const auto known =
-      std::find_if(dtype_names.begin(), dtype_names.end(), [&](const auto& n) { return n.name == name; });
-  if (known == dtype_names.end()) field.refuse("a number format of safetensors (F32, F16, BF16, I64, ...)");
+      std::find_if(dtypes.begin(), dtypes.end(), [&](const auto& n) { return n.name == name; });
+  if (known == dtypes.end()) field.refuse("a number format of safetensors (F32, F16, BF16, I64, ...)");
   return known->dtype;
 }
 

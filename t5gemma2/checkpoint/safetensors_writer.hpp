@@ -5,13 +5,15 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "../error.hpp"
 #include "../io/atomic_file.hpp"
+#include "../io/mapped_file.hpp"
+#include "../tensor.hpp"
+#include "dtype.hpp"
 #include "safetensors_header.hpp"
 
 namespace t5gemma2 {
@@ -34,12 +36,14 @@ inline std::string header_for(std::span<const NamedTensor* const> tensors,
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::size_t begin = 0;
   for (const NamedTensor* tensor : tensors) {
-    if (bytes_of(tensor->dtype, tensor->shape) != tensor->bytes.size() || header.contains(tensor->name)) {
-      throw std::invalid_argument("write_safetensors: " + tensor->name + ": a wrong size, or the name twice");
-    }
+    const std::string field = "write_safetensors " + tensor->name,
+                      bytes = "the bytes of " + text_of(tensor->dtype, tensor->shape);
+    check_argument(bytes_of(tensor->dtype, tensor->shape) == tensor->bytes.size(), field.c_str(),
+                   bytes.c_str(), tensor->bytes.size());
+    check_argument(!header.contains(tensor->name), field.c_str(), "each name once", "it twice");
     const std::size_t end = begin + tensor->bytes.size();
     header[tensor->name] = {
-        {"dtype", name_of(tensor->dtype).name}, {"shape", tensor->shape}, {"data_offsets", {begin, end}}};
+        {"dtype", name_of(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {begin, end}}};
     begin = end;
   }
   std::string json = header.dump();
@@ -58,11 +62,11 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   std::vector<const NamedTensor*> ordered;
   for (const NamedTensor& tensor : tensors) ordered.push_back(&tensor);
   std::stable_sort(ordered.begin(), ordered.end(), [](const NamedTensor* a, const NamedTensor* b) {
-    return name_of(a->dtype).bits > name_of(b->dtype).bits;
+    return bits_of(a->dtype) > bits_of(b->dtype);
   });
   const std::string header = safetensors_detail::header_for(ordered, metadata);
 
-  write_whole(path, [&](std::ostream& out) {
+  write_atomically(path, [&](std::ostream& out) {
     out << header;
     for (const NamedTensor* tensor : ordered) out << as_text(tensor->bytes);
   });

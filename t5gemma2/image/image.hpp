@@ -166,7 +166,7 @@ inline void write_png(const std::filesystem::path& path, const Image& image) {
   const auto append = [](void* to, void* data, int size) {
     static_cast<std::ostream*>(to)->write(static_cast<const char*>(data), size);
   };
-  write_whole(path, [&](std::ostream& out) {
+  write_atomically(path, [&](std::ostream& out) {
     const int done = stbi_write_png_to_func(append, &out, static_cast<int>(image.width),
                                             static_cast<int>(image.height), 3, image.rgb.data(), 0);
     if (done == 0) out.setstate(std::ios::failbit);

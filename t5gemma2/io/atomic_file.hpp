@@ -13,13 +13,13 @@
 
 namespace t5gemma2 {
 
-/// The file that write_whole fills now, for a program's signal handler to unlink; null when there is none.
+/// The file that write_atomically fills now, for a program's signal handler to unlink; null when there is none.
 inline std::atomic<const char*> unfinished_file = nullptr;
 
 /// Lets write(stream) fill a file beside `path` and renames it; a pipe or a device is written to as it is.
 /// Throws Error when that fails.
 template <class Write>
-void write_whole(const std::filesystem::path& path, const Write& write) {
+void write_atomically(const std::filesystem::path& path, const Write& write) {
   std::error_code ignored, trouble;
   const auto write_to = [&](const std::filesystem::path& file) {
     errno = 0;

@@ -100,7 +100,8 @@ inline bool starts_as_text(std::string_view content) {
 /// Throws Error when a download left a git-LFS pointer or a web page instead of the `expected` content, which
 /// has to be JSON or binary: the lengths at the start of a binary file may look like '<', but not like a
 /// text.
-inline void refuse_impostor(std::string_view content, const std::string& file, const std::string& expected) {
+inline void refuse_failed_download(std::string_view content, const std::string& file,
+                                   const std::string& expected) {
   if (content.starts_with("version https://git-lfs")) {
     fail_file(file, expected, "a git-LFS pointer: the content itself was not downloaded (git lfs pull)");
   }
@@ -114,7 +115,7 @@ inline void refuse_impostor(std::string_view content, const std::string& file, c
 /// The whole text of a small file. Throws Error when it is missing or not the `expected` content.
 inline std::string read_text(const std::filesystem::path& path, const std::string& expected) {
   const MappedFile file(path, expected);
-  refuse_impostor(as_text(file.bytes()), path.string(), expected);
+  refuse_failed_download(as_text(file.bytes()), path.string(), expected);
   return std::string(as_text(file.bytes()));
 }
 

@@ -37,7 +37,7 @@ inline void write_npy(const std::filesystem::path& path, const std::vector<Index
   if (size != std::ssize(values))
     throw std::invalid_argument("write_npy: expected " + std::to_string(size) + " numbers, found " +
                                 std::to_string(values.size()));
-  write_whole(path, [&](std::ostream& out) {
+  write_atomically(path, [&](std::ostream& out) {
     out << npy_detail::header_for(shape) << as_text(std::as_bytes(values));
   });
 }

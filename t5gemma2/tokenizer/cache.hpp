@@ -86,7 +86,7 @@ inline void write_cached(const std::filesystem::path& file, const Vocabulary& vo
   std::error_code ignored;
   std::filesystem::create_directories(file.parent_path(), ignored);
   try {
-    write_whole(file, [&](std::ostream& out) { out << model << cache_detail::checksum(model); });
+    write_atomically(file, [&](std::ostream& out) { out << model << cache_detail::checksum(model); });
   } catch (const Error&) {  // it is converted again next time
   }
 }

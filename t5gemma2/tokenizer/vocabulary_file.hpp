@@ -52,7 +52,7 @@ inline Vocabulary read_vocabulary(const std::filesystem::path& path) {
   const std::string expected = is_model ? "a SentencePiece model" : "a tokenizer.json";
   const MappedFile file(path, expected);
   const std::string_view content = as_text(file.bytes());
-  refuse_impostor(content, path.string(), expected);
+  refuse_failed_download(content, path.string(), expected);
   return is_model ? vocabulary_file_detail::read_model(content, path.string())
                   : vocabulary_file_detail::read_json(content, path.string());
 }

@@ -78,7 +78,7 @@ inline Format format_of(Bytes file, const std::string& where) {
   if (holds(file, 0, "BM")) return Format::bmp;
   const std::string kind = unsupported_kind(file);
   if (!kind.empty()) fail_file(where, expected_image, kind + ", which is not read; convert it first");
-  refuse_impostor(as_text(file), where, expected_image);
+  refuse_failed_download(as_text(file), where, expected_image);
   if (looks_like_tga(file)) return Format::tga;
   fail_file(where, expected_image, starts_as_text(as_text(file)) ? "text" : "something else");
 }
