@@ -37,6 +37,8 @@
 #include "checkpoint/stored_tensor.hpp"           // a tensor where it lies
 #include "checkpoint/folder_contents.hpp"         // what a folder holds
 #include "checkpoint/safetensors.hpp"             // all tensors of a checkpoint
+#include "checkpoint/tensor_names.hpp"            // one name for each tensor
+#include "checkpoint/weight_reader.hpp"           // tensors by name
 #include "checkpoint/safetensors_writer.hpp"      // tensors to a file
 #include "checkpoint/hub.hpp"                     // where models lie
 #include "checkpoint/config_json.hpp"             // config.json

@@ -38,11 +38,11 @@ std::vector<Bytes> bytes_of_part(const Part& part) {
 TEST_CASE("cold_weights: an encoder is its layers, a decoder its layers and the head, vision all of it") {
   const Model& model = fixture_model("images");
   const Vision vision = load_vision(model.config, *model.checkpoint);
-  CHECK(total_size(bytes_of_part(model.encoder)) == stored(model, "encoder.layers."));
+  CHECK(total_size(bytes_of_part(model.encoder)) == stored(model, "model.encoder.text_model.layers."));
   CHECK(total_size(bytes_of_part(model.decoder)) ==
-        stored(model, "decoder.layers.") + stored(model, "encoder.embed_tokens."));
+        stored(model, "model.decoder.layers.") + stored(model, "model.encoder.text_model.embed_tokens."));
   CHECK(total_size(bytes_of_part(vision)) ==
-        stored(model, "encoder.vision_tower.") + stored(model, "encoder.multi_modal_projector."));
+        stored(model, "model.encoder.vision_tower.") + stored(model, "model.encoder.multi_modal_projector."));
 }
 
 TEST_CASE("cold_weights: in the order of the file") {

@@ -76,33 +76,60 @@ const std::string q_proj = "model.decoder.layers.1.self_attn.q_proj.weight";
 
 }  // namespace
 
-TEST_CASE("weights: every spelling of a name has one canonical name") {
+TEST_CASE("weights: every spelling of a name has one canonical name, its module's path in transformers") {
   for (const std::string name :
        {"model.encoder.layers.0.mlp.up_proj.weight", "encoder.layers.0.mlp.up_proj.weight",
         "model.encoder.text_model.layers.0.mlp.up_proj.weight",
         "encoder.text_model.layers.0.mlp.up_proj.weight"})
-    CHECK(canonical_name(name) == "encoder.layers.0.mlp.up_proj.weight");
-  CHECK(canonical_name("model.decoder.norm.weight") == "decoder.norm.weight");
+    CHECK(canonical_name(name) == "model.encoder.text_model.layers.0.mlp.up_proj.weight");
+  CHECK(canonical_name("model.decoder.norm.weight") == "model.decoder.norm.weight");
   for (const std::string name :
        {"module.model.decoder.norm.weight", "_orig_mod.model.decoder.norm.weight",
         "base_model.model.model.decoder.norm.weight", "module._orig_mod.base_model.model.decoder.norm.weight",
         "model._orig_mod.decoder.norm.weight", "model.decoder._orig_mod.norm._orig_mod.weight"})
-    CHECK(canonical_name(name) == "decoder.norm.weight");
+    CHECK(canonical_name(name) == "model.decoder.norm.weight");
   CHECK(canonical_name("module.lm_head.out_proj.weight") == "lm_head.out_proj.weight");
-  CHECK(canonical_name("encoder._orig_mod._orig_mod.layers.0.a") == "encoder.layers.0.a");
+  CHECK(canonical_name("encoder._orig_mod._orig_mod.layers.0.a") == "model.encoder.text_model.layers.0.a");
   CHECK(canonical_name("lm_head.out_proj.weight") == "lm_head.out_proj.weight");
+  CHECK(canonical_name("model.encoder.embed_tokens.eoi_embedding") ==
+        "model.encoder.text_model.embed_tokens.eoi_embedding");
   CHECK(canonical_name("model.encoder.vision_tower.vision_model.embeddings.patch_embedding.bias") ==
-        "encoder.vision_tower.embeddings.patch_embedding.bias");
+        "model.encoder.vision_tower.embeddings.patch_embedding.bias");
   CHECK(canonical_name("model.encoder.vision_tower.post_layernorm.bias") ==
-        "encoder.vision_tower.post_layernorm.bias");
+        "model.encoder.vision_tower.post_layernorm.bias");
+  CHECK(canonical_name("encoder.multi_modal_projector.mm_soft_emb_norm.weight") ==
+        "model.encoder.multi_modal_projector.mm_soft_emb_norm.weight");
 }
 
 TEST_CASE("weights: canonical_name leaves alone what only looks like a spelling") {
   for (const std::string name :
-       {"decoder.text_model.norm.weight", "encoder.layers.0.text_model.weight",
-        "encoder.vision_tower.encoder.vision_model.weight", "models.encoder.norm.weight",
-        "decoder.module.norm.weight", "modules.x", "x_orig_mod.norm", ""})
+       {"decoder.text_model.norm.weight", "encoder.vision_tower.encoder.vision_model.weight",
+        "decoder.module.norm.weight"})
+    CHECK(canonical_name(name) == "model." + name);
+  CHECK(canonical_name("encoder.layers.0.text_model.weight") ==
+        "model.encoder.text_model.layers.0.text_model.weight");
+  for (const std::string name :
+       {"models.encoder.norm.weight", "modules.x", "x_orig_mod.norm", "encoders.x", ""})
     CHECK(canonical_name(name) == name);
+}
+
+TEST_CASE("weights: canonical names are those of the taps: each parameter's module reports a tensor") {
+  // A name without its last part is the module; a tap of it, or of a module below it, stands in the reference.
+  for (const auto& [fixture, names] : {std::pair("basic", &fixture_reference().tensors()),
+                                       {"images", &fixture_reference("images").tensors()}})
+    for (const auto& [stored, tensor] : fixture_model(fixture).checkpoint->tensors()) {
+      const std::string name = canonical_name(stored), module = name.substr(0, name.rfind('.'));
+      CAPTURE(name);
+      const auto at = names->lower_bound(module);
+      const bool reported = at != names->end() && at->first.starts_with(module);
+      CHECK((reported || module.ends_with("position_embedding")));  // its sum is reported as `embeddings`
+    }
+}
+
+TEST_CASE("weights: saved_name is the spelling of save_pretrained, in which the fixtures are stored") {
+  for (const char* fixture : {"basic", "untied", "images"})
+    for (const auto& [stored, tensor] : fixture_model(fixture).checkpoint->tensors())
+      if (stored.find(".vision_model.") == stored.npos) CHECK(saved_name(canonical_name(stored)) == stored);
 }
 
 TEST_CASE(
@@ -404,6 +431,19 @@ TEST_CASE("weights: a stored head or decoder embedding of another shape is refus
     contains(message, name);
     contains(message, "decoder: vocab_size, hidden_size");
   }
+}
+
+TEST_CASE("weights: a configuration in which layers have no type is refused") {
+  const Checkpoint stored = Checkpoint::open(data_folder("basic"));
+  WeightReader read(stored);
+  Config config = load_config(data_folder("basic"));
+  config.encoder.layer_types.pop_back();
+  config.decoder.layer_types.clear();
+  const char* expected = "layer_types: expected one for each of num_hidden_layers, found ";
+  CHECK_THROWS_WITH_AS(read_encoder(read, config), (expected + std::string("1")).c_str(),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(read_decoder(read, config, {}), (expected + std::string("0")).c_str(),
+                       std::invalid_argument);
 }
 
 TEST_CASE("weights: a renamed tensor is both missing and unknown") {

@@ -49,11 +49,10 @@ inline ParameterCount count_parameters(const Model& model) {
   for (const auto& [name, tensor] : model.checkpoint->tensors()) {
     const std::string part = canonical_name(name);
     const auto size = static_cast<Index>(tensor.bytes * 8 / bits_of(tensor.dtype));
-    if (part.starts_with("encoder.embed_tokens.") || part.starts_with("decoder.embed_tokens.") ||
-        part.starts_with("lm_head."))
+    if (part.starts_with("model.encoder.text_model.embed_tokens.") ||
+        part.starts_with("model.decoder.embed_tokens.") || part.starts_with("lm_head."))
       count.untied += size;
-    if (part.starts_with("encoder.vision_tower.") || part.starts_with("encoder.multi_modal_projector."))
-      count.vision += size;
+    if (is_vision(part)) count.vision += size;
   }
   return count;
 }

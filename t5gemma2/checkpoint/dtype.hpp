@@ -1,4 +1,4 @@
-// The number formats of safetensors files. Weights are F32, F16 or BF16; files may hold tensors of other formats.
+// The number formats of safetensors files. Weights are F32, F16 or BF16; other tensors may have any format.
 // Reference: huggingface/safetensors, Dtype.
 #pragma once
 #include <algorithm>

@@ -137,7 +137,7 @@ inline std::filesystem::path find_model(std::string model) {
     const bool is_file = std::filesystem::exists(model, ignored);
     throw Error(
         readable(model) + ": expected a model folder, found " +
-        (is_file ? "a file; a model is the folder with config.json and safetensors" : nothing_at(model)));
+        (is_file ? "a file; a model is the folder with config.json and safetensors" : describe_missing(model)));
   }
   if (!hub_detail::is_hub_id(model)) {
     throw Error(readable(model) +

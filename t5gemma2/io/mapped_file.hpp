@@ -34,7 +34,7 @@ inline bool is_there(const std::filesystem::path& path) {
 }
 
 /// What to say was found at a `path` where nothing can be opened.
-inline std::string nothing_at(const std::filesystem::path& path) {
+inline std::string describe_missing(const std::filesystem::path& path) {
   std::error_code not_a_link;
   const std::filesystem::path target = std::filesystem::read_symlink(path, not_a_link);
   if (path.string().find("://") != std::string::npos) return "nothing: addresses have to be downloaded first";
@@ -50,7 +50,7 @@ class MappedFile {
     std::error_code trouble;
     const std::filesystem::file_type type =
         std::filesystem::status(path, trouble).type();  // of a link's target
-    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, nothing_at(path));
+    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, describe_missing(path));
     if (type == std::filesystem::file_type::none) fail_file(path.string(), expected, trouble.message());
     if (type == std::filesystem::file_type::directory) fail_file(path.string(), expected, "a folder");
     if (type != std::filesystem::file_type::regular) {  // a pipe or a device; opening one could wait forever

@@ -33,7 +33,7 @@ inline void check_sizes(const VisionConfig& c, Index mm_tokens_per_image) {
          found);
 }
 
-/// Reads tensors under encoder.vision_tower.
+/// Reads tensors under model.encoder.vision_tower.
 class TowerReader {
  public:
   TowerReader(WeightReader& read, const VisionConfig& config) : read_(read), eps_(config.layer_norm_eps) {}
@@ -80,7 +80,7 @@ class TowerReader {
   static std::string reason(const char* sizes) { return std::string("encoder.vision_config: ") + sizes; }
 
   WeightReader& read_;
-  std::string at_ = "encoder.vision_tower.";
+  std::string at_ = "model.encoder.vision_tower.";
   float eps_;
 };
 
@@ -90,7 +90,7 @@ class TowerReader {
 inline Vision load_vision(const Config& config, const Checkpoint& checkpoint) {
   const std::string folder = checkpoint.folder().string();
   WeightReader read(checkpoint);
-  if (!config.vision || !read.has("encoder.vision_tower.embeddings.patch_embedding.weight"))
+  if (!config.vision || !read.has("model.encoder.vision_tower.embeddings.patch_embedding.weight"))
     throw Error(folder +
                 ": an image was given, but this checkpoint has no vision encoder: it takes text only");
   if (!config.image_token_index)
@@ -106,7 +106,7 @@ inline Vision load_vision(const Config& config, const Checkpoint& checkpoint) {
                 .multi_modal_projector = {},
                 .mm_tokens_per_image = config.mm_tokens_per_image};
   for (Index i = 0; i < c.num_hidden_layers; ++i) vision.vision_tower.layers.push_back(tower.layer(c, i));
-  const std::string at = "encoder.multi_modal_projector.",
+  const std::string at = "model.encoder.multi_modal_projector.",
                     sizes = "encoder: vision_config.hidden_size, text_config.hidden_size";
   vision.multi_modal_projector = {
       .mm_soft_emb_norm = read.vector(at + "mm_soft_emb_norm.weight", c.hidden_size, sizes),

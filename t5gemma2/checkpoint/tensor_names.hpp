@@ -1,0 +1,73 @@
+// Names of tensors. The engine knows each tensor by its canonical name: the path of its module in transformers,
+// the same as in the names of taps. Files spell names as the version of transformers did that wrote them, and
+// wrappers of a model put names of their own in front:
+//
+//   canonical         model.encoder.text_model.layers.0...   model.encoder.vision_tower.encoder...
+//   published         model.encoder.layers.0...              model.encoder.vision_tower.vision_model.encoder...
+//   save_pretrained   model.encoder.layers.0...              model.encoder.vision_tower.encoder...
+//   DistributedDataParallel, torch.compile, PEFT             module.*   _orig_mod.*   base_model.model.*
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration,
+// conversion_mapping.py.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace t5gemma2 {
+
+namespace name_detail {
+
+inline constexpr std::string_view encoder = "encoder.", text_model = "text_model.",
+                                  vision_tower = "encoder.vision_tower.",
+                                  projector = "encoder.multi_modal_projector.";
+
+/// `stored` without the names of wrappers, and without the `model.` that may stand among them.
+inline std::string without_wrappers(std::string_view stored) {
+  using namespace std::literals;
+  constexpr std::array wrappers{"model."sv, "module."sv, "_orig_mod."sv, "base_model."sv};
+  const auto outermost = [&] {
+    return std::ranges::find_if(wrappers,
+                                [&](std::string_view wrapper) { return stored.starts_with(wrapper); });
+  };
+  for (auto at = outermost(); at != wrappers.end(); at = outermost()) stored.remove_prefix(at->size());
+  constexpr std::string_view compiled = "._orig_mod.";  // torch.compile of single layers
+  std::string name;
+  for (auto at = stored.find(compiled); at != stored.npos; at = stored.find(compiled)) {
+    name += stored.substr(0, at);
+    stored.remove_prefix(at + compiled.size() - 1);  // its last dot may begin another
+  }
+  return name += stored;
+}
+
+}  // namespace name_detail
+
+/// The canonical name of a tensor that a file stores under `stored`. Any other name only loses its wrappers.
+inline std::string canonical_name(std::string_view stored) {
+  using namespace name_detail;
+  std::string name = without_wrappers(stored);
+  const auto drop = [&](std::string_view head, std::string_view part) {
+    if (name.starts_with(std::string(head) + std::string(part))) name.erase(head.size(), part.size());
+  };
+  drop(encoder, text_model);
+  drop(vision_tower, "vision_model.");
+  if (name.starts_with(encoder) && !name.starts_with(vision_tower) && !name.starts_with(projector))
+    name.insert(encoder.size(), text_model);
+  return (name.starts_with(encoder) || name.starts_with("decoder.") ? "model." : "") + name;
+}
+
+/// The name under which save_pretrained stores a tensor, for messages: files are written in this spelling.
+inline std::string saved_name(std::string canonical) {
+  constexpr std::string_view encoder = "model.encoder.", text_model = "text_model.";
+  if (canonical.starts_with("model.encoder.text_model.")) canonical.erase(encoder.size(), text_model.size());
+  return canonical;
+}
+
+/// Whether a canonical name is that of a tensor of the vision encoder or the projector.
+inline bool is_vision(std::string_view canonical) {
+  return canonical.starts_with("model.encoder.vision_tower.") ||
+         canonical.starts_with("model.encoder.multi_modal_projector.");
+}
+
+}  // namespace t5gemma2
