@@ -1,11 +1,11 @@
-// What is thrown when a file, a field or an argument is not what it should be: one line for a person to read.
+// The exception for bad input. (A mistake of the calling code is std::invalid_argument: tensor.hpp.)
 #pragma once
 #include <stdexcept>
 #include <string>
 
 namespace t5gemma2 {
 
-/// Bad input: a file, a field of it, a prompt. what() is one line.
+/// A file, a field of it or a prompt is not as it should be. what() is one line for the user.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -2,7 +2,7 @@
 //
 //   y = x W^T        x [rows, in], W [out, in] as stored, y [rows, out]
 //
-// Two forms with the same result: plain_linear copies all of W to float32 first; linear converts a few rows of
+// Two forms, equal up to rounding: plain_linear copies all of W to float32 first; linear converts a few rows of
 // W at a time, in the processor's cache (kernels/product.hpp). Reference: torch.nn.Linear.
 #pragma once
 #include <algorithm>
@@ -28,8 +28,8 @@ inline void check(const Weight& W, const char* name) {
                  "one that is not");
 }
 
-/// Rows [first, first + count) of W, copied to float32 [count, W.cols]. Throws std::invalid_argument where W has
-/// no such rows.
+/// Rows [first, first + count) of W, copied to float32 [count, W.cols]. Throws std::invalid_argument where W
+/// has no such rows.
 inline Matrix to_matrix(const Weight& W, Index first, Index count) {
   check(W, "to_matrix W");
   check_argument(first >= 0 && first <= W.rows, "to_matrix first", "a row of W", first);
@@ -42,15 +42,16 @@ inline Matrix to_matrix(const Weight& W, Index first, Index count) {
   return rows;
 }
 
-/// The plain form: x [rows, in], W [out, in] -> [rows, out]. Throws std::invalid_argument where W is not set or
-/// shapes do not fit.
+/// The plain form: x [rows, in], W [out, in] -> [rows, out]. Throws std::invalid_argument where W is not set
+/// or shapes do not fit.
 inline Matrix plain_linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
   return x * to_matrix(W, 0, W.rows).transpose();
 }
 
-/// x [rows, in], W [out, in] -> [rows, out]. Throws std::invalid_argument where W is not set or shapes do not fit.
+/// x [rows, in], W [out, in] -> [rows, out]. Throws std::invalid_argument where W is not set or shapes do not
+/// fit, as plain_linear does.
 inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");

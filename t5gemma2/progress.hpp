@@ -1,4 +1,4 @@
-// How far a long computation has come, for whoever waits for it. The paper has nothing of this.
+// Progress reports of long computations.
 #pragma once
 #include <functional>
 
@@ -6,8 +6,9 @@
 
 namespace t5gemma2 {
 
-/// Called before the first piece of work and after each with the number of finished pieces (layers, or what
-/// the function says) and of all; 0 of all where nobody knows how many there will be. May throw to stop.
+/// Called before the first piece of work and after each one with the number of pieces finished and of all
+/// pieces (layers, unless the function says otherwise). `all` is 0 where it is not known. May throw to stop
+/// the computation.
 using Progress = std::function<void(Index finished, Index all)>;
 
 }  // namespace t5gemma2

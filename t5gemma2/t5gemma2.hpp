@@ -41,6 +41,7 @@
 #include "checkpoint/weight_reader.hpp"           // tensors by name
 #include "checkpoint/safetensors_writer.hpp"      // tensors to a file
 #include "checkpoint/hub.hpp"                     // where models lie
+#include "checkpoint/text_config_json.hpp"        // config.json, one side
 #include "checkpoint/config_json.hpp"             // config.json
 #include "checkpoint/generation_config.hpp"       // how a checkpoint wants its text
 #include "checkpoint/generation_config_json.hpp"  // generation_config.json

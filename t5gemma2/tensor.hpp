@@ -1,7 +1,7 @@
-// The shapes of the whole engine: rows are tokens, columns are features, row-major as in the checkpoint.
+// Matrices of the engine: rows are tokens, columns are features, row-major as in the checkpoint.
 //
-//   Matrix, Vector   float32 values the engine computes: hidden states, scores, logits
-//   Weight           a matrix where it lies in the memory-mapped checkpoint, as float32, float16 or bfloat16
+//   Matrix, Vector   float32 values that the engine computes with: hidden states, scores, logits, norms
+//   Weight           a view of a matrix in the memory-mapped checkpoint, float32, float16 or bfloat16
 #pragma once
 #include <Eigen/Dense>
 #include <cstddef>
@@ -19,20 +19,21 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 using Vector = Eigen::VectorXf;
 using TokenId = std::int32_t;
 
-/// How a checkpoint stores a real number (safetensors F32, F16, BF16).
+/// Number formats of weights in a checkpoint (safetensors F32, F16, BF16).
 enum class StorageType { float32, float16, bfloat16 };
 
 /// Bytes of one stored number.
 constexpr Index bytes_of(StorageType type) { return type == StorageType::float32 ? 4 : 2; }
 
-/// A view of a stored matrix W [rows, cols]; the checkpoint that it came from owns the memory.
+/// A view of a stored matrix W [rows, cols]. The checkpoint owns the memory and must live longer.
 struct Weight {
   const std::byte* data = nullptr;  // aligned to bytes_of(type)
   StorageType type = StorageType::float32;
   Index rows = 0, cols = 0;
 };
 
-/// A number that its owner has yet to set; every function refuses it.
+/// Stands for a number that has not been set and has no default. Functions that need the number throw
+/// std::invalid_argument.
 inline constexpr float unset = std::numeric_limits<float>::quiet_NaN();
 
 /// Throws std::invalid_argument "NAME: expected EXPECTED, found FOUND" unless `fits`.

@@ -1,4 +1,4 @@
-// Folders in which no model lies as transformers saves it: what is there instead, and what to do about it.
+// Folders that hold no model as transformers saves it: what they hold instead, and what to do about it.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -15,8 +15,8 @@ namespace t5gemma2 {
 
 namespace folder_detail {
 
-/// What is in a folder, by the length of the name, then by the name, so that checkpoint-1000 comes after
-/// checkpoint-500. Nothing when it cannot be read.
+/// The entries of a folder, sorted by the length of the name, then by the name, so that checkpoint-1000 comes
+/// after checkpoint-500. None when the folder cannot be read.
 inline std::vector<std::filesystem::path> entries(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> found;
   std::error_code trouble;
@@ -30,7 +30,8 @@ inline std::vector<std::filesystem::path> entries(const std::filesystem::path& f
   return found;
 }
 
-/// The first name in a folder that is `wanted` or, when that begins with a dot, ends so; "" when none is.
+/// The first name in a folder that is `wanted` or, where `wanted` begins with a dot, ends with it;
+/// "" for none.
 inline std::string find_name(const std::filesystem::path& folder, std::string_view wanted) {
   for (const std::filesystem::path& entry : entries(folder)) {
     std::string name = entry.filename().string();
@@ -39,8 +40,7 @@ inline std::string find_name(const std::filesystem::path& folder, std::string_vi
   return "";
 }
 
-/// The last folder with a config.json in this one or among the snapshots of a hub cache; "" when there is
-/// none.
+/// The last folder with a config.json in this one, or among the snapshots of a hub cache; "" for none.
 inline std::filesystem::path model_inside(const std::filesystem::path& folder) {
   std::filesystem::path found;
   for (const std::filesystem::path& place : {folder, folder / "snapshots"})
@@ -49,6 +49,7 @@ inline std::filesystem::path model_inside(const std::filesystem::path& folder) {
   return found;
 }
 
+/// What a file of this name says about the folder.
 struct Clue {
   std::string_view name, advice;
 };
@@ -65,7 +66,7 @@ inline constexpr std::string_view other_name =
 inline constexpr std::string_view other_format =
     ", another format: the safetensors that transformers saves are read";
 
-/// The surest first.
+/// The most certain first.
 inline constexpr std::array clues{
     Clue{"adapter_config.json", merge},
     Clue{"adapter_model.safetensors", merge},
@@ -85,7 +86,7 @@ inline constexpr std::array clues{
 
 }  // namespace folder_detail
 
-/// What `hf download` has left unfinished, in the hub's cache or in this folder; "" when it has not.
+/// For messages: that `hf download` has not finished, in the hub's cache or in this folder; "" when it has.
 inline std::string unfinished_download(const std::filesystem::path& folder) {
   for (const auto& place : {folder / ".." / ".." / "blobs", folder / ".cache" / "huggingface" / "download"})
     if (!folder_detail::find_name(place, ".incomplete").empty())
@@ -93,8 +94,8 @@ inline std::string unfinished_download(const std::filesystem::path& folder) {
   return "";
 }
 
-/// What was found in a folder that lacks a file of a model, and what to do; "" when nothing is known about
-/// it.
+/// For messages: what was found in a folder that lacks a file of a model, and what to do; "" when nothing in
+/// it is known.
 inline std::string found_instead(const std::filesystem::path& folder) {
   if (std::string unfinished = unfinished_download(folder); !unfinished.empty()) return unfinished;
   for (const folder_detail::Clue& clue : folder_detail::clues)

@@ -1,11 +1,11 @@
-// Where a model is: a folder, a hub id looked up in the local Hugging Face cache, or "pocket", the small
-// model that comes with the programs. Nothing is downloaded.
+// Finding a model: a folder, a hub id in the local Hugging Face cache, or "pocket", the small model that
+// comes with the programs. Nothing is downloaded.
 //
-//   PREFIX/bin/PROGRAM, PREFIX/share/t5gemma2/pocket                       in the build folder, too
-//   CACHE/models--google--t5gemma-2-270m-270m/refs/main                    holds the name of a commit
-//   CACHE/models--google--t5gemma-2-270m-270m/snapshots/<commit>/...       the model's folder
+//   CACHE/models--google--t5gemma-2-270m-270m/refs/main                holds the name of a commit
+//   CACHE/models--google--t5gemma-2-270m-270m/snapshots/COMMIT/...     the model's folder
+//   PREFIX/share/t5gemma2/pocket                                       of a program PREFIX/bin/PROGRAM
 //
-// Reference: huggingface_hub.constants, "Understand caching" in its documentation.
+// Reference: huggingface_hub constants.py, and "Understand caching" in its documentation.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -17,22 +17,22 @@
 #include <vector>
 
 #include "../error.hpp"
-#include "../io/json_fields.hpp"
 #include "../io/mapped_file.hpp"
+#include "../io/readable.hpp"
 #include "folder_contents.hpp"
 
 namespace t5gemma2 {
 
 namespace hub_detail {
 
-/// What an environment variable holds; empty when it is not set.
+/// The value of an environment variable; empty when it is not set.
 inline std::string variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? "" : value;
 }
 
-/// `text` with ~ at its start, $NAME and ${NAME} replaced as Python's expanduser and expandvars do; a
-/// variable that is not set stays as it is written.
+/// `text` with ~ at its start, $NAME and ${NAME} replaced as Python's os.path.expanduser and expandvars do;
+/// the name of a variable that is not set stays.
 inline std::string expand(std::string text) {
   constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
   const std::string home = variable("HOME");
@@ -61,7 +61,7 @@ inline bool is_hub_id(std::string_view text) {
   return slash != text.npos && is_hub_name(text.substr(0, slash)) && is_hub_name(text.substr(slash + 1));
 }
 
-/// Where the pocket model may lie: beside the folder of this program, then where the CMake package says.
+/// Folders that may hold the pocket model: by the folder of this program, then by the CMake package.
 inline std::vector<std::filesystem::path> pocket_places() {
   std::error_code none;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
@@ -73,9 +73,10 @@ inline std::vector<std::filesystem::path> pocket_places() {
   return places;
 }
 
-/// The main snapshot in a repository's folder of the cache. Throws Error saying what is there of it.
+/// The main snapshot in `cached`, the folder of the repository `model` in the cache. Throws Error saying what
+/// was found there instead.
 inline std::filesystem::path main_snapshot(const std::string& model, const std::filesystem::path& cached) {
-  std::error_code ignored;  // what cannot be looked at is not there
+  std::error_code ignored;  // a path that cannot be examined counts as missing
   std::string commit;
   std::ifstream(cached / "refs" / "main") >> commit;
   const bool is_name =
@@ -103,7 +104,7 @@ inline std::filesystem::path main_snapshot(const std::string& model, const std::
 
 }  // namespace hub_detail
 
-/// The folder of the pocket model. Throws Error naming where it looked.
+/// The folder of the pocket model. Throws Error naming the folders searched.
 inline std::filesystem::path pocket_model() {
   std::string looked;
   for (const std::filesystem::path& place : hub_detail::pocket_places()) {
@@ -125,19 +126,21 @@ inline std::filesystem::path hub_cache() {
   return expand(expand(home.empty() ? caches + "/huggingface" : home) + "/hub");
 }
 
-/// The folder of `model`: the folder itself, the main snapshot of a hub id (google/t5gemma-2-270m-270m) in
-/// the cache, or for "pocket", unless a model lies in ./pocket, the one that comes with the programs. Throws
-/// Error saying where it looked and how to get the model.
+/// The folder of `model`: the folder of that name, else the main snapshot of that hub id
+/// (google/t5gemma-2-270m-270m) in the cache. "pocket" is the model that comes with the programs, unless the
+/// working directory holds a model in a folder of that name. Throws Error saying what was searched and how to
+/// get the model.
 inline std::filesystem::path find_model(std::string model) {
-  while (model.size() > 1 && model.ends_with('/')) model.pop_back();  // as shells complete folders
-  std::error_code ignored;                                            // what cannot be looked at is not there
+  while (model.size() > 1 && model.ends_with('/'))
+    model.pop_back();       // added by the shell when it completes a name
+  std::error_code ignored;  // a path that cannot be examined counts as missing
   if (model == "pocket" && !std::filesystem::exists("pocket/config.json", ignored)) return pocket_model();
   if (std::filesystem::is_directory(model, ignored)) return model;
   if (is_there(model)) {
     const bool is_file = std::filesystem::exists(model, ignored);
-    throw Error(
-        readable(model) + ": expected a model folder, found " +
-        (is_file ? "a file; a model is the folder with config.json and safetensors" : describe_missing(model)));
+    throw Error(readable(model) + ": expected a model folder, found " +
+                (is_file ? "a file; a model is the folder with config.json and safetensors"
+                         : describe_missing(model)));
   }
   if (!hub_detail::is_hub_id(model)) {
     throw Error(readable(model) +

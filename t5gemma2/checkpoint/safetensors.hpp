@@ -1,8 +1,9 @@
-// Weights where they lie: safetensors files memory-mapped, and the tensors of a checkpoint folder.
+// Safetensors files, memory-mapped, and the tensors of a checkpoint folder: those of one file,
+// model.safetensors, or of the shards listed in model.safetensors.index.json.
 //
-// Nothing is read or copied when a file is opened but its header; the pages of a tensor come from the disk
-// when its numbers are used. A checkpoint is one file, model.safetensors, or shards listed in
-// model.safetensors.index.json.
+// Opening a file reads its header alone. The numbers of a tensor stay in the mapped file and come from the
+// disk at their first use. The exception is a tensor that does not begin at a multiple of its number size,
+// which the format allows: it is copied when the file is opened.
 #pragma once
 #include <cstring>
 #include <filesystem>
@@ -26,7 +27,7 @@ using StoredTensors = std::map<std::string, StoredTensor, std::less<>>;
 /// One memory-mapped safetensors file.
 class SafetensorsFile {
  public:
-  /// Throws Error unless everything about the file is in order.
+  /// Throws Error when the file is missing or its header is wrong.
   static SafetensorsFile open(const std::filesystem::path& path) {
     SafetensorsFile file(path);
     SafetensorsHeader header = read_safetensors_header(file.map_.bytes(), path.string());
@@ -47,7 +48,7 @@ class SafetensorsFile {
     const std::size_t bytes = entry.end - entry.begin,
                       alignment = std::max<std::size_t>(1, bits_of(entry.dtype) / 8);
     const std::byte* data = map_.bytes().data() + entry.begin;
-    if (entry.begin % alignment != 0) {  // legal, but only read safely from a copy; the map begins on a page
+    if (entry.begin % alignment != 0) {  // the map itself begins on a page
       copies_.push_back(std::make_unique<std::byte[]>(bytes));
       data = static_cast<const std::byte*>(std::memcpy(copies_.back().get(), data, bytes));
     }
@@ -65,8 +66,8 @@ class SafetensorsFile {
 
 namespace safetensors_detail {
 
-/// Opens every shard that the index names, in the order of their names, and checks that it holds what the
-/// index says.
+/// All shards that the index names, sorted by name. Throws Error when one cannot be opened or lacks a tensor
+/// that the index says it holds.
 inline std::vector<SafetensorsFile> open_shards(const std::filesystem::path& folder,
                                                 const std::filesystem::path& index) {
   const nlohmann::json json = parse_json(read_text(index, "an index of shards"), index.string());
@@ -107,7 +108,7 @@ class Checkpoint {
     const std::filesystem::path single = folder / "model.safetensors",
                                 index = folder / "model.safetensors.index.json";
     const std::string expected = "a folder with model.safetensors or model.safetensors.index.json";
-    std::error_code ignored;  // what cannot be looked at is not there
+    std::error_code ignored;  // a path that cannot be examined counts as missing
     if (!std::filesystem::is_directory(folder, ignored)) {
       fail_file(folder.string(), expected, std::filesystem::exists(folder, ignored) ? "a file" : "nothing");
     }

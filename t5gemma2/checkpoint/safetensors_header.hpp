@@ -4,7 +4,8 @@
 //    "data_offsets": [0, 1280]}, ...}
 //
 // Offsets count from the end of the header. Tensors fill the data without holes or overlaps, to the last
-// byte. Reference: huggingface/safetensors, Metadata::validate; stricter: a name may stand only once.
+// byte. Reference: huggingface/safetensors safetensors/src/tensor.rs Metadata::validate; stricter than that:
+// a name may stand only once.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -39,7 +40,7 @@ namespace safetensors_detail {
 constexpr std::size_t length_bytes = 8;
 constexpr std::size_t longest_header = 100'000'000;  // the reference's limit
 
-/// The JSON text of the header.
+/// The JSON text of the header. Throws Error where `file` is no safetensors file or cut off.
 inline std::string_view header_text(std::span<const std::byte> file, const std::string& where) {
   const std::string expected = "a safetensors file";
   refuse_failed_download(as_text(file), where, expected);
@@ -72,7 +73,8 @@ inline Dtype read_dtype(const JsonField& field) {
   return known->dtype;
 }
 
-/// `data_start` is where the data begins in the file, `data_bytes` how much there is.
+/// The header's entry `field` of tensor `name`. The data begins at byte `data_start` of the file and is
+/// `data_bytes` long.
 inline TensorEntry read_entry(const std::string& name, const JsonField& field, std::size_t data_start,
                               std::size_t data_bytes) {
   TensorEntry tensor{name, read_dtype(field["dtype"]), {}, 0, 0};
@@ -120,8 +122,8 @@ inline void check_layout(const std::vector<TensorEntry>& tensors, std::size_t be
 
 }  // namespace safetensors_detail
 
-/// The tensors in `file`, the whole content of a safetensors file; no byte of the data is read.
-/// Throws Error naming `where` and the field unless everything about the file is in order.
+/// The header of `file`, the whole content of a safetensors file; no byte of the data is read. Throws Error
+/// naming `where` and the field when anything is wrong.
 inline SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const std::string& where) {
   using namespace safetensors_detail;
   const std::string_view text = header_text(file, where);

@@ -1,9 +1,9 @@
-// Names of tensors. The engine knows each tensor by its canonical name: the path of its module in transformers,
-// the same as in the names of taps. Files spell names as the version of transformers did that wrote them, and
-// wrappers of a model put names of their own in front:
+// Names of tensors. The engine knows each tensor by its canonical name: the path of its module in
+// transformers, the same as in the names of taps. Files spell names as the version of transformers did that
+// wrote them, and wrappers of a model put names of their own in front:
 //
 //   canonical         model.encoder.text_model.layers.0...   model.encoder.vision_tower.encoder...
-//   published         model.encoder.layers.0...              model.encoder.vision_tower.vision_model.encoder...
+//   published         model.encoder.layers.0...              model.encoder.vision_tower.vision_model...
 //   save_pretrained   model.encoder.layers.0...              model.encoder.vision_tower.encoder...
 //   DistributedDataParallel, torch.compile, PEFT             module.*   _orig_mod.*   base_model.model.*
 //

@@ -1,4 +1,4 @@
-// Files that are complete or as they were before, whatever happens while they are written.
+// Writing files atomically: afterwards a file is complete, or as it was before if anything went wrong.
 #pragma once
 #include <unistd.h>
 
@@ -13,11 +13,12 @@
 
 namespace t5gemma2 {
 
-/// The file that write_atomically fills now, for a program's signal handler to unlink; null when there is none.
+/// Path of the temporary file that write_atomically is writing, for a program's signal handler to unlink;
+/// null when it is writing none.
 inline std::atomic<const char*> unfinished_file = nullptr;
 
-/// Lets write(stream) fill a file beside `path` and renames it; a pipe or a device is written to as it is.
-/// Throws Error when that fails.
+/// Calls write(stream) on a temporary file beside `path`, then renames it to `path`. A pipe or a device is
+/// written directly. Throws Error when the file cannot be written.
 template <class Write>
 void write_atomically(const std::filesystem::path& path, const Write& write) {
   std::error_code ignored, trouble;
@@ -30,9 +31,10 @@ void write_atomically(const std::filesystem::path& path, const Write& write) {
   };
   const auto kind = std::filesystem::status(path, ignored).type();
   if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
-    const std::filesystem::path target = std::filesystem::weakly_canonical(path, ignored);  // behind a link
+    const std::filesystem::path target =
+        std::filesystem::weakly_canonical(path, ignored);  // what a link points to
     const std::filesystem::path part = target.string() + ".part" + std::to_string(::getpid());
-    struct Unfinished {  // removed by whatever ends the writing
+    struct Unfinished {  // removed also when write throws
       const std::filesystem::path& part;
       explicit Unfinished(const std::filesystem::path& path) : part(path) { unfinished_file = part.c_str(); }
       ~Unfinished() {

@@ -1,5 +1,5 @@
-// Mapped memory that is still on the disk: which pages of it, and how they come into memory in one go, not
-// one by one as they are touched.
+// Cold pages: pages of a mapped file that are on the disk, not in memory. They can be found, and read in
+// large pieces, which is faster than one by one at the first access to each.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,8 +18,8 @@ using Bytes = std::span<const std::byte>;
 
 inline std::size_t page_size() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
-/// The whole pages under `bytes` that are not in memory, as runs of them. None where the system does not say:
-/// it tells only those who may write the file.
+/// The pages that `bytes` touch and that are not in memory, as runs of whole pages. None where the system
+/// does not say: Linux tells only users who may write the file.
 inline std::vector<Bytes> cold_pages(Bytes bytes) {
   const std::size_t page = page_size(), lead = reinterpret_cast<std::uintptr_t>(bytes.data()) % page;
   const std::byte* const first = bytes.data() - lead;
@@ -44,7 +44,7 @@ inline std::size_t total_size(std::span<const Bytes> runs) {
   return size;
 }
 
-/// Reads mapped pages from the disk. Progress counts bytes.
+/// Reads runs of pages from the disk. Progress counts bytes.
 inline void read_pages(std::span<const Bytes> cold, const Progress& progress = {}) {
   constexpr std::size_t largest_piece = 4 << 20;
   const std::size_t page = page_size();
@@ -52,16 +52,17 @@ inline void read_pages(std::span<const Bytes> cold, const Progress& progress = {
   for (Bytes run : cold)
     for (; !run.empty(); run = run.subspan(pieces.back().size()))
       pieces.push_back(run.first(std::min(run.size(), largest_piece)));
-  const auto will_need = [&](std::size_t i) {  // begins to read; where it is refused, touching reads
-    if (i < pieces.size())
-      ::madvise(const_cast<std::byte*>(pieces[i].data()), pieces[i].size(), MADV_WILLNEED);
-  };
+  const auto will_need =
+      [&](std::size_t i) {  // starts reading; where that is refused, the access below reads
+        if (i < pieces.size())
+          ::madvise(const_cast<std::byte*>(pieces[i].data()), pieces[i].size(), MADV_WILLNEED);
+      };
   const auto all = static_cast<Index>(total_size(cold));
   Index read = 0;
   will_need(0);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     if (progress) progress(read, all);
-    will_need(i + 1);  // the disk goes on meanwhile
+    will_need(i + 1);  // so that the disk is never idle
     for (std::size_t at = 0; at < pieces[i].size(); at += page)
       static_cast<void>(*static_cast<const volatile std::byte*>(&pieces[i][at]));
     read += static_cast<Index>(pieces[i].size());

@@ -1,5 +1,5 @@
-// Values in a JSON file that may be wrong. Each knows its path, so that every message names the file and the
-// field: "config.json: decoder.head_dim: expected an even number, found 63".
+// Values of a JSON file, checked as they are read. Each knows its path, so that every message names the file
+// and the field: "config.json: decoder.head_dim: expected an even number, found 63".
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -15,7 +15,7 @@
 
 namespace t5gemma2 {
 
-/// A value in a JSON file, possibly missing, with its path. Refers to the parsed JSON, which must live longer.
+/// A value of a JSON file, possibly missing, and its path. Refers to the parsed JSON, which must live longer.
 class JsonField {
  public:
   JsonField(const nlohmann::json& whole, std::string file) : value_(&whole), file_(std::move(file)) {}
@@ -47,7 +47,7 @@ class JsonField {
   /// The same; FOUND is this field's value.
   [[noreturn]] void refuse(const std::string& expected) const { refuse(expected, content()); }
 
-  /// The member `key` of this object: missing when the object has no such key, or is missing or null itself.
+  /// The member `key` of this object. It is missing when the object has no such key, is null or is missing.
   JsonField operator[](std::string_view key) const {
     const std::string path = path_ + (path_.empty() ? "" : ".") + readable(key);
     if (!given()) return {nullptr, file_, path};
@@ -56,8 +56,8 @@ class JsonField {
     return {member == value_->end() ? nullptr : &*member, file_, path};
   }
 
-  /// The keys of this object, sorted. This and all functions below throw Error when the field is missing or not
-  /// of the type asked for.
+  /// The keys of this object, sorted. This and all functions below throw Error when the field is missing or
+  /// not of the type asked for.
   std::vector<std::string> keys() const {
     if (value_ == nullptr || !value_->is_object()) refuse("an object");
     std::vector<std::string> keys;

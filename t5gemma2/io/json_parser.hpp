@@ -1,5 +1,5 @@
-// A JSON parser that is stricter than JSON: a key may stand only once in an object (which of two values counts
-// would otherwise be up to the reader), and nesting is limited to 64 levels.
+// A JSON parser that is stricter than JSON: a key may stand only once in an object (JSON does not say which
+// of two values counts), and nesting is limited to 64 levels.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <set>

@@ -1,4 +1,4 @@
-// Files as they come from a download: mapped into memory, and recognised when they are something else.
+// Memory-mapped files, and a check for downloads that went wrong.
 #pragma once
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -26,14 +26,14 @@ namespace t5gemma2 {
   throw Error((file.empty() ? "\"\"" : file) + ": expected " + expected + ", found " + found);
 }
 
-/// Whether something is at `path`, if only a link that leads nowhere: opening it then says so. What cannot be
-/// looked at is not there.
+/// Whether something is at `path`, even a link that leads nowhere (opening it gives the error that says so).
+/// False for a path that cannot be examined.
 inline bool is_there(const std::filesystem::path& path) {
   std::error_code ignored;
   return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
 }
 
-/// What to say was found at a `path` where nothing can be opened.
+/// For messages: what was found at a `path` that leads to no file.
 inline std::string describe_missing(const std::filesystem::path& path) {
   std::error_code not_a_link;
   const std::filesystem::path target = std::filesystem::read_symlink(path, not_a_link);
@@ -41,16 +41,17 @@ inline std::string describe_missing(const std::filesystem::path& path) {
   return not_a_link ? "nothing" : "a link that leads nowhere: " + target.string() + " is missing";
 }
 
-/// The bytes of a file, mapped read-only: read from disk when touched, shared with the page cache. The file
-/// must not shrink while it is mapped (the system would end the program).
+/// The bytes of a file, mapped read-only: read from the disk at the first access, shared with the page cache.
+/// The file must not shrink while it is mapped: an access past its end is fatal (SIGBUS).
 class MappedFile {
  public:
-  /// Throws Error when `path` is missing, unreadable, empty or not a file; `expected` says what it should be.
+  /// Throws Error when `path` is missing, unreadable, empty or not a file; `expected` describes the content.
   MappedFile(const std::filesystem::path& path, const std::string& expected) {
     std::error_code trouble;
     const std::filesystem::file_type type =
-        std::filesystem::status(path, trouble).type();  // of a link's target
-    if (type == std::filesystem::file_type::not_found) fail_file(path.string(), expected, describe_missing(path));
+        std::filesystem::status(path, trouble).type();  // of the target of a link
+    if (type == std::filesystem::file_type::not_found)
+      fail_file(path.string(), expected, describe_missing(path));
     if (type == std::filesystem::file_type::none) fail_file(path.string(), expected, trouble.message());
     if (type == std::filesystem::file_type::directory) fail_file(path.string(), expected, "a folder");
     if (type != std::filesystem::file_type::regular) {  // a pipe or a device; opening one could wait forever
@@ -85,21 +86,21 @@ class MappedFile {
   std::unique_ptr<std::byte, Unmap> map_{nullptr, Unmap{}};
 };
 
-/// Bytes seen as characters.
+/// A view of the same bytes as characters.
 inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Whether the first bytes are those of a text: no control characters but white space.
+/// Whether the first 256 bytes are text: no control characters but white space.
 inline bool starts_as_text(std::string_view content) {
   return std::ranges::all_of(content.substr(0, 256), [](char c) {
     return static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f';
   });
 }
 
-/// Throws Error when a download left a git-LFS pointer or a web page instead of the `expected` content, which
-/// has to be JSON or binary: the lengths at the start of a binary file may look like '<', but not like a
-/// text.
+/// Throws Error when `content` is a git-LFS pointer or a web page, saved by a download in place of the
+/// `expected` content, which has to be JSON or binary. A binary file may begin with '<', so the bytes that
+/// follow have to be text, too.
 inline void refuse_failed_download(std::string_view content, const std::string& file,
                                    const std::string& expected) {
   if (content.starts_with("version https://git-lfs")) {
@@ -112,7 +113,7 @@ inline void refuse_failed_download(std::string_view content, const std::string& 
   }
 }
 
-/// The whole text of a small file. Throws Error when it is missing or not the `expected` content.
+/// A copy of the whole text of a file. Throws Error when the file is missing or a failed download.
 inline std::string read_text(const std::filesystem::path& path, const std::string& expected) {
   const MappedFile file(path, expected);
   refuse_failed_download(as_text(file.bytes()), path.string(), expected);

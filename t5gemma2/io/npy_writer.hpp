@@ -1,5 +1,4 @@
-// Writing arrays of numbers as .npy files, which numpy.load reads. Reference: numpy/lib/format.py,
-// version 1.0.
+// Writing arrays as .npy files, which numpy.load reads. Reference: numpy lib/format.py, format version 1.0.
 #pragma once
 #include <filesystem>
 #include <span>
@@ -28,8 +27,8 @@ inline std::string header_for(const std::vector<Index>& shape) {
 
 }  // namespace npy_detail
 
-/// Writes `values`, row by row, as little-endian float32 to `path`, which is either complete afterwards or as
-/// before. Throws Error when the file cannot be written.
+/// Writes `values` (row-major) as little-endian float32 to `path`, atomically. Throws Error when the file
+/// cannot be written, std::invalid_argument unless there are as many values as `shape` says.
 inline void write_npy(const std::filesystem::path& path, const std::vector<Index>& shape,
                       std::span<const float> values) {
   Index size = 1;
