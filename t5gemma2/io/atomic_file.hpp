@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "../error.hpp"
 
@@ -16,6 +17,30 @@ namespace t5gemma2 {
 /// Path of the temporary file that write_atomically is writing, for a program's signal handler to unlink;
 /// null when it is writing none.
 inline std::atomic<const char*> unfinished_file = nullptr;
+
+namespace atomic_detail {
+
+/// A file that is removed at the end, even when an exception is thrown, unless it has been renamed.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(std::filesystem::path path) : path_(std::move(path)) {
+    unfinished_file = path_.c_str();
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    std::error_code nothing_left;
+    std::filesystem::remove(path_, nothing_left);
+    unfinished_file = nullptr;
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace atomic_detail
 
 /// Calls write(stream) on a temporary file beside `path`, then renames it to `path`. A pipe or a device is
 /// written directly. Throws Error when the file cannot be written.
@@ -31,22 +56,10 @@ void write_atomically(const std::filesystem::path& path, const Write& write) {
   };
   const auto kind = std::filesystem::status(path, ignored).type();
   if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) {
-    const std::filesystem::path target =
-        std::filesystem::weakly_canonical(path, ignored);  // what a link points to
-    const std::filesystem::path part = target.string() + ".part" + std::to_string(::getpid());
-    struct Unfinished {  // removed also when write throws
-      const std::filesystem::path& part;
-      explicit Unfinished(const std::filesystem::path& path) : part(path) { unfinished_file = part.c_str(); }
-      ~Unfinished() {
-        std::error_code nothing_left;
-        std::filesystem::remove(part, nothing_left);
-        unfinished_file = nullptr;
-      }
-      Unfinished(const Unfinished&) = delete;
-    };
-    const Unfinished unfinished(part);
-    write_to(part);
-    if (!trouble) std::filesystem::rename(part, target, trouble);
+    const auto target = std::filesystem::weakly_canonical(path, ignored);  // a link stays a link
+    const atomic_detail::TemporaryFile part(target.string() + ".part" + std::to_string(::getpid()));
+    write_to(part.path());
+    if (!trouble) std::filesystem::rename(part.path(), target, trouble);
   } else {
     write_to(path);
   }

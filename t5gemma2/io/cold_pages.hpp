@@ -52,11 +52,11 @@ inline void read_pages(std::span<const Bytes> cold, const Progress& progress = {
   for (Bytes run : cold)
     for (; !run.empty(); run = run.subspan(pieces.back().size()))
       pieces.push_back(run.first(std::min(run.size(), largest_piece)));
-  const auto will_need =
-      [&](std::size_t i) {  // starts reading; where that is refused, the access below reads
-        if (i < pieces.size())
-          ::madvise(const_cast<std::byte*>(pieces[i].data()), pieces[i].size(), MADV_WILLNEED);
-      };
+  // Starts reading. Where the system refuses that, the access in the loop below reads.
+  const auto will_need = [&](std::size_t i) {
+    if (i < pieces.size())
+      ::madvise(const_cast<std::byte*>(pieces[i].data()), pieces[i].size(), MADV_WILLNEED);
+  };
   const auto all = static_cast<Index>(total_size(cold));
   Index read = 0;
   will_need(0);

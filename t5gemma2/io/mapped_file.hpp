@@ -49,7 +49,7 @@ class MappedFile {
   MappedFile(const std::filesystem::path& path, const std::string& expected) {
     std::error_code trouble;
     const std::filesystem::file_type type =
-        std::filesystem::status(path, trouble).type();  // of the target of a link
+        std::filesystem::status(path, trouble).type();  // of what a link points to
     if (type == std::filesystem::file_type::not_found)
       fail_file(path.string(), expected, describe_missing(path));
     if (type == std::filesystem::file_type::none) fail_file(path.string(), expected, trouble.message());
