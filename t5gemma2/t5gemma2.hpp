@@ -115,4 +115,6 @@
 #include "analysis/parameters.hpp"                // what it is made of
 #include "analysis/memory.hpp"                    // what a run needs
 #include "analysis/cold_weights.hpp"              // what a run reads from the disk
-#include "analysis/compare.hpp"                   // against a reference
+#include "analysis/reference_file.hpp"            // another implementation's inputs and tensors
+#include "analysis/comparer.hpp"                  // their tensors against ours
+#include "analysis/compare.hpp"                   // the engine against a reference file

@@ -216,7 +216,7 @@ TEST_CASE("compare: what is taken for [-N:] and what for a part of the name") {
 }
 
 TEST_CASE("compare: greedy tokens that differ give the step and how near the other token was") {
-  // 4 ids of a prefix; ids 4 and 5 as they are, id 6 another.
+  // 4 ids of the decoder prompt; ids 4 and 5 as they are, id 6 another.
   const std::vector<TokenId> ids = reference_ids("generated");
   const TokenId ours = ids[6], other = ours == 9 ? 10 : 9;
   const Comparison result = compare_changed([&](OwnedTensors& tensors) {
@@ -290,6 +290,26 @@ TEST_CASE("compare: divergence and agreement of logits by hand") {
   CHECK(other.max_kl == doctest::Approx(second).epsilon(1e-5));
   CHECK(other.mean_kl == doctest::Approx((first + second) / 2).epsilon(1e-5));
   CHECK(other.same_top == 1);
+}
+
+TEST_CASE("compare: its parts used alone refuse arguments that cannot be compared") {
+  const StoredTensors& reference = fixture_reference().tensors();
+  for (const float tolerance : {nan_value, -1.0f})
+    CHECK_THROWS_WITH_AS(Comparer(reference, tolerance),
+                         doctest::Contains("Comparer tolerance: expected 0 or more"), std::invalid_argument);
+  Comparer comparer(reference, 1);
+  const float number = 1;
+  CHECK_THROWS_WITH_AS(comparer.trace().report("logits", {1}, &number),
+                       "axes of a traced tensor: expected 2 or more, found 1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(compare_logits(Matrix(2, 3), Matrix(2, 4)),
+                       "compare_logits ours: expected [2, 4], found [2, 3]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(compare_logits(Matrix(2, 0), Matrix(2, 0)),
+                       "compare_logits vocab: expected 1 or more, found 0", std::invalid_argument);
+  const Matrix H = encode(fixture_model(), reference_ids("inputs.input_ids"));
+  const std::vector<TokenId> prompt{2}, outside{2, 64};
+  CHECK(error_of([&] { compare_generated(fixture_model(), H, prompt, outside); }) ==
+        "generated: token id: expected 0 to 63, found 64");
+  CHECK_THROWS_AS(compare_generated(fixture_model(), H, {}, prompt), std::invalid_argument);
 }
 
 }  // namespace test_compare

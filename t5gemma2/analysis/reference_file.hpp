@@ -1,0 +1,85 @@
+// A reference file: safetensors with what another implementation computed, and the inputs that it had.
+//
+//   inputs.input_ids            I64 [1, n]; n may be 0, which is a decoder without encoder input
+//   inputs.decoder_input_ids    I64 [1, m]
+//   inputs.pixel_values         F32 [images, channels, size, size]
+//   generated                   I64 [1, k], greedy tokens; they begin with those of inputs.generate_from, or
+//                               with bos where the file has none
+//   all others                  tensors under transformers' module paths: `NAME[1]` at a module's second call,
+//                               `NAME[-N:]` only the last N rows of the second-last axis
+//
+// t5gemma2-trace and weights_tool record write such files; yours may come from any implementation.
+#pragma once
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../checkpoint/safetensors.hpp"
+#include "../config.hpp"
+#include "../error.hpp"
+#include "../tensor.hpp"
+
+namespace t5gemma2 {
+
+/// "k_norm[-64:]" -> "k_norm", 64; any other name -> the name as it is, 0.
+inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
+  const std::size_t open = name.rfind("[-");
+  if (open == std::string::npos || !name.ends_with(":]")) return {name, 0};
+  const std::string digits = name.substr(open + 2, name.size() - open - 4);
+  const bool number =
+      !digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos;
+  return number ? std::pair(name.substr(0, open), Index{std::stol(digits)}) : std::pair(name, Index{0});
+}
+
+/// The ids of an integer tensor [1, k]; an empty list where the file has none. Throws Error for an id outside
+/// the vocabulary.
+inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string& name, Index vocab) {
+  const auto found = file.find(name);
+  if (found == file.end()) return {};
+  const StoredTensor& tensor = found->second;
+  if (tensor.shape.size() != 2 || tensor.shape[0] != 1)
+    fail(tensor.file, name, "token ids [1, any]", text_of(tensor.dtype, tensor.shape));
+  std::vector<TokenId> ids;
+  for (const Index id : to_integers(tensor)) {
+    if (id < 0 || id >= vocab)
+      fail(tensor.file, name, "token ids from 0 to " + std::to_string(vocab - 1), std::to_string(id));
+    ids.push_back(static_cast<TokenId>(id));
+  }
+  return ids;
+}
+
+/// The ids of a reference file.
+struct ReferenceInputs {
+  std::vector<TokenId> input_ids, decoder_input_ids;
+  std::vector<TokenId> generate_from, generated;  // `generated` begins with the former; both may be empty
+};
+
+/// Throws Error when inputs are missing, unknown, or do not fit this model.
+inline ReferenceInputs read_inputs(const SafetensorsFile& file, const Config& config) {
+  const StoredTensors& tensors = file.tensors();
+  const std::string where = file.path().string();
+  const std::set<std::string_view> known{"inputs.input_ids", "inputs.decoder_input_ids",
+                                         "inputs.pixel_values", "inputs.generate_from"};
+  for (const auto& [name, tensor] : tensors)
+    if (name.starts_with("inputs.") && !known.contains(name))
+      fail(where, name, "input_ids, decoder_input_ids, pixel_values or generate_from", "another input");
+  if (!tensors.contains("inputs.input_ids"))
+    fail(where, "inputs.input_ids", "I64 [1, n], as t5gemma2-trace and weights_tool record write it",
+         "nothing");
+  const auto ids = [&](const char* name) { return ids_of(tensors, name, config.decoder.vocab_size); };
+  ReferenceInputs inputs{ids("inputs.input_ids"), ids("inputs.decoder_input_ids"),
+                         ids("inputs.generate_from"), ids("generated")};
+  if (inputs.generated.empty()) return inputs;
+  if (inputs.generate_from.empty()) inputs.generate_from = {static_cast<TokenId>(config.bos_token_id)};
+  const bool continues =
+      inputs.generated.size() > inputs.generate_from.size() &&
+      std::equal(inputs.generate_from.begin(), inputs.generate_from.end(), inputs.generated.begin());
+  if (!continues)
+    fail(where, "generated", "ids that begin with inputs.generate_from, or bos without it", "others");
+  return inputs;
+}
+
+}  // namespace t5gemma2
