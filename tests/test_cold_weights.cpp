@@ -71,7 +71,7 @@ TEST_CASE("cold_weights: few are left to the run, and so is what memory does not
                         .layers = {},
                         .norm = {},
                         .lm_head = {map.bytes().data(), StorageType::float32, kept, cols}});
-    return total_size(cold_pages(weights, available));
+    return total_size(pages_to_read(weights, available));
   };
   CHECK(cold(rows, 1e9) == rows * cols * 4);
   CHECK(cold(rows, 2e7) == 0);

@@ -35,7 +35,33 @@ TEST_CASE("memory: keys and values by hand") {
   const MemoryNeed need = memory_need(small(), 100, 50);
   CHECK(need.encoder_kv == 100 * 32 * 4 * 2);
   CHECK(need.decoder_kv == 50 * 32 * 4 + 8 * 32 * 4);
-  CHECK(need.peak() == need.encoder + need.encoder_kv + need.decoder_kv);
+}
+
+TEST_CASE("memory: the peak is the encoder's, or the decoder's, which begins when the former is free again") {
+  // A token's numbers in the encoder: 3 * 16 + 2 * 8 + the larger of 2 * 32 + 2 * 16 and 2 * 64 (192); H has 16.
+  const MemoryNeed wide = memory_need(small(), 100, 50);
+  CHECK(wide.encoder == 100 * 192 * 4);
+  CHECK(wide.encoder_output == 100 * 16 * 4);
+  CHECK(wide.peak() == wide.encoder);
+  Config config = small();
+  config.decoder.layer_types.assign(8, LayerType::full_attention);
+  config.decoder.num_hidden_layers = 8;
+  const MemoryNeed deep = memory_need(config, 100, 50);
+  CHECK(deep.peak() == 100 * 16 * 4 + (100 + 50) * 32 * 4 * 8);
+  CHECK(deep.peak() > deep.encoder);
+}
+
+TEST_CASE("memory: beams count with the decoder, not with the encoder before it") {
+  const MemoryNeed need = memory_need(small(), 100, 50);
+  const double left = need.encoder - need.encoder_output - need.encoder_kv - need.decoder_kv,
+               beam = beam_need(small(), 50, 2);
+  const auto beams_that_fit = [&] {
+    Index beams = 1;
+    while (error_of([&] { check_memory(small(), 100, 50, need.encoder, beams + 1); }).empty()) ++beams;
+    return beams;
+  };
+  CHECK(beams_that_fit() == 1 + static_cast<Index>(left / beam));
+  CHECK(beams_that_fit() > 1);
 }
 
 TEST_CASE("memory: everything of the encoder side grows with its tokens, nothing else does") {
@@ -67,11 +93,14 @@ TEST_CASE("memory: the encoder's part holds at least its residual stream and the
 TEST_CASE("memory: sizes beyond 2^31 do not overflow") {
   Config config = small();
   config.decoder.layer_types.assign(34, LayerType::full_attention);
+  config.decoder.num_hidden_layers = 34;
   CHECK(memory_need(config, 1 << 30, 1 << 30).peak() > 1e12);
 }
 
 TEST_CASE("memory: too little memory is one clear line, enough is none") {
-  const Config config = small();
+  Config config = small();
+  config.decoder.layer_types.assign(8, LayerType::full_attention);
+  config.decoder.num_hidden_layers = 8;
   const double needed = memory_need(config, 1 << 20, 100).peak();
   CHECK(error_of([&] { check_memory(config, 1 << 20, 100, needed); }) == "");
   CHECK(error_of([&] { check_memory(config, 1 << 20, 100, needed, 2); }) != "");
@@ -86,6 +115,29 @@ TEST_CASE("memory: this machine says how much it has") {
   const double available = available_memory();
   CHECK(available > 1e6);
   CHECK(error_of([] { check_memory(small(), 10, 10); }) == "");
+}
+
+TEST_CASE("memory: sizes that are not set are refused") {
+  const auto complaint = [](const auto& change) {
+    Config config = small();
+    change(config);
+    try {
+      memory_need(config, 1, 1);
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(complaint([](Config&) {}) == "");
+  CHECK(complaint([](Config& c) { c.encoder.hidden_size = 0; }) ==
+        "hidden_size: expected 1 or more, found 0");
+  CHECK(complaint([](Config& c) { c.decoder.head_dim = 0; }) == "heads.dim: expected 1 or more, found 0");
+  CHECK(complaint([](Config& c) { c.encoder.intermediate_size = 0; }) ==
+        "intermediate_size: expected 1 or more, found 0");
+  CHECK(complaint([](Config& c) { c.decoder.layer_types.clear(); }) ==
+        "num_hidden_layers: expected as many as layer_types, found 2");
+  CHECK_THROWS_WITH_AS(memory_need(small(), -1, 0), "memory_need tokens: expected 0 or more, found -1",
+                       std::invalid_argument);
 }
 
 }  // namespace test_memory

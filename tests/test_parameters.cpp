@@ -105,4 +105,13 @@ TEST_CASE("parameters: vision tensors are counted apart, in either spelling") {
   CHECK(count.text() == before.text());
 }
 
+TEST_CASE("parameters: sizes that are not set are refused") {
+  CHECK_THROWS_WITH_AS(count_parameters(Config{}), "heads.kv: expected 1 or more, found 0",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(count_parameters(sizes(18, 640, 4, 1, 256, 2048, 0)),
+                       "vocab_size: expected 1 or more, found 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(count_parameters(sizes(0, 640, 4, 1, 256, 2048, 9)),
+                       "num_hidden_layers: expected 1 or more, found 0", std::invalid_argument);
+}
+
 }  // namespace test_parameters

@@ -23,7 +23,7 @@ inline WeightBytes weights_of(const Model& model, const Vision* vision, bool enc
 /// Reads the weights that are not in memory. `watch` is told the progress, too, and may throw to stop.
 inline void load_weights(const WeightBytes& weights, bool quiet, const Progress& watch = {}) {
   constexpr Index megabyte = 1000000;
-  const std::vector<Bytes> cold = cold_pages(weights);
+  const std::vector<Bytes> cold = pages_to_read(weights);
   if (cold.empty()) return;
   ProgressBar bar("loading " + std::to_string(total_size(cold) / megabyte) + " MB", !quiet);
   read_pages(cold, [&](Index done, Index all) {

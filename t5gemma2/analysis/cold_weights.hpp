@@ -1,5 +1,5 @@
-// The weights that a part of the model reads whole when it runs, and those of them that are still on the
-// disk. Of an embedding the encoder reads some rows only; the head reads it all.
+// The weights that a part of the model reads whole when it runs, and their pages that are still on the disk. The
+// embedding counts for the head alone, which reads all of it: the input embedding reads the rows of the ids only.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -14,7 +14,7 @@
 
 namespace t5gemma2 {
 
-/// Where weights lie.
+/// The places of weights in memory.
 class WeightBytes {
  public:
   void add(const Encoder& w) { add(w.layers); }
@@ -33,7 +33,7 @@ class WeightBytes {
            layer.fc1.weight, layer.fc2.weight});
   }
 
-  /// In the order in which they lie in memory.
+  /// The places in order of address.
   std::vector<Bytes> in_order() const {
     std::vector<Bytes> sorted = bytes_;
     std::ranges::sort(sorted, std::less(), [](const Bytes& one) { return one.data(); });
@@ -57,9 +57,9 @@ class WeightBytes {
   std::vector<Bytes> bytes_;
 };
 
-/// The pages of these weights to read before a run. None where they are so few that nobody waits for them, or
-/// more than memory holds: the last ones would push out the first.
-inline std::vector<Bytes> cold_pages(const WeightBytes& weights, double available = available_memory()) {
+/// The cold pages of these weights that are worth reading before a run: none below 16 MB, which are read quickly
+/// while it runs, and none where they exceed the available memory, since the last would push out the first.
+inline std::vector<Bytes> pages_to_read(const WeightBytes& weights, double available = available_memory()) {
   constexpr std::size_t few = 16 << 20;
   std::vector<Bytes> cold;
   for (const Bytes& bytes : weights.in_order())

@@ -1,7 +1,8 @@
-// What a run needs beyond the mapped weights, in bytes, from the sizes alone (paper Table 2 and Gemma 3's).
+// Memory that a run needs besides the weights, in bytes, from the sizes in config.json alone.
 #pragma once
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -10,23 +11,39 @@
 
 namespace t5gemma2 {
 
-/// float32 everywhere; weights lie in the mapped file and are not counted.
+/// Bytes of float32 numbers. Weights are not counted: they stay in the mapped file.
 struct MemoryNeed {
-  double encoder = 0;     // the largest intermediates of one layer over n tokens; freed before decoding
-  double encoder_kv = 0;  // K and V of the encoder output, all decoder layers
-  double decoder_kv = 0;  // K and V of m decoder tokens: all in global layers, a window in local ones
+  double encoder = 0;         // the largest intermediates of one layer over n tokens
+  double encoder_output = 0;  // H
+  double encoder_kv = 0;      // K and V of H, all decoder layers
+  double decoder_kv = 0;      // K and V of m decoder tokens: all in global layers, a window in local ones
+  double beams = 0;           // caches and continuations of the beams beside the first
 
-  double peak() const { return std::max(encoder, 0.0) + encoder_kv + decoder_kv; }
+  /// The encoder's intermediates are freed before the decoder makes its keys and values.
+  double peak() const { return std::max(encoder, encoder_output + encoder_kv + decoder_kv + beams); }
 };
 
-/// For n encoder tokens and m decoder tokens.
+/// Throws std::invalid_argument unless these are the sizes of a model.
+inline void check_sizes(const TextConfig& c) {
+  check(c.heads());
+  check_argument(c.hidden_size > 0, "hidden_size", "1 or more", c.hidden_size);
+  check_argument(c.intermediate_size > 0, "intermediate_size", "1 or more", c.intermediate_size);
+  check_argument(c.num_hidden_layers == std::ssize(c.layer_types), "num_hidden_layers",
+                 "as many as layer_types", c.num_hidden_layers);
+}
+
+/// For n encoder tokens and m decoder tokens. Throws std::invalid_argument where a size is not set.
 inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   const TextConfig &e = config.encoder, &d = config.decoder;
+  check_sizes(e);
+  check_sizes(d);
+  check_argument(n >= 0 && m >= 0, "memory_need tokens", "0 or more", std::min(n, m));
   const auto bytes = [](Index a, Index b) { return 4.0 * static_cast<double>(a) * static_cast<double>(b); };
   const Index q = e.num_attention_heads * e.head_dim, kv = e.num_key_value_heads * e.head_dim;
   const Index attending = 2 * q + 2 * kv, feeding = 2 * e.intermediate_size;
   MemoryNeed need;
   need.encoder = bytes(n, 3 * e.hidden_size + 2 * e.head_dim + std::max(attending, feeding));
+  need.encoder_output = bytes(n, e.hidden_size);
   const Index row = 2 * d.num_key_value_heads * d.head_dim;
   need.encoder_kv = bytes(n, row * d.num_hidden_layers);
   for (const LayerType type : d.layer_types)
@@ -34,14 +51,14 @@ inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   return need;
 }
 
-/// Bytes that beams need beside the first: caches, and for the logits of each its continuations.
+/// Bytes that the beams beside the first need: their caches, and the candidates made of each one's logits.
 inline double beam_need(const Config& config, Index m, Index beams) {
   const double vocab = static_cast<double>(config.decoder.vocab_size);
   return static_cast<double>(beams - 1) * (2 * memory_need(config, 0, m).decoder_kv + 32 * vocab);
 }
 
-/// Bytes of all tensors of one traced pass, softmax weights of every layer among them (n^2 and m (m+n) per
-/// head).
+/// Bytes of all tensors of one traced pass. The attention probabilities of every layer are among them: n^2
+/// numbers per head of the encoder, m (m + n) per head of the decoder.
 inline double trace_need(const Config& config, Index n, Index m) {
   const auto side = [](const TextConfig& c, Index rows, Index keys) {
     const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
@@ -53,7 +70,7 @@ inline double trace_need(const Config& config, Index n, Index m) {
   return side(config.encoder, n, n) + side(config.decoder, m, m + n) + logits;
 }
 
-/// Bytes that Linux says can be had without swapping; infinite where it does not say.
+/// Bytes that Linux can give without swapping (MemAvailable); infinite where it does not say.
 inline double available_memory() {
   std::ifstream meminfo("/proc/meminfo");
   std::string name, unit;
@@ -62,7 +79,7 @@ inline double available_memory() {
   return std::numeric_limits<double>::infinity();
 }
 
-/// Throws Error when what n input tokens need does not fit into memory.
+/// Throws Error when the bytes that n input tokens need are not available.
 inline void check_memory(double needed, Index n, double available) {
   if (needed <= available) return;
   const auto gigabytes = [](double bytes) {
@@ -76,10 +93,12 @@ inline void check_memory(double needed, Index n, double available) {
 /// Throws Error when a run over n and m tokens would not fit into memory.
 inline void check_memory(const Config& config, Index n, Index m, double available = available_memory(),
                          Index beams = 1) {
-  check_memory(memory_need(config, n, m).peak() + beam_need(config, m, beams), n, available);
+  MemoryNeed need = memory_need(config, n, m);
+  need.beams = beam_need(config, m, beams);
+  check_memory(need.peak(), n, available);
 }
 
-/// The same for a traced pass, whose tensors are all kept.
+/// Throws Error when a traced pass, whose tensors are all kept, would not fit into memory.
 inline void check_trace_memory(const Config& config, Index n, Index m,
                                double available = available_memory()) {
   check_memory(memory_need(config, n, m).peak() + trace_need(config, n, m), n, available);

@@ -1,30 +1,40 @@
-// Parameters by part, and the paper's baseline (§2, Table 1: what tying the embedding and merging attention
-// save):
+// Parameters by part, and the paper's baseline (§2, Table 1: parameters saved by tying the embeddings and by merging
+// self-attention and cross-attention):
 //
 //   baseline         = encoder + decoder + 2 * embedding + cross_attention
 //   cross_attention  = decoder layers * (q, o: 2 * heads*dh*d   +   k, v: 2 * kv_heads*dh*d)
-//   tied embedding   saves one embedding of it, merged attention saves cross_attention
+//
+// Of the baseline, the tied embedding saves one embedding and merged attention saves cross_attention.
 //
 // With Gemma 2 2B's sizes on both sides: 10.5 % and 6.6 % (the paper: 10.5 % and 6.5 %).
 #pragma once
+#include <string>
+#include <utility>
+
 #include "../model.hpp"
 
 namespace t5gemma2 {
 
+/// Numbers that a checkpoint stores, by part.
 struct ParameterCount {
   Index embedding = 0;        // vocab*d and eoi_embedding, once
   Index encoder = 0;          // layers and last norm
   Index decoder = 0;          // layers and last norm
-  Index untied = 0;           // a decoder embedding or head stored beside it
+  Index untied = 0;           // the decoder's own embedding or head, where stored
   Index vision = 0;           // vision encoder and projector, where stored
-  Index cross_attention = 0;  // what the decoder does not have
+  Index cross_attention = 0;  // of the baseline's decoder; this one has none
 
   Index text() const { return embedding + encoder + decoder + untied; }
   Index baseline() const { return encoder + decoder + 2 * embedding + cross_attention; }
 };
 
-/// One side's layers and last norm.
+/// One side's layers and last norm. Throws std::invalid_argument where a size is not set.
 inline Index count_layers(const TextConfig& c) {
+  check(c.heads());
+  for (const auto& [name, size] :
+       {std::pair("hidden_size", c.hidden_size), std::pair("intermediate_size", c.intermediate_size),
+        std::pair("num_hidden_layers", c.num_hidden_layers), std::pair("vocab_size", c.vocab_size)})
+    check_argument(size > 0, name, "1 or more", size);
   const Index d = c.hidden_size, q = c.num_attention_heads * c.head_dim,
               kv = c.num_key_value_heads * c.head_dim;
   const Index attention = 2 * q * d + 2 * kv * d + 2 * c.head_dim, mlp = 3 * d * c.intermediate_size,
@@ -32,7 +42,7 @@ inline Index count_layers(const TextConfig& c) {
   return c.num_hidden_layers * (attention + mlp + norms) + d;
 }
 
-/// From the sizes alone; nothing untied, no vision.
+/// From the sizes alone: all embeddings tied, no vision. Throws std::invalid_argument where a size is not set.
 inline ParameterCount count_parameters(const Config& config) {
   const TextConfig& d = config.decoder;
   const Index q = d.num_attention_heads * d.head_dim, kv = d.num_key_value_heads * d.head_dim;
@@ -42,10 +52,10 @@ inline ParameterCount count_parameters(const Config& config) {
           .cross_attention = d.num_hidden_layers * (2 * q + 2 * kv) * d.hidden_size};
 }
 
-/// Of a loaded checkpoint, with what it stores beside that.
+/// Of a loaded checkpoint, with its untied embeddings and vision half where it stores them.
 inline ParameterCount count_parameters(const Model& model) {
   ParameterCount count = count_parameters(model.config);
-  count.untied = -count.embedding;  // one of the tied ones, under whatever name
+  count.untied = -count.embedding;  // of all embeddings and heads that are stored, one is the tied one
   for (const auto& [name, tensor] : model.checkpoint->tensors()) {
     const std::string part = canonical_name(name);
     const auto size = static_cast<Index>(tensor.bytes * 8 / bits_of(tensor.dtype));
