@@ -33,7 +33,8 @@ struct Model {
 /// Opens a checkpoint folder in Hugging Face format. Nothing is prepared: pages are read when first used.
 /// Throws Error when a file, a field or a tensor is missing or not as it should be.
 inline Model load_model(const std::filesystem::path& folder) {
-  Model model{.config = load_config(folder),
+  const ConfigFile config_json = open_config(folder);
+  Model model{.config = read_config(config_json.root()),
               .checkpoint = {},
               .encoder = {},
               .decoder = {},
@@ -43,7 +44,7 @@ inline Model load_model(const std::filesystem::path& folder) {
   WeightReader read(*model.checkpoint);
   model.encoder = read_encoder(read, model.config);
   model.decoder = read_decoder(read, model.config, model.encoder.embed_tokens);
-  model.generation_config = load_generation_config(folder, model.config);
+  model.generation_config = load_generation_config(folder, config_json, model.config);
   model.notes = model.config.notes;
   for (const std::string& note : model.generation_config.notes) model.notes.push_back(note);
   if (is_there(folder / "adapter_config.json"))

@@ -44,6 +44,7 @@
 #include "checkpoint/text_config_json.hpp"        // config.json, one side
 #include "checkpoint/config_json.hpp"             // config.json
 #include "checkpoint/generation_config.hpp"       // how a checkpoint wants its text
+#include "checkpoint/generation_fields.hpp"       // its kinds of values
 #include "checkpoint/generation_config_json.hpp"  // generation_config.json
 #include "tokenizer/utf8.hpp"                     // characters in bytes
 #include "tokenizer/white_space.hpp"              // what counts as a space

@@ -11,15 +11,16 @@ using namespace t5gemma2;
 
 namespace {
 
-const Config& model() {
-  static const Config config = load_config(std::filesystem::path(T5GEMMA2_TEST_DATA) / "basic");
-  return config;
+GenerationConfig load_from(const std::filesystem::path& folder) {
+  const ConfigFile config_json = open_config(folder);
+  return load_generation_config(folder, config_json, read_config(config_json.root()));
 }
 
 GenerationConfig load(const std::string& text) {
   const ScratchFolder folder;
+  std::filesystem::copy(data_folder("basic") / "config.json", folder.path() / "config.json");
   folder.write("generation_config.json", text);
-  return load_generation_config(folder.path(), model());
+  return load_from(folder.path());
 }
 
 std::string complaint(const std::string& text) {
@@ -108,7 +109,7 @@ TEST_CASE("generation_config: one id or a list of them, one text or several, thr
 }
 
 TEST_CASE("generation_config: a file that names no id to start from takes bos and eos from config.json") {
-  CHECK(load("{}").bos_token_id == model().bos_token_id);
+  CHECK(load("{}").bos_token_id == 2);
   CHECK(load("{}").eos_token_id == Ids{1});
   CHECK(load(R"({"eos_token_id": [5]})").eos_token_id == Ids{5});
   CHECK(load(R"({"decoder_start_token_id": 0})").eos_token_id.empty());  // and then it ends nowhere, as there
@@ -123,16 +124,25 @@ TEST_CASE("generation_config: without the file config.json says it all, the top 
   config["max_length"] = 12;
   config["no_repeat_ngram_size"] = 2;
   folder.write("config.json", config.dump());
-  const GenerationConfig c = load_generation_config(folder.path(), load_config(folder.path()));
+  const GenerationConfig c = load_from(folder.path());
   CHECK(c.decoder_start_token_id == 9);
   CHECK(c.max_length == 12);
   CHECK(c.no_repeat_ngram_size == 2);
+  CHECK(c.bos_token_id == 2);
   CHECK(c.eos_token_id == Ids{1});
+  CHECK(c.source == (folder.path() / "config.json").string());
   CHECK(c.notes.empty());
+  config.erase("bos_token_id");
+  config["eos_token_id"] = nullptr;
+  config["decoder"]["bos_token_id"] = 3;
+  config["decoder"]["eos_token_id"] = {5, 6};
+  folder.write("config.json", config.dump());
+  CHECK(load_from(folder.path()).bos_token_id == 3);
+  CHECK(load_from(folder.path()).eos_token_id == Ids{5, 6});
 }
 
 TEST_CASE("generation_config: the file that transformers writes is read") {
-  const GenerationConfig config = load_generation_config(data_folder("basic"), model());
+  const GenerationConfig config = load_from(data_folder("basic"));
   CHECK(config.eos_token_id == Ids{1});
   CHECK(config.notes.empty());
 }
@@ -196,9 +206,9 @@ TEST_CASE("generation_config: a wrong field is named") {
     contains(message, "expected ");
   }
   const ScratchFolder folder;
+  std::filesystem::copy(data_folder("basic") / "config.json", folder.path() / "config.json");
   std::filesystem::create_symlink("gone", folder.path() / "generation_config.json");
-  contains(error_of([&] { load_generation_config(folder.path(), model()); }),
-           "found a link that leads nowhere: gone");
+  contains(error_of([&] { load_from(folder.path()); }), "found a link that leads nowhere: gone");
   CHECK(complaint("{") != "");
   CHECK(complaint("[1]") != "");
 }

@@ -101,11 +101,10 @@ inline void require_model_type(const JsonField& model_type) {
 
 }  // namespace config_detail
 
-/// The configuration in `text`, a config.json. Throws Error naming `where` and the field that is wrong.
-inline Config parse_config(std::string_view text, const std::string& where) {
+/// The model's sizes in a config.json. Throws Error naming the file and the field that is wrong.
+inline Config read_config(const JsonField& root) {
   using namespace config_detail;
-  const nlohmann::json json = parse_json(text, where);
-  const JsonField root(json, where), encoder = root["encoder"], decoder = root["decoder"];
+  const JsonField encoder = root["encoder"], decoder = root["decoder"];
   require_model_type(root["model_type"]);
 
   Config config;
@@ -124,12 +123,31 @@ inline Config parse_config(std::string_view text, const std::string& where) {
   return config;
 }
 
-/// Reads config.json of a model folder. Throws Error when it is missing or anything in it is wrong.
-inline Config load_config(const std::filesystem::path& folder) {
+/// The same out of its text; `where` is the file for messages.
+inline Config parse_config(std::string_view text, const std::string& where) {
+  const nlohmann::json json = parse_json(text, where);
+  return read_config({json, where});
+}
+
+/// config.json of a model folder.
+struct ConfigFile {
+  nlohmann::json json;
+  std::string path;
+
+  JsonField root() const { return {json, path}; }
+};
+
+/// Throws Error when the folder has no config.json, or one that is no JSON.
+inline ConfigFile open_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
   if (const std::string found = is_there(file) ? "" : found_instead(folder); !found.empty())
     fail_file(folder.string(), "a model's folder with config.json", found);
-  return parse_config(read_text(file, "the model's config.json"), file.string());
+  return {parse_json(read_text(file, "the model's config.json"), file.string()), file.string()};
+}
+
+/// The sizes of the model in a folder. Throws Error when config.json is missing or anything in it is wrong.
+inline Config load_config(const std::filesystem::path& folder) {
+  return read_config(open_config(folder).root());
 }
 
 }  // namespace t5gemma2

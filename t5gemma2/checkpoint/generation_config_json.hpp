@@ -1,12 +1,13 @@
-// generation_config.json -> GenerationConfig. A folder without the file takes the fields from config.json,
-// the top level before the decoder, as transformers does. A file that names no id to start from, which
-// transformers refuses, takes bos and eos from config.json; a file that names one but no eos has no eos, and
-// a note says so. Reference: transformers GenerationConfig.from_pretrained, from_model_config.
+// generation_config.json -> GenerationConfig. Where the file is missing, or leaves an id open:
+//
+//   no file                         all fields from config.json, the top level before the decoder
+//   neither start id nor bos        bos from config.json, and eos unless the file names it (transformers refuses
+//                                   such a file)
+//   a start id or bos, but no eos   no eos: texts end at the limit only, and a note says so
+//
+// Reference: transformers generation/configuration_utils.py GenerationConfig.from_pretrained, from_model_config.
 #pragma once
 #include <filesystem>
-#include <limits>
-#include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,7 +17,9 @@
 #include "../config.hpp"
 #include "../io/json_fields.hpp"
 #include "../io/mapped_file.hpp"
+#include "config_json.hpp"
 #include "generation_config.hpp"
+#include "generation_fields.hpp"
 
 namespace t5gemma2 {
 
@@ -24,7 +27,7 @@ namespace generation_config_detail {
 
 using Names = std::set<std::string, std::less<>>;
 
-/// A field is looked up in the file, then in `other`. `asked` gets the names of all that were.
+/// Looks fields up in the file, then in `other`, and adds each name to `asked`.
 struct Fields {
   JsonField file, other;
   Names& asked;
@@ -33,95 +36,6 @@ struct Fields {
     return file[key].given() ? file[key] : other[key];
   }
 };
-
-constexpr Index most = std::numeric_limits<TokenId>::max();
-
-inline TokenId read_id(const JsonField& field) {
-  return static_cast<TokenId>(field.integer(0, most, "a token id"));
-}
-
-/// A list of ids, or one alone.
-inline std::vector<TokenId> read_ids(const JsonField& field) {
-  std::vector<TokenId> ids;
-  if (!field.given()) return ids;
-  if (!field.is_array()) return {read_id(field)};
-  for (const JsonField& id : field.items()) ids.push_back(read_id(id));
-  return ids;
-}
-
-/// One id, alone or in a list.
-inline std::optional<TokenId> read_start(const JsonField& field) {
-  const std::vector<TokenId> ids = read_ids(field);
-  if (ids.size() > 1) field.refuse("one token id");
-  return ids.empty() ? std::nullopt : std::optional(ids[0]);
-}
-
-inline std::optional<Index> read_count(const JsonField& field, Index least) {
-  return field.given() ? std::optional(field.integer(least, most)) : std::nullopt;
-}
-
-inline void read(const JsonField& field, double& value, double low, double high) {
-  if (field.given()) value = field.number(low, high);
-}
-inline void read(const JsonField& field, Index& value, Index least, Index largest = most) {
-  if (field.given()) value = field.integer(least, largest);
-}
-inline void read(const JsonField& field, bool& value) {
-  if (field.given()) value = field.boolean();
-}
-
-/// A list of [ids, bias]; of equal ids the last counts.
-inline std::vector<SequenceBias> read_biases(const JsonField& field) {
-  std::vector<SequenceBias> biases;
-  std::map<std::vector<TokenId>, std::size_t> places;
-  if (!field.given()) return biases;
-  if (!field.is_array()) field.refuse("a list of [[token ids], bias]");
-  for (const JsonField& pair : field.items()) {
-    const std::vector<JsonField> parts = pair.items();
-    if (parts.size() != 2 || !parts[0].is_array() || parts[0].items().empty())
-      pair.refuse("a list of token ids, then a number");
-    SequenceBias bias{read_ids(parts[0]), static_cast<float>(parts[1].number(-1e30, 1e30))};
-    const auto [known, is_new] = places.emplace(bias.ids, biases.size());
-    if (is_new) {
-      biases.push_back(std::move(bias));
-    } else {
-      biases[known->second].bias = bias.bias;
-    }
-  }
-  return biases;
-}
-
-inline std::vector<std::vector<TokenId>> read_words(const JsonField& field) {
-  std::vector<std::vector<TokenId>> words;
-  if (!field.given()) return words;
-  for (const JsonField& word : field.items()) {
-    if (!word.is_array()) word.refuse("a list of token ids");
-    if (!word.items().empty()) words.push_back(read_ids(word));
-  }
-  return words;
-}
-
-inline std::vector<std::string> read_texts(const JsonField& field) {
-  if (!field.given()) return {};
-  if (!field.is_array()) return {field.text()};
-  std::vector<std::string> texts;
-  for (const JsonField& text : field.items()) texts.push_back(text.text());
-  return texts;
-}
-
-inline EarlyStopping read_early_stopping(const JsonField& field) {
-  if (!field.given()) return EarlyStopping::no;
-  if (!field.is_text()) return field.boolean() ? EarlyStopping::yes : EarlyStopping::no;
-  if (field.text() != "never") field.refuse("true, false or \"never\"");
-  return EarlyStopping::never;
-}
-
-inline std::optional<LengthDecay> read_decay(const JsonField& field) {
-  if (!field.given()) return std::nullopt;
-  const std::vector<JsonField> parts = field.items();
-  if (parts.size() != 2) field.refuse("a number of tokens and a factor");
-  return LengthDecay{parts[0].integer(0, most), parts[1].number(1e-6, 1e6)};
-}
 
 inline void read_search(const Fields& f, GenerationConfig& c) {
   c.max_length = read_count(f["max_length"], 1);
@@ -166,30 +80,29 @@ inline GenerationConfig read_all(const Fields& fields) {
   return c;
 }
 
-/// Fields that change no token of one text.
+/// Fields that change no token.
 inline const Names& harmless_fields() {
   static const Names fields{
-      // What is written beside the text, and how it is computed.
+      // How the text is computed, and what is returned besides.
       "pad_token_id", "transformers_version", "use_cache", "cache_implementation", "cache_config",
       "max_cache_len", "output_attentions", "output_hidden_states", "output_scores", "output_logits",
       "return_dict_in_generate", "_from_model_config", "_commit_hash", "low_memory", "compile_config",
       "disable_compile", "prefill_chunk_size",
-      // A second model or a lookup that guesses ahead.
+      // Speculative decoding.
       "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
       "assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size",
       "assistant_early_exit", "assistant_lookbehind", "target_lookbehind"};
   return fields;
 }
 
-/// Whether the field asks for nothing: null, false, 0, nothing in it, or one of what one is the usual number
-/// of.
+/// Whether the field asks for nothing: null, false, 0, an empty list or object, or 1 where that is the default.
 inline bool is_neutral(const std::string& key, const JsonField& field) {
   if (!field.given() || field.is(false) || field.is(0)) return true;
   if (field.is(nlohmann::json::array()) || field.is(nlohmann::json::object())) return true;
   return field.is(1) && (key == "num_beam_groups" || key == "guidance_scale");
 }
 
-/// Names what the file asks for and nobody here does: fields that are not `read`.
+/// Adds a note with the fields of the file that ask for something and have no effect here: those not in `read`.
 inline void note_the_rest(const JsonField& file, const std::string& name, const Names& read,
                           GenerationConfig& c) {
   std::string fields;
@@ -201,37 +114,35 @@ inline void note_the_rest(const JsonField& file, const std::string& name, const 
 
 }  // namespace generation_config_detail
 
-/// The GenerationConfig in the text of a generation_config.json; `model` is config.json's. Throws Error
-/// naming `where` and the field that is wrong.
+/// The GenerationConfig in the text of a generation_config.json; `model` is config.json's. Throws Error naming
+/// `where` and the field that is wrong.
 inline GenerationConfig parse_generation_config(std::string_view text, const std::string& where,
                                                 const Config& model) {
   const nlohmann::json json = parse_json(text, where);
   const JsonField file(json, where);
-  generation_config_detail::Names read;
-  GenerationConfig c = generation_config_detail::read_all({file, JsonField::missing(), read});
+  generation_config_detail::Names asked;
+  GenerationConfig c = generation_config_detail::read_all({file, JsonField::missing(), asked});
   c.source = where;
-  generation_config_detail::note_the_rest(file, where, read, c);
-  const bool starts = c.decoder_start_token_id || c.bos_token_id;
-  if (!starts) c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
-  if (c.eos_token_id.empty() && !starts)
-    c.eos_token_id.assign(model.eos_token_id.begin(), model.eos_token_id.end());
+  generation_config_detail::note_the_rest(file, where, asked, c);
+  if (!c.decoder_start_token_id && !c.bos_token_id) {
+    c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
+    if (c.eos_token_id.empty()) c.eos_token_id.assign(model.eos_token_id.begin(), model.eos_token_id.end());
+  }
   if (c.eos_token_id.empty())
     c.notes.push_back(where + ": eos_token_id: none, so texts end at the limit only");
   return c;
 }
 
-/// generation_config.json of a model folder, or else what its config.json, `model`, says. Throws Error when
-/// anything in it is wrong.
-inline GenerationConfig load_generation_config(const std::filesystem::path& folder, const Config& model) {
-  const std::filesystem::path file = folder / "generation_config.json", other = folder / "config.json";
+/// generation_config.json of a model folder, or where it has none the same fields of its config.json. `model` is
+/// read_config(config_json.root()). Throws Error when anything in the file is wrong.
+inline GenerationConfig load_generation_config(const std::filesystem::path& folder,
+                                               const ConfigFile& config_json, const Config& model) {
+  const std::filesystem::path file = folder / "generation_config.json";
   if (is_there(file)) return parse_generation_config(read_text(file, "a JSON file"), file.string(), model);
-  const nlohmann::json json = parse_json(read_text(other, "the model's config.json"), other.string());
-  const JsonField root(json, other.string());
-  generation_config_detail::Names read;
-  GenerationConfig c = generation_config_detail::read_all({root, root["decoder"], read});
-  c.source = other.string();
-  c.bos_token_id = static_cast<TokenId>(model.bos_token_id);
-  c.eos_token_id.assign(model.eos_token_id.begin(), model.eos_token_id.end());
+  const JsonField root = config_json.root();
+  generation_config_detail::Names asked;
+  GenerationConfig c = generation_config_detail::read_all({root, root["decoder"], asked});
+  c.source = config_json.path;
   return c;
 }
 
