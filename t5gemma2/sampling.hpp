@@ -1,11 +1,16 @@
-// Which token comes next, given the scores that logits_processors.hpp leaves (the paper leaves this to the
-// user):
+// The next token, given its scores as logits_processors.hpp leaves them (the paper leaves this to the user):
 //
-//   greedy: the first of the largest
-//   or a draw from softmax of: scores / temperature, the top_k largest, the smallest set with probability >=
-//   top_p, those with at least min_p times the largest probability, the most typical that hold typical_p
+//   greedy     the first of the tokens with the largest score
+//   sampling   a draw from the softmax of scores / temperature, over the candidates that are left by, in
+//              transformers' order:
+//                top_k       the k largest
+//                top_p       of these the smallest set that holds probability top_p
+//                min_p       of these those with at least min_p times the largest probability
+//                typical_p   of these the most typical that hold probability typical_p
 //
-// Reference: transformers Temperature-, TopK-, TopP-, MinP-, TypicalLogitsWarper.
+// The programs' flags for these have llama.cpp's names; the order is transformers'. Reference: transformers
+// generation/logits_process.py TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper,
+// TypicalLogitsWarper.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -36,16 +41,20 @@ struct Candidate {
   throw Error("logits: expected a token that may come next, found none: the rules forbid all");
 }
 
-/// The first of the largest scores. Throws Error when no token is possible.
+/// The first of the largest scores. Throws Error when no token is possible, std::invalid_argument for no scores or a
+/// NaN among them.
 inline TokenId most_likely(const Vector& scores) {
+  check_argument(scores.size() > 0, "scores", "one for each token", "none");
+  check_argument(!scores.hasNaN(), "scores", "numbers", "NaN");
   Index largest = 0;
   if (scores.maxCoeff(&largest) == impossible) fail_without_token();
   return static_cast<TokenId>(largest);
 }
 
-/// The top_k largest that are possible at all (all of these where top_k is 0), with ties of the last, largest
-/// first; equal scores by id.
+/// The top_k largest of the possible tokens (all of them where top_k is 0) and those equal to the last of these,
+/// largest first, equal scores by id.
 inline std::vector<Candidate> top_candidates(const Vector& scores, Index top_k) {
+  check_argument(top_k >= 0, "top_k", "0 or more", top_k);
   std::vector<Candidate> all;
   for (Index id = 0; id < scores.size(); ++id)
     if (std::isfinite(scores[id])) all.push_back({static_cast<TokenId>(id), scores[id]});
@@ -61,19 +70,23 @@ inline std::vector<Candidate> top_candidates(const Vector& scores, Index top_k) 
   return all;
 }
 
-/// softmax over candidates (anything with a score), largest first.
+/// softmax over candidates (anything with a score), which are sorted, largest first. Throws std::invalid_argument for
+/// none, and for scores without a softmax.
 template <class Scored>
 std::vector<double> probabilities(const std::vector<Scored>& candidates) {
+  check_argument(!candidates.empty(), "candidates", "one or more", "none");
   std::vector<double> p;
   for (const Scored& c : candidates) p.push_back(std::exp(double{c.score} - double{candidates[0].score}));
   const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  check_argument(std::isfinite(sum), "candidates", "finite scores, largest first", "others");
   for (double& one : p) one /= sum;
   return p;
 }
 
 /// Keeps the largest candidates until they hold top_p of the probability; at least `least`.
 inline void keep_top_p(std::vector<Candidate>& candidates, double top_p, std::size_t least = 1) {
-  if (top_p >= 1) return;
+  generation_config_detail::check_probability(top_p, "top_p");
+  if (top_p == 1) return;
   const std::vector<double> p = probabilities(candidates);
   std::size_t kept = 0;
   for (double held = 0; kept < p.size() && (kept < least || held < top_p); ++kept) held += p[kept];
@@ -82,17 +95,19 @@ inline void keep_top_p(std::vector<Candidate>& candidates, double top_p, std::si
 
 /// Keeps the candidates with at least min_p of the largest one's probability; at least `least`.
 inline void keep_min_p(std::vector<Candidate>& candidates, double min_p, std::size_t least = 1) {
-  if (min_p <= 0) return;
+  generation_config_detail::check_probability(min_p, "min_p");
+  if (min_p == 0) return;
   const std::vector<double> p = probabilities(candidates);
   std::size_t kept = std::min(least, p.size());
   while (kept < p.size() && p[kept] >= min_p * p[0]) ++kept;
   candidates.resize(kept);
 }
 
-/// Keeps the candidates whose surprise, -log p, is nearest to its mean, the entropy, until they hold
-/// typical_p of the probability; at least `least`.
+/// Keeps the candidates whose surprise, -log p, is nearest to the mean surprise (the entropy) until they hold
+/// typical_p of the probability, and those equally near as the last of these; at least `least`.
 inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, std::size_t least = 1) {
-  if (typical_p >= 1) return;
+  check_argument(typical_p > 0 && typical_p <= 1, "typical_p", "a number above 0, at most 1", typical_p);
+  if (typical_p == 1) return;
   const std::vector<double> p = probabilities(candidates);
   double entropy = 0;
   for (const double one : p) entropy -= one > 0 ? one * std::log(one) : 0;
@@ -110,9 +125,12 @@ inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, s
   candidates = std::move(typical);
 }
 
-/// What to draw from, largest first; at least `least` where there are as many. Throws Error when the
-/// temperature is so small that a score overflows, and when no token is possible.
+/// The candidates of a draw, largest first; at least `least` where there are as many. Throws Error when the
+/// temperature is so small that a score overflows, and when no token is possible; std::invalid_argument for fields of
+/// c that have no meaning.
 inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfig& c, Index least = 1) {
+  generation_config_detail::check_search(c, true);
+  check_argument(least > 0, "candidates_of least", "1 or more", least);
   const auto at_least = static_cast<std::size_t>(least);
   const auto finite = [&] { return scores.array().isFinite().count(); };
   const Index possible = finite();
@@ -127,17 +145,20 @@ inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfi
   return candidates;
 }
 
-/// A number i with probability p[i], of which `whole` is the sum.
+/// A number i with probability p[i] / whole, where `whole` is the sum of all p. Throws std::invalid_argument for no p
+/// or a NaN among them.
 inline std::size_t draw(std::span<const double> p, std::mt19937_64& random, double whole = 1) {
-  // Not std::uniform_real_distribution: its numbers differ between standard libraries, a seed's text must
-  // not.
+  check_argument(!p.empty(), "draw p", "one or more", "none");
+  // Not std::uniform_real_distribution: its numbers differ between standard libraries, and a seed must give the same
+  // text everywhere.
   double left = static_cast<double>(random() >> 11) * 0x1p-53 * whole;
   for (std::size_t i = 0; i < p.size(); ++i)
     if ((left -= p[i]) < 0) return i;
-  return p.size() - 1;
+  check_argument(!std::isnan(left), "draw p", "numbers", "NaN");
+  return p.size() - 1;  // rounding left a little
 }
 
-/// A token by its probability.
+/// A token, drawn by its probability. Throws as candidates_of does.
 inline TokenId draw_token(const Vector& scores, const GenerationConfig& c, std::mt19937_64& random) {
   const std::vector<Candidate> candidates = candidates_of(scores, c);
   return candidates[draw(probabilities(candidates), random)].id;

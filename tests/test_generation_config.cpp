@@ -213,4 +213,44 @@ TEST_CASE("generation_config: a wrong field is named") {
   CHECK(complaint("[1]") != "");
 }
 
+TEST_CASE("generation_config: options that have no meaning are refused, each by its name") {
+  const auto complaint = [](const GenerateOptions& options) {
+    try {
+      check(options, 9);
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const double nan = std::nan("");
+  CHECK(complaint({.config = {}}) == "");
+  CHECK(complaint({.config = {.temperature = 0}}) == "");  // nothing is drawn
+  contains(complaint({.config = {.temperature = 0}, .sample = true}),
+           "temperature: expected a number above 0");
+  contains(complaint({.config = {.temperature = nan}, .sample = true}), "temperature: expected");
+  contains(complaint({.config = {.top_p = 1.5}}), "top_p: expected a number from 0 to 1, found 1.5");
+  contains(complaint({.config = {.min_p = nan}}), "min_p: expected");
+  contains(complaint({.config = {.typical_p = 0}}), "typical_p: expected");
+  contains(complaint({.config = {.top_k = -1}}), "top_k: expected 0 or more, found -1");
+  contains(complaint({.config = {.num_beams = 0}}), "num_beams: expected from 1 to most_texts, found 0");
+  contains(complaint({.config = {.num_beams = 1025}}), "num_beams: expected");
+  contains(complaint({.config = {.num_return_sequences = 0}}), "num_return_sequences: expected from 1");
+  contains(complaint({.config = {.length_penalty = nan}}), "length_penalty: expected a finite number");
+  contains(complaint({.config = {.max_new_tokens = -1}}), "max_new_tokens: expected 0 or more");
+  contains(complaint({.config = {.min_new_tokens = -1}}), "min_new_tokens: expected 0 or more");
+  contains(complaint({.config = {.min_length = -1}}), "min_length: expected 0 or more");
+  contains(complaint({.config = {.repetition_penalty = 0}}), "repetition_penalty: expected a number above 0");
+  contains(complaint({.config = {.encoder_repetition_penalty = -2}}), "encoder_repetition_penalty: expected");
+  contains(complaint({.config = {.no_repeat_ngram_size = -1}}), "no_repeat_ngram_size: expected 0 or more");
+  contains(complaint({.config = {.encoder_no_repeat_ngram_size = -1}}), "encoder_no_repeat_ngram_size: exp");
+  contains(complaint({.config = {.sequence_bias = {{{}, 1}}}}), "sequence_bias ids: expected one or more");
+  contains(complaint({.config = {.sequence_bias = {{{1}, HUGE_VALF}}}}), "sequence_bias: expected a finite");
+  contains(complaint({.config = {.bad_words_ids = {{}}}}), "bad_words_ids: expected one or more in each");
+  contains(complaint({.config = {.exponential_decay_length_penalty = LengthDecay{0, 0}}}),
+           "exponential_decay_length_penalty factor: expected a number above 0");
+  contains(complaint({.config = {.exponential_decay_length_penalty = LengthDecay{-1, 2}}}),
+           "exponential_decay_length_penalty start: expected 0 or more");
+  contains(complaint({.config = {}, .repeat_last_n = -1}), "repeat_last_n: expected 0 or more, found -1");
+}
+
 }  // namespace test_generation_config
