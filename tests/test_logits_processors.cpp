@@ -192,4 +192,36 @@ TEST_CASE("logits_processors: rules that do not go together, or not with the voc
   contains(complaint(foreign), "encoder_repetition_penalty: expected token ids below 6, found 6");
 }
 
+TEST_CASE("logits_processors: the rules used alone refuse ids and arguments that do not fit") {
+  Vector scores = Vector::Zero(6);
+  const Ids ids{2}, outside{6}, negative{-1};
+  const std::vector<SequenceBias> no_ids{{{}, 1}}, wrong_id{{{6}, 1}};
+  CHECK_THROWS_WITH_AS(bias_sequences(scores, ids, no_ids),
+                       "sequence_bias ids: expected one or more, found none", std::invalid_argument);
+  CHECK(error_of([&] { bias_sequences(scores, ids, wrong_id); }) ==
+        "sequence_bias: token id: expected 0 to 5, found 6");
+  CHECK(error_of([&] { penalise_repetition(scores, outside, 2); }) ==
+        "repetition penalty: token id: expected 0 to 5, found 6");
+  CHECK_THROWS_WITH_AS(penalise_repetition(scores, ids, 0),
+                       "repetition penalty: expected a number above 0, found 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(forbid(scores, negative), "forbidden token id: expected 0 or more, found -1",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(forbid_ngrams_of(scores, ids, ids, -1), "n-gram size: expected 0 or more, found -1",
+                       std::invalid_argument);
+  CHECK(error_of([&] { force(scores, outside); }) == "forced tokens: token id: expected 0 to 5, found 6");
+  CHECK_THROWS_AS(favour_the_end(scores, ids, std::nan(""), 1), std::invalid_argument);
+  favour_the_end(scores, negative, 2, 1);  // ignored
+  CHECK(scores == Vector::Zero(6));
+  Vector none;
+  CHECK_THROWS_WITH_AS(log_softmax(none), "scores: expected one for each token, found none",
+                       std::invalid_argument);
+  const GenerateOptions options;
+  const LogitsProcessors process(options, 2, 5);
+  CHECK_THROWS_WITH_AS(process(scores, Ids{2, 3}), "scores: expected [5, 1], found [6, 1]",
+                       std::invalid_argument);
+  Vector five = Vector::Zero(5);
+  CHECK_THROWS_WITH_AS(process(five, ids), "ids: expected the decoder prompt's, and more, found 1",
+                       std::invalid_argument);
+}
+
 }  // namespace test_logits_processors

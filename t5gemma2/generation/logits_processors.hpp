@@ -1,11 +1,13 @@
-// What generation_config.json forbids, forces and favours, before the next token is chosen: scores [vocab] of
-// what follows `ids`, changed in place. Scores are logits, or in beam search log-probabilities. The paper
-// leaves all of it out. Functions stand in the reference's order, and LogitsProcessors applies them in it.
+// The rules of generation_config.json that forbid, force or favour tokens before the next one is chosen. They change
+// scores [vocab] of the token that follows `ids` in place; scores are logits, or in beam search log-probabilities. The
+// paper leaves all of it out. LogitsProcessors applies the functions in transformers' order.
 //
-// Reference: transformers GenerationMixin._get_logits_processor and the ...LogitsProcessor classes.
+// Reference: transformers generation/utils.py GenerationMixin._get_logits_processor, generation/logits_process.py.
+// All functions throw Error for an id outside the vocabulary, unless they say otherwise.
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <set>
@@ -15,18 +17,22 @@
 #include <vector>
 
 #include "../checkpoint/generation_config.hpp"
+#include "../embedding.hpp"
 #include "../error.hpp"
 #include "../sampling.hpp"
 #include "../tensor.hpp"
 
 namespace t5gemma2 {
 
-/// Adds each bias whose ids, but for the last, are the end of `ids`.
+/// Adds each bias to the score of its last id where `ids` end with the ids before that. Throws std::invalid_argument
+/// for a bias without ids.
 inline void bias_sequences(Vector& scores, std::span<const TokenId> ids,
                            std::span<const SequenceBias> biases) {
   if (biases.empty()) return;
   Vector sum = Vector::Zero(scores.size());
   for (const auto& [sequence, bias] : biases) {
+    check_argument(!sequence.empty(), "sequence_bias ids", "one or more", "none");
+    check_ids(sequence, scores.size(), "sequence_bias");
     const std::span before = std::span(sequence).first(sequence.size() - 1);
     if (before.size() <= ids.size() && std::ranges::equal(before, ids.last(before.size())))
       sum[sequence.back()] += bias;
@@ -34,10 +40,12 @@ inline void bias_sequences(Vector& scores, std::span<const TokenId> ids,
   scores += sum;
 }
 
-/// Divides what is above 0 by the penalty and multiplies what is below, for every id that occurs in `ids`,
-/// once. A penalty below 1 favours.
+/// Divides the score of every id in `ids` by the penalty where it is above 0, and multiplies it where it is below; once,
+/// however often the id occurs. A penalty below 1 favours these ids.
 inline void penalise_repetition(Vector& scores, std::span<const TokenId> ids, double penalty) {
+  generation_config_detail::check_positive(penalty, "repetition penalty");
   if (penalty == 1) return;
+  check_ids(ids, scores.size(), "repetition penalty");
   const auto factor = static_cast<float>(penalty);
   std::vector<TokenId> seen(ids.begin(), ids.end());
   std::ranges::sort(seen);
@@ -45,14 +53,18 @@ inline void penalise_repetition(Vector& scores, std::span<const TokenId> ids, do
   for (const TokenId id : seen) scores[id] = scores[id] < 0 ? scores[id] * factor : scores[id] / factor;
 }
 
+/// Makes `ids` impossible; ids beyond the vocabulary are ignored, as by transformers.
 inline void forbid(Vector& scores, std::span<const TokenId> ids) {
-  for (const TokenId id : ids)
+  for (const TokenId id : ids) {
+    check_argument(id >= 0, "forbidden token id", "0 or more", id);
     if (id < scores.size()) scores[id] = impossible;
+  }
 }
 
-/// Forbids what would make the end of `ids` an n-gram that stands in `text`.
+/// Forbids each token that would complete, at the end of `ids`, an n-gram of `text`; n = 0 forbids none.
 inline void forbid_ngrams_of(Vector& scores, std::span<const TokenId> text, std::span<const TokenId> ids,
                              Index n) {
+  check_argument(n >= 0, "n-gram size", "0 or more", n);
   const auto size = static_cast<std::size_t>(n);
   if (n == 0 || ids.size() + 1 < size) return;
   const std::span end = ids.last(size - 1);
@@ -60,41 +72,45 @@ inline void forbid_ngrams_of(Vector& scores, std::span<const TokenId> text, std:
     if (std::ranges::equal(text.subspan(at, size - 1), end)) forbid(scores, text.subspan(at + size - 1, 1));
 }
 
-/// Forbids all but `ids`.
+/// Forbids all tokens but `ids`.
 inline void force(Vector& scores, std::span<const TokenId> ids) {
+  check_ids(ids, scores.size(), "forced tokens");
   scores.setConstant(impossible);
   for (const TokenId id : ids) scores[id] = 0;
 }
 
-/// Raises the eos ids by a power of the factor, `tokens` ids after its start.
+/// Adds |score| * (factor^tokens - 1) to the score of each eos id; ids beyond the vocabulary are ignored.
 inline void favour_the_end(Vector& scores, std::span<const TokenId> eos, double factor, Index tokens) {
+  generation_config_detail::check_positive(factor, "exponential_decay_length_penalty factor");
   constexpr double most = std::numeric_limits<float>::max();
   const double growth = std::min(std::pow(factor, static_cast<double>(tokens)) - 1, most);
   const Vector before = scores;  // an id may stand twice in eos
   for (const TokenId id : eos)
-    if (id < scores.size() && std::isfinite(before[id]))
+    if (id >= 0 && id < scores.size() && std::isfinite(before[id]))
       scores[id] = static_cast<float>(
           std::min(double{before[id]} + std::abs(before[id]) * static_cast<float>(growth), most));
 }
 
-/// log softmax: log p of each token, given its logit. Where none is possible, none becomes so.
+/// The log softmax in place: logits become log p. Where all tokens are impossible they stay so.
 inline void log_softmax(Vector& scores) {
+  check_argument(scores.size() > 0, "scores", "one for each token", "none");
   const float largest = scores.maxCoeff();
   if (largest == impossible) return;
   scores.array() -= largest;
   scores.array() -= static_cast<float>(std::log(scores.cast<double>().array().exp().sum()));
 }
 
-/// All of them, for one request.
+/// All rules of one request.
 class LogitsProcessors {
  public:
-  /// `options` must live longer; prompt: the number of decoder ids at the start. Throws Error where the
-  /// options do not go together, or not with this prompt.
+  /// `options` must live longer; `prompt` is the number of ids in the decoder prompt. Throws Error where the options do
+  /// not go together, or not with this prompt; std::invalid_argument where one has no meaning, and for no ids.
   LogitsProcessors(const GenerateOptions& options, Index prompt, Index vocab_size)
       : config_(options.config),
         encoder_ids_(options.encoder_input_ids),
         repeat_last_n_(options.repeat_last_n),
         prompt_(prompt),
+        vocab_size_(vocab_size),
         limits_(length_limits(options.config, prompt)) {
     if (prompt < 1) throw std::invalid_argument("LogitsProcessors: expected a decoder prompt, found no ids");
     check(options, vocab_size);
@@ -104,9 +120,11 @@ class LogitsProcessors {
   }
   LogitsProcessors(GenerateOptions&&, Index, Index) = delete;
 
-  /// scores [vocab] of what follows `ids`, the decoder prompt's among them. Throws Error when one is not
-  /// finite.
+  /// scores [vocab] of the token that follows `ids`, the decoder prompt's among them. Throws Error when a score is not
+  /// finite, std::invalid_argument for scores of another size and for fewer ids than the decoder prompt has.
   void operator()(Vector& scores, std::span<const TokenId> ids) const {
+    check_shape(scores, vocab_size_, 1, "scores");
+    check_argument(std::ssize(ids) >= prompt_, "ids", "the decoder prompt's, and more", ids.size());
     if (!scores.allFinite()) throw Error("logits: expected finite numbers, found NaN or infinity");
     const GenerationConfig& c = config_;
     const auto size = std::ssize(ids);
@@ -127,7 +145,7 @@ class LogitsProcessors {
   }
 
  private:
-  /// How many of `size` ids the repetition penalty counts.
+  /// The number of last ids, of `size`, that the repetition penalty looks at.
   std::size_t repeat_last_n(std::size_t size) const {
     return repeat_last_n_ ? std::min(size, static_cast<std::size_t>(*repeat_last_n_)) : size;
   }
@@ -135,7 +153,7 @@ class LogitsProcessors {
   const GenerationConfig& config_;
   const std::vector<TokenId>& encoder_ids_;
   std::optional<Index> repeat_last_n_;
-  Index prompt_;
+  Index prompt_, vocab_size_;
   LengthLimits limits_;
   std::vector<SequenceBias> bad_words_;
 };

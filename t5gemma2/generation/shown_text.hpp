@@ -1,6 +1,6 @@
-// What a person sees of the tokens as they are made: text without special pieces, in whole characters, up to
-// a stop text; or without a tokenizer the ids. The paper leaves it out. Reference: transformers TextStreamer,
-// StopStringCriteria.
+// The text that a person sees while tokens are generated: without special pieces, in whole characters, up to a stop text;
+// without a tokenizer the ids. The paper leaves it out. Reference: transformers generation/streamers.py TextStreamer,
+// generation/stopping_criteria.py StopStringCriteria.
 #pragma once
 #include <algorithm>
 #include <span>
@@ -20,12 +20,12 @@ inline bool is_eos(const GenerateOptions& options, TokenId id) {
   return std::ranges::count(options.config.eos_token_id, id) > 0;
 }
 
-/// Holds text back while it could be the beginning of a stop text.
+/// Holds text back while it may be the beginning of a stop text.
 class StopFilter {
  public:
   explicit StopFilter(std::vector<std::string> stop) : stop_(std::move(stop)) {}
 
-  /// The text that is sure to be before any stop text. Sets stopped() when one is complete.
+  /// More text in; out comes the text that no stop text can begin in. stopped() is true once a stop text is complete.
   std::string push(std::string_view text) {
     held_ += text;
     std::size_t end = std::string::npos;
@@ -34,12 +34,12 @@ class StopFilter {
     return take(stopped_ ? end : held_.size() - possible_start());
   }
 
-  /// What is left when no more text comes.
+  /// The text held back, when no more comes in.
   std::string finish() { return stopped_ ? std::string() : take(held_.size()); }
   bool stopped() const { return stopped_; }
 
  private:
-  /// Bytes at the end of what is held that begin a stop text.
+  /// The number of bytes at the end of the held text that may begin a stop text.
   std::size_t possible_start() const {
     std::size_t longest = 0;
     for (const std::string& stop : stop_)
@@ -58,8 +58,8 @@ class StopFilter {
   bool stopped_ = false;
 };
 
-/// The text that people see of ids as they come: without special pieces and sentinels (fill.hpp), up to the
-/// first stop text, which may be a hidden piece, too.
+/// The shown text of ids as they come: without special pieces and sentinels (gaps.hpp) unless the options ask for them,
+/// up to the first stop text, which may be a hidden piece, too.
 class ShownText {
  public:
   /// Both must live longer.
@@ -69,7 +69,7 @@ class ShownText {
         stream_(tokenizer, options.show_special),
         filter_(options.config.stop_strings) {}
 
-  /// The text that is certain now: whole UTF-8 characters, perhaps none.
+  /// The text that is certain now: whole UTF-8 characters, or none.
   std::string push(TokenId id) {
     const bool hidden = !options_.show_special && (tokenizer_.is_hidden(id) || is_eos(options_, id));
     if (!hidden) return filter_.push(stream_.push(id));
@@ -78,7 +78,7 @@ class ShownText {
     return {};
   }
 
-  /// What was held back. To be called at the end.
+  /// The text held back. To be called once, at the end.
   std::string finish() {
     std::string text = filter_.push(stream_.finish());
     return text += filter_.finish();
@@ -102,10 +102,10 @@ inline std::string ids_as_text(std::span<const TokenId> ids) {
   return text;
 }
 
-/// The same where there is no tokenizer: all ids, as ids_as_text writes them.
+/// ShownText without a tokenizer: all ids, as ids_as_text writes them.
 class ShownIds {
  public:
-  /// Throws Error where the options want the text stopped by a text.
+  /// Throws Error where the options have stop texts.
   explicit ShownIds(const GenerateOptions& options) {
     if (!options.config.stop_strings.empty())
       throw Error("stop texts: expected a tokenizer, which makes ids into texts, found none");
