@@ -108,6 +108,7 @@
 #include "sampling.hpp"                           // the next token
 #include "generation/logits_processors.hpp"       // what may come next
 #include "generation/shown_text.hpp"              // what a person sees of the tokens
+#include "generation/finished_beams.hpp"          // the best texts of beam search
 #include "generation/beam_search.hpp"             // several texts side by side
 #include "generate.hpp"                           // text
 #include "generation/fill.hpp"                    // gaps in a text

@@ -1,18 +1,16 @@
-// Beam search: several texts grow side by side, and the best of those that end are the answer.
+// Beam search: num_beams texts grow side by side, and the best of those that end are the answer.
 //
-//   score(text) = sum of log p(token)           of a running text
-//               = that / tokens^length_penalty  of a finished one
+//   score(text) = sum of log p(token)                              while the text grows
+//               = sum of log p(token) / tokens^length_penalty      when it has ended (finished_beams.hpp)
 //
-// Each step the num_beams running texts are continued by the tokens that make the best of all, num_beams
-// times the number of eos ids and one more of them, so that num_beams are left when some end. The paper
-// leaves all of it out. Reference: transformers GenerationMixin._beam_search.
+// Each step makes the num_beams * max(2, number of eos ids + 1) best continuations of the running texts, so that
+// num_beams are left when some of them end. The paper leaves all of it out. Reference: transformers
+// generation/utils.py GenerationMixin._beam_search.
 #pragma once
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <iterator>
-#include <limits>
 #include <random>
 #include <span>
 #include <utility>
@@ -21,45 +19,21 @@
 #include "../decoder.hpp"
 #include "../progress.hpp"
 #include "../sampling.hpp"
+#include "finished_beams.hpp"
 #include "logits_processors.hpp"
 
 namespace t5gemma2 {
 
-/// A text and its score.
-struct Beam {
-  std::vector<TokenId> ids;  // the decoder prompt's first
-  float score = 0;
-  bool ended = false;
-};
-
 namespace beam_search_detail {
-
-/// Added to the score of what does not count any more, which is then far below every other.
-inline constexpr float out = -1e9f;
 
 /// A running text and a token that may follow it.
 struct Continuation {
   std::int32_t beam;
   TokenId id;
-  float score;  // of both
+  float score;  // of the text with this token
 };
 
-/// The k with the largest scores, largest first. Equal scores come in the order that torch.topk gives them.
-template <class Scored>
-void keep_top(std::vector<Scored>& all, std::size_t k) {
-  const auto before = [](const Scored& a, const Scored& b) { return a.score > b.score; };
-  k = std::min(k, all.size());
-  const auto end = all.begin() + static_cast<std::ptrdiff_t>(k);
-  if (k * 64 <= all.size()) {
-    std::partial_sort(all.begin(), end, all.end(), before);
-  } else {
-    std::nth_element(all.begin(), end - 1, all.end(), before);
-    std::sort(all.begin(), end - 1, before);
-  }
-  all.resize(k);
-}
-
-/// `count` of the continuations, drawn one after the other, each at most once.
+/// Draws `count` of the continuations by their probability, each at most once; they stay in the order of the draws.
 inline void keep_drawn(std::vector<Continuation>& all, std::size_t count, std::mt19937_64& random) {
   std::erase_if(all, [](const Continuation& c) { return c.score == impossible; });
   if (all.empty()) fail_without_token();
@@ -68,14 +42,14 @@ inline void keep_drawn(std::vector<Continuation>& all, std::size_t count, std::m
   std::vector<Continuation> drawn;
   for (double whole = 1; drawn.size() < std::min(count, all.size());) {
     const std::size_t i = draw(p, random, whole);
-    if (p[i] <= 0) break;  // what is left has no probability
+    if (p[i] <= 0) break;  // those left have no probability
     drawn.push_back(all[i]);
     whole -= std::exchange(p[i], 0.0);
   }
   all = std::move(drawn);
 }
 
-/// The scores of these candidates; all other tokens are impossible.
+/// Scores [vocab]: these candidates', and `impossible` for all other tokens.
 inline Vector only(const std::vector<Candidate>& candidates, Index vocab_size) {
   Vector scores = Vector::Constant(vocab_size, impossible);
   for (const auto& [id, score] : candidates) scores[id] = score;
@@ -93,57 +67,8 @@ inline Vector log_probabilities(Vector logits, const Beam& beam, const GenerateO
   return logits;
 }
 
-/// The best texts that have ended, best first; places that none has taken yet hold a Beam that has not.
-class Finished {
- public:
-  /// most: the largest number of new tokens.
-  Finished(const GenerationConfig& config, Index most)
-      : config_(config),
-        most_(most),
-        best_(static_cast<std::size_t>(config.num_beams), Beam{{}, out, false}) {}
-
-  /// The first num_beams of `texts`, of `tokens` new ones each, where they have ended.
-  void add(std::vector<Beam> texts, Index tokens) {
-    for (std::size_t rank = 0; rank < texts.size(); ++rank) {
-      Beam& text = texts[rank];
-      text.ended = text.ended && rank < best_.size() && text.score > impossible;
-      const float score = by_length(text.score, tokens);
-      text.score = text.ended ? std::max(score, out / 2) : score + out;
-    }
-    const std::size_t places = best_.size();
-    best_.insert(best_.end(), std::make_move_iterator(texts.begin()), std::make_move_iterator(texts.end()));
-    keep_top(best_, places);
-  }
-
-  /// Whether a running text of `tokens` new ones and this score might still get among them.
-  bool open_to(float score, Index tokens) const {
-    const bool full = std::ranges::all_of(best_, &Beam::ended);
-    if (score <= out / 2 || (full && config_.early_stopping == EarlyStopping::yes)) return false;
-    const bool longest = config_.early_stopping == EarlyStopping::never && config_.length_penalty > 0;
-    return !full || by_length(score, longest ? most_ : tokens) > best_.back().score;
-  }
-
-  std::vector<Beam> best() const {
-    std::vector<Beam> texts;
-    std::ranges::copy_if(best_, std::back_inserter(texts), &Beam::ended);
-    if (texts.empty()) fail_without_token();
-    texts.resize(std::min(texts.size(), static_cast<std::size_t>(config_.num_return_sequences)));
-    return texts;
-  }
-
- private:
-  float by_length(float score, Index tokens) const {
-    constexpr double least = std::numeric_limits<float>::lowest();
-    const double penalty = std::pow(static_cast<double>(tokens), config_.length_penalty);
-    return static_cast<float>(std::max(double{score} / penalty, least));
-  }
-
-  const GenerationConfig& config_;
-  Index most_;
-  std::vector<Beam> best_;
-};
-
-/// What may follow the running texts, best or first drawn first, given their logits [beams, vocab].
+/// The best continuations of the running texts, best first, or some drawn, in the order of the draws; logits are
+/// [beams, vocab].
 inline std::vector<Continuation> continuations(const Matrix& logits, const std::vector<Beam>& beams,
                                                const GenerateOptions& options,
                                                const LogitsProcessors& process, std::mt19937_64& random) {
@@ -156,7 +81,10 @@ inline std::vector<Continuation> continuations(const Matrix& logits, const std::
     for (Index id = 0; id < scores.size(); ++id)
       all.push_back({static_cast<std::int32_t>(i), static_cast<TokenId>(id), scores[id] + beams[i].score});
   }
-  options.sample ? keep_drawn(all, count, random) : keep_top(all, count);
+  if (options.sample)
+    keep_drawn(all, count, random);
+  else
+    keep_top(all, count);
   return all;
 }
 
@@ -170,8 +98,8 @@ inline std::vector<Beam> longer(const std::vector<Beam>& beams, const std::vecto
   return texts;
 }
 
-/// The states behind these continuations, and the logits of what follows. The last to use a state takes it
-/// over, others copy it.
+/// Advances the decoder by these continuations: `states` become theirs -> logits [beams, vocab] of the tokens that
+/// follow. The last continuation of a state moves it, the others copy it.
 inline Matrix advance(const Decoder& w, const std::vector<Continuation>& going,
                       std::vector<DecoderState>& states) {
   std::vector<DecoderState> next;
@@ -191,13 +119,16 @@ inline Matrix advance(const Decoder& w, const std::vector<Continuation>& going,
 /// Whether a text with these ids, the decoder prompt's first, has ended.
 using HasEnded = std::function<bool(std::span<const TokenId>)>;
 
-/// H [n, d] and the decoder prompt (at least one id) -> the num_return_sequences best continuations of it,
-/// best first; fewer where there are fewer. Progress counts tokens. Throws Error for an id outside the
-/// vocabulary, for logits that are not finite, and where the options do not go together.
+/// H [n, d] and the decoder prompt (at least one id) -> the num_return_sequences best continuations of it, best first;
+/// fewer where there are fewer. Progress counts tokens. Throws Error for an id outside the vocabulary, for logits that
+/// are not finite, and where the options do not go together; std::invalid_argument where w is incomplete or an argument
+/// has no meaning.
 inline std::vector<Beam> beam_search(const Decoder& w, const Matrix& H, const std::vector<TokenId>& prompt,
                                      const GenerateOptions& options, const HasEnded& has_ended,
                                      const Progress& progress = {}) {
   using namespace beam_search_detail;
+  check(w);
+  check_argument(static_cast<bool>(has_ended), "has_ended", "a function", "none");
   const LogitsProcessors process(options, std::ssize(prompt), w.config.vocab_size);
   const Index most = length_limits(options.config, std::ssize(prompt)).most - std::ssize(prompt);
   if (most == 0) return {Beam{prompt}};
