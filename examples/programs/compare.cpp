@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "common_flags.hpp"
 #include "load_weights.hpp"
-#include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/compare.hpp"
 #include "t5gemma2/vision/vision_weights.hpp"
@@ -137,13 +137,16 @@ int run(const Flags& f) {
 int programs::compare(int argc, char** argv) {
   using namespace compare_program;
   cli::App app("t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
-               "Holds every tensor of a reference file against the engine's.");
+               "Compares every tensor of a reference file with the engine's. The file may be made by "
+               "transformers or by an "
+               "implementation of your own.");
   Flags flags;
   cli::add_model(app, flags.model);
   app.add_option("MODEL", flags.first, "the model, without -m");
-  app.add_option("REFERENCE", flags.second, "safetensors file with inputs and activations; alone after -m");
+  app.add_option("REFERENCE", flags.second,
+                 "safetensors file with inputs and activations; without MODEL after -m");
   app.group("Output");
-  app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference|")
+  app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference| that passes")
       ->check(cli::number_in(0, 1e6))
       ->capture_default_str();
   cli::add_threads(app, flags.threads);

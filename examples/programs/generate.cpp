@@ -1,10 +1,13 @@
-// t5gemma2-generate: a prompt in, text out as it is made. The text goes to stdout, everything else to stderr.
+// t5gemma2-generate: the text that follows a prompt, printed while it is generated. The text goes to stdout,
+// everything else to stderr.
 #include <omp.h>
 #include <unistd.h>
 
 #include <iostream>
 #include <utility>
 
+#include "ctrl_c.hpp"
+#include "generation_flags.hpp"
 #include "interactive.hpp"
 #include "jsonl.hpp"
 #include "programs.hpp"
@@ -27,12 +30,14 @@ struct Flags {
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.session.model);
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
-  app.add_option("-f,--file", f.file, "read the prompt from a file, less one newline at its end; - is stdin")
+  app.add_option("-f,--file", f.file,
+                 "read the prompt from a file, without the newline at its end; - is stdin")
       ->value("FILE");
-  app.add_flag("--pan-and-scan", f.session.pan_and_scan, "show wide and tall images in pieces, too");
-  app.add_flag("--jsonl", f.jsonl, "a JSON object a line in (stdin or -f), one out; see above");
-  app.add_flag("-i,--interactive", f.interactive, "a prompt a line; /help there lists what else there is");
-  cli::add_sampling_flags(app, f.request.sampling);
+  app.add_flag("--pan-and-scan", f.session.pan_and_scan, "add crops of wide and tall images");
+  app.add_flag("--jsonl", f.jsonl,
+               "answer the JSON request on each line of stdin or -f with a line of JSON; see above");
+  app.add_flag("-i,--interactive", f.interactive, "answer prompts line by line; /help lists commands");
+  cli::add_generation_flags(app, f.request.settings);
   app.group("Output");
   app.add_flag("--special", f.session.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
@@ -42,10 +47,10 @@ void add_flags(cli::App& app, Flags& f) {
                 "t5gemma2-generate --image examples/inputs/shapes.png describe"});
 }
 
-/// What is printed of each text.
-std::vector<std::string> shown_texts(const Answer& answer) {
+/// The texts that are printed.
+std::vector<std::string> printed_texts(const Answer& answer) {
   std::vector<std::string> texts;
-  for (const Filled& filled : answer.filled) texts.push_back(cli::shown_text(filled));
+  for (const Filled& filled : answer.filled) texts.push_back(cli::underlined_text(filled));
   if (texts.empty())
     for (const Generated& made : answer.texts) texts.push_back(made.text);
   return texts;
@@ -53,11 +58,11 @@ std::vector<std::string> shown_texts(const Answer& answer) {
 
 constexpr const char* about =
     R"(Writes the text that follows a prompt.
-With no prompt at all it is stdin, less one newline at its end. Without one --decoder-prompt runs the decoder alone.
-Greedy unless --do-sample, --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in generation_config.json does not. All else in that file is the default, as in transformers; a flag goes before it, and where neither sets a limit 128 tokens are made.
-A model without a tokenizer takes --input-ids and --decoder-input-ids, and the ids that it makes are printed: 5,7,9.
---fill prints the prompt with its gaps filled, when all is written.
---jsonl: keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags of length, sampling, beams and gaps: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill; a line goes before the flags. Its other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" where tokens were drawn, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
+Without any input flag the prompt is read from stdin, without the newline at its end. --decoder-prompt without a prompt runs the decoder alone.
+Greedy unless --do-sample, --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in generation_config.json does not. All other values in that file are defaults, as in transformers; flags override them, and where neither sets a limit, it is 128 tokens.
+A model without a tokenizer takes --input-ids and --decoder-input-ids, and the ids that it generates are printed: 5,7,9.
+--fill prints the prompt with its gaps filled, once the whole answer is generated.
+--jsonl: the keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags under Length, Sampling, Beams and Gaps: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill. Keys override flags. Other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" after sampling, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
 
 void answer_one(Session& session, const Flags& f) {
   const cli::GracefulInterrupt graceful;
@@ -67,25 +72,25 @@ void answer_one(Session& session, const Flags& f) {
     cli::print_text(std::exchange(before, "").append(text));
     return !stop_requested && std::cout;
   });
-  const std::vector<std::string> texts = shown_texts(answer);
-  cli::print_text(answer.filled.empty() ? before : texts[0]);  // where no text came
-  for (std::size_t i = 1; i < texts.size(); ++i)               // a line or more for each of several
+  const std::vector<std::string> texts = printed_texts(answer);
+  cli::print_text(answer.filled.empty() ? before : texts[0]);  // where there was no text
+  for (std::size_t i = 1; i < texts.size(); ++i)               // each of several begins a line
     cli::print_text((texts[i - 1].ends_with('\n') ? "" : "\n") + echoed + texts[i]);
   if (texts.size() > 1 && !texts.back().ends_with('\n')) cli::print_text("\n");
   if (f.interactive) cli::end_answer();
   cli::note_filled(answer.texts, answer.filled, "", f.session.quiet);
-  if (answer.seed && f.request.sampling.seed.value_or(cli::at_random) == cli::at_random)
-    cli::note("drawn with --seed " + std::to_string(*answer.seed), f.session.quiet);
+  if (answer.seed && f.request.settings.seed.value_or(cli::at_random) == cli::at_random)
+    cli::note("sampled with --seed " + std::to_string(*answer.seed), f.session.quiet);
 }
 
 void check_fill(const Flags& f) {
-  const cli::Sampling& sampling = f.request.sampling;
-  if (sampling.fill && f.request.input.input_ids)
+  const cli::GenerationSettings& settings = f.request.settings;
+  if (settings.fill && f.request.input.input_ids)
     throw cli::UsageError("--fill: gaps are ___ in a prompt, not in --input-ids");
-  if (sampling.fill && (f.echo || (f.session.special && !f.jsonl)))
+  if (settings.fill && (f.echo || (f.session.special && !f.jsonl)))
     throw cli::UsageError("--fill prints the prompt with its gaps filled; no --echo, no --special");
-  if (sampling.first_sentinel && !sampling.fill && !f.jsonl)
-    throw cli::UsageError("--first-sentinel: expected --fill, too, whose gaps it is for");
+  if (settings.first_sentinel && !settings.fill && !f.jsonl)
+    throw cli::UsageError("--first-sentinel: expected --fill, too");
 }
 
 /// Flags hold for each prompt; images given by flags come before its own.
@@ -121,19 +126,17 @@ void check_flags(const Flags& f) {
     throw cli::UsageError("-i: prompts come line by line, not from flags, files or --jsonl");
 }
 
-/// Reads the prompt where it is in a file, or where nothing else is there to answer in what is piped in.
+/// Reads the prompt from its file, or from what is piped in where no other input is given.
 void read_prompt(Flags& f) {
   cli::Input& input = f.request.input;
   if (!f.file && input.prompt == "-") f.file = std::exchange(input.prompt, {});
   const bool piped = !f.file && input.empty();
-  if (piped && isatty(STDIN_FILENO) != 0)
-    throw cli::UsageError(
-        "expected a prompt (-p TEXT, or -i for a prompt a line), --image or --decoder-prompt, found none");
-  if (piped || f.file) input.prompt = cli::read_text(f.file.value_or("-"), f.session.quiet);
+  if (isatty(STDIN_FILENO) != 0 && !f.file) cli::check_not_empty(input, "; -i answers prompts line by line");
+  if (piped || f.file) input.prompt = cli::read_prompt(f.file.value_or("-"), f.session.quiet);
   if ((piped || f.file) && input.prompt->empty())
     throw cli::UsageError((f.file.value_or("-") == "-" ? "standard input" : *f.file) +
                           ": expected a prompt, found nothing; -p TEXT gives one");
-  if (!f.request.sampling.fill && input.prompt && input.prompt->find(gap_mark) != std::string::npos)
+  if (!f.request.settings.fill && input.prompt && input.prompt->find(gap_mark) != std::string::npos)
     cli::note("___ is a gap with --fill only", f.session.quiet);
 }
 
@@ -143,7 +146,7 @@ int run(Flags& f) {
   if (!f.jsonl && !f.interactive) read_prompt(f);
   int code = cli::ok;
   try {
-    Session session(f.session, f.request.sampling);
+    Session session(f.session, f.request.settings);
     std::string trouble;
     if (f.jsonl)
       trouble = cli::answer_lines(session, f.file.value_or("-"), f.request, f.session.quiet);

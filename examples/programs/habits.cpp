@@ -1,12 +1,12 @@
 #include "habits.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <string_view>
 #include <utility>
 
-#include "cli.hpp"
+#include "errors.hpp"
 #include "habits_tables.hpp"
+#include "words.hpp"
 
 namespace cli {
 
@@ -14,23 +14,7 @@ using namespace habits;
 
 namespace {
 
-/// Letters to insert, delete, replace or swap with their neighbour to get from one word to the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), row(b.size() + 1), next(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0U);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    next[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      next[j + 1] = std::min({row[j + 1] + 1, next[j] + 1, row[j] + (a[i] == b[j] ? 0U : 1U)});
-      const bool swapped = i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j];
-      if (swapped) next[j + 1] = std::min(next[j + 1], before[j - 1] + 1);
-    }
-    before = std::exchange(row, next);
-  }
-  return row.back();
-}
-
-/// A flag alone, and its value where one is attached by =.
+/// An argument FLAG or FLAG=VALUE.
 struct Written {
   std::string name;
   std::optional<std::string> value;
@@ -42,15 +26,15 @@ Written split(const std::string& argument) {
   return {argument.substr(0, equals), argument.substr(equals + 1)};
 }
 
-class Reader {
+class ArgumentReader {
  public:
-  Reader(const std::vector<std::string>& arguments, const KnownFlags& known)
+  ArgumentReader(const std::vector<std::string>& arguments, const KnownFlags& known)
       : arguments_(arguments), known_(known) {}
 
   Understood read() {
     for (; at_ < arguments_.size(); ++at_) {
       const std::string& argument = arguments_[at_];
-      if (argument == "--") {  // from here on nothing is a flag
+      if (argument == "--") {  // no flags from here on
         result_.arguments.insert(result_.arguments.end(), arguments_.begin() + static_cast<long>(at_),
                                  arguments_.end());
         break;
@@ -79,7 +63,7 @@ class Reader {
     }
   }
 
-  /// --top_k is --top-k; then the flag that it is another name for.
+  /// Our name of a flag: --top-k for --top_k, --temp for --temperature; `name` itself where it is unknown.
   std::string our_name(std::string name) const {
     if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
     if (known_.takes_value(name)) return name;
@@ -88,7 +72,7 @@ class Reader {
     return known_.takes_value(ours) ? ours : name;
   }
 
-  /// The argument behind this one; "" where none is.
+  /// The next argument; "" at the end.
   std::string next() const { return at_ + 1 < arguments_.size() ? arguments_[at_ + 1] : ""; }
 
   void ignore(const Written& flag, const WithoutEffect& what) {
@@ -100,11 +84,11 @@ class Reader {
     result_.ignored.push_back({flag.name, what.why});
   }
 
-  /// A flag of ours, and its value, which may look like a flag.
+  /// Takes one of our flags with its value, which may look like a flag.
   void take(Written flag) {
     const bool has_value = *known_.takes_value(flag.name);
     const bool word_follows = flag.name == "--do-sample" && truth_of(next());
-    if (!flag.value && (has_value || word_follows)) flag.value = value_behind(flag.name);
+    if (!flag.value && (has_value || word_follows)) flag.value = value_after(flag.name);
     const auto truth = flag.value ? truth_of(*flag.value) : std::optional<bool>(true);
     if (!has_value && !truth) throw UsageError(flag.name + ": expected no value, found " + *flag.value);
     if (!has_value && !*truth) return;  // --do-sample False
@@ -114,26 +98,27 @@ class Reader {
     result_.arguments.push_back(!is_truth ? *flag.value : *truth ? "true" : "false");
   }
 
-  std::string value_behind(const std::string& name) {
+  std::string value_after(const std::string& name) {
     if (at_ + 1 == arguments_.size()) throw UsageError(name + ": expected a value, found none");
     return arguments_[++at_];
   }
 
-  /// As command lines of Python have it.
+  /// Truth values as Python programs take them.
   static std::optional<bool> truth_of(const std::string& word) {
     if (word == "True" || word == "true" || word == "1") return true;
     if (word == "False" || word == "false" || word == "0") return false;
     return {};
   }
 
-  /// -qn5 is -q -n 5: short flags in one word, of which the last may take a value.
+  /// Reads short flags in one word, of which the last may take a value: -qn5 is -q -n 5. Returns false where a
+  /// letter is no flag.
   bool read_letters(const std::string& argument) {
     for (std::size_t i = 1; i < argument.size(); ++i) {
       const auto takes_value = known_.takes_value(std::string("-") + argument[i]);
       if (!takes_value) return false;
       if (!*takes_value) continue;
       result_.arguments.push_back(argument);
-      if (i + 1 == argument.size()) result_.arguments.push_back(value_behind(argument));
+      if (i + 1 == argument.size()) result_.arguments.push_back(value_after(argument));
       return true;
     }
     result_.arguments.push_back(argument);
@@ -147,7 +132,7 @@ class Reader {
         if (known_.takes_value(ours)) names.push_back(other);
     const bool is_text = name.find_first_not_of("-.0123456789") == name.npos || name.find(' ') != name.npos;
     throw UsageError(name + ": no such flag" +
-                     (is_text ? "; a text that begins with - goes behind --" : did_you_mean(name, names)));
+                     (is_text ? "; a text that begins with - goes after --" : did_you_mean(name, names)));
   }
 
   const std::vector<std::string>& arguments_;
@@ -158,18 +143,17 @@ class Reader {
 
 }  // namespace
 
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& words) {
-  const auto far = [&](const std::string& other) { return distance(word, other); };
-  const auto nearest = std::min_element(words.begin(), words.end(),
-                                        [&](const auto& a, const auto& b) { return far(a) < far(b); });
-  constexpr std::size_t shortest = 3;  // -f is near to every letter
-  const bool near = word.size() >= shortest && nearest != words.end() &&
-                    far(*nearest) <= std::max<std::size_t>(1, word.size() / 3);
-  return near ? "; did you mean " + *nearest + "?" : "";
+Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known) {
+  return ArgumentReader(arguments, known).read();
 }
 
-Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known) {
-  return Reader(arguments, known).read();
+std::string about_ignored(const std::vector<Ignored>& flags) {
+  std::vector<std::string> names, reasons;
+  for (const auto& [name, why] : flags) {
+    names.push_back(name);
+    if (std::find(reasons.begin(), reasons.end(), why) == reasons.end()) reasons.push_back(why);
+  }
+  return joined(names, ", ") + ": without effect here: " + joined(reasons, ", ");
 }
 
 std::string parameter_for(const std::string& flag) {

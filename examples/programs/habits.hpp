@@ -1,5 +1,5 @@
-// What people type who know llama.cpp or Hugging Face: other names of our flags, flags that have nothing to
-// do here, and flags mistyped.
+// Words of people who know llama.cpp, ollama or transformers: other names of our flags, flags without effect
+// here, and mistyped flags.
 #pragma once
 #include <functional>
 #include <optional>
@@ -8,13 +8,14 @@
 
 namespace cli {
 
-/// The flags of a program, by their names as typed: whether one takes a value; none when it has no such flag.
+/// The flags of a program.
 struct KnownFlags {
+  /// Whether the flag of this name takes a value; none when there is no such flag.
   std::function<std::optional<bool>(const std::string& name)> takes_value;
   std::vector<std::string> names;
 };
 
-/// A flag without effect here.
+/// A flag without effect here, and the reason.
 struct Ignored {
   std::string name, why;
 };
@@ -24,19 +25,19 @@ struct Understood {
   std::vector<Ignored> ignored;
 };
 
-/// The arguments (without the program's name) in our words: --top_k is --top-k, --temperature is --temp, -ngl
-/// 99 is taken out. Throws UsageError for a flag that nobody knows, with the nearest one that somebody does.
+/// Translates the arguments (without the program's name): --top_k becomes --top-k, --temperature becomes
+/// --temp, -ngl 99 is taken out. Throws UsageError for an unknown flag, and names the closest known one.
 Understood understand(const std::vector<std::string>& arguments, const KnownFlags& known);
 
-/// "; did you mean NEAREST?"; empty where none of `words` is near.
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& words);
+/// "-c, -ngl: without effect here: ..." with each reason once.
+std::string about_ignored(const std::vector<Ignored>& flags);
 
-/// Our flag for which a parameter of transformers or of another engine's interface is the name, --temp for
-/// --temperature; else `flag` itself.
+/// Our flag for a parameter of transformers or of another engine, such as --temp for --temperature; `flag`
+/// itself where it is none.
 std::string parameter_for(const std::string& flag);
 
-/// What to say behind a word that is none of our programs: "; did you mean NEAREST?", or which of them is
-/// what others call so.
+/// The advice after a word that is none of our programs: "; did you mean NEAREST?", or our program in place of
+/// another engine's.
 std::string about_program(const std::string& word, const std::vector<std::string>& programs);
 
 }  // namespace cli

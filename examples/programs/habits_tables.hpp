@@ -1,11 +1,11 @@
-// The words that people bring along from llama.cpp, ollama and transformers, and what they mean here.
+// Flags and commands of llama.cpp, ollama and transformers, and their meaning here.
 #pragma once
 #include <map>
 #include <string>
 
 namespace cli::habits {
 
-/// Other names for ours, of parameters: keys of a JSON line, too.
+/// Other names of our parameters, as flags and as keys of a JSON line.
 inline const std::map<std::string, std::string> parameters = {
     {"--temperature", "--temp"},
     {"--num-predict", "--n-predict"},
@@ -16,7 +16,7 @@ inline const std::map<std::string, std::string> parameters = {
     {"--stop-strings", "--stop"},
 };
 
-/// Other names for ours, of flags alone.
+/// Other names of our flags.
 inline const std::map<std::string, std::string> twins = {
     {"--predict", "--n-predict"},
     {"--length", "--n-predict"},
@@ -33,8 +33,8 @@ inline const std::map<std::string, std::string> twins = {
     {"--img", "--image"},
 };
 
-/// A flag of others that changes nothing here: what follows (`word`: on, off, auto, True or False may), and
-/// why nothing changes.
+/// Why a flag of another program changes nothing here, and its value: none, one, or (`word`) perhaps one of on,
+/// off, auto, True and False.
 struct WithoutEffect {
   enum { none, one, word } values;
   const char* why;
@@ -77,8 +77,8 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"--torch-dtype", {WithoutEffect::one, stored}},
     {"--fp16", {WithoutEffect::word, stored}},
     {"--bf16", {WithoutEffect::word, stored}},
-    {"--trust-remote-code", {WithoutEffect::word, stored}},
-    {"--mmproj", {WithoutEffect::one, "the vision encoder lies in the model's folder"}},
+    {"--trust-remote-code", {WithoutEffect::word, "no code of a model is run"}},
+    {"--mmproj", {WithoutEffect::one, "the vision encoder is in the model's folder"}},
     {"-no-cnv", {WithoutEffect::none, no_chat}},
     {"--no-conversation", {WithoutEffect::none, no_chat}},
     {"-st", {WithoutEffect::none, no_chat}},
@@ -103,15 +103,14 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"-co", {WithoutEffect::word, "text has no colours"}},
 };
 
-constexpr const char *chat =
-                         "these models continue and fill texts, they do not chat; -i reads a prompt a line",
-                     *system_prompt = "these models know no system prompt; write it into the prompt",
-                     *repeats = "not known here; --repeat-penalty makes repetition less likely",
-                     *samplers = "not known here; --temp, --top-k, --top-p, --min-p and --typical are",
-                     *grammar =
-                         "nothing here forces a form on the text; --jsonl gives the whole answer as JSON";
+constexpr const char
+    *chat = "these models continue and fill texts, they do not chat; -i reads prompts line by line",
+    *system_prompt = "these models know no system prompt; write it into the prompt",
+    *repeats = "not known here; --repeat-penalty makes repetition less likely",
+    *samplers = "not known here; --temp, --top-k, --top-p, --min-p and --typical are",
+    *grammar = "no format can be forced on the text; --jsonl gives the whole answer as JSON";
 
-/// Flags of others that cannot be had here, and what can.
+/// Flags of other programs that are not supported, and what to use instead.
 inline const std::map<std::string, std::string> instead = {
     {"-cnv", chat},
     {"--conversation", chat},
@@ -120,8 +119,8 @@ inline const std::map<std::string, std::string> instead = {
     {"--system-prompt", system_prompt},
     {"-e", "a prompt is taken as it is typed; $'...\\n...' makes newlines in bash"},
     {"--escape", "a prompt is taken as it is typed; $'...\\n...' makes newlines in bash"},
-    {"--max-length", "-n N is the most tokens to make, the decoder prompt not counted"},
-    {"--min-new-tokens", "not known here; --ignore-eos goes on after the end"},
+    {"--max-length", "-n N limits the new tokens, without the decoder prompt"},
+    {"--min-new-tokens", "not known here; --ignore-eos continues after the end"},
     {"--no-repeat-ngram-size", repeats},
     {"--presence-penalty", repeats},
     {"--frequency-penalty", repeats},
@@ -139,16 +138,16 @@ inline const std::map<std::string, std::string> instead = {
     {"--lora", "merge the adapter into the weights first (peft: merge_and_unload), then -m FOLDER"},
     {"-mu", "hf download fetches a model; then -m NAME"},
     {"--model-url", "hf download fetches a model; then -m NAME"},
-    {"-o", "text is printed; > FILE behind the command keeps it"},
-    {"--output", "text is printed; > FILE behind the command keeps it"},
-    {"--min-length", "not known here; --ignore-eos goes on after the end"},
-    {"-md", "no draft model helps here; the model itself is -m"},
-    {"--model-draft", "no draft model helps here; the model itself is -m"},
+    {"-o", "text is printed; > FILE after the command keeps it"},
+    {"--output", "text is printed; > FILE after the command keeps it"},
+    {"--min-length", "not known here; --ignore-eos continues after the end"},
+    {"-md", "there are no draft models; the model itself is -m"},
+    {"--model-draft", "there are no draft models; the model itself is -m"},
     {"--load-in-4bit", "weights are used as they are stored: bfloat16, float16 or float32"},
     {"--load-in-8bit", "weights are used as they are stored: bfloat16, float16 or float32"},
 };
 
-/// Programs of others, and ours.
+/// Programs and commands of others, and ours in their place.
 inline const std::map<std::string, std::string> other_programs = {
     {"run", "t5gemma2 generate -m MODEL PROMPT writes text"},
     {"cli", "t5gemma2 generate -m MODEL PROMPT writes text"},

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t widest = 100, narrow = 70;
 
-/// The words of `text` in lines of at most `width`, all but the first `indent` from the left; `at` is where
-/// the first begins.
+/// The words of `text` in lines of at most `width` columns. The first line begins at column `at`, the others
+/// are indented by `indent`.
 std::string wrapped(const std::string& text, std::size_t at, std::size_t indent, std::size_t width) {
   std::istringstream words(text);
   std::string lines, word;
@@ -23,17 +23,17 @@ std::string wrapped(const std::string& text, std::size_t at, std::size_t indent,
   return lines;
 }
 
-/// "-t,--threads" as "-t, --threads N".
-std::string flag_of(const HelpRow& row) {
+/// "-t, --threads N"
+std::string flag_with_value(const HelpRow& row) {
   std::string text;
   for (const char c : row.names) text += c == ',' ? std::string(", ") : std::string(1, c);
   return text + (row.value.empty() ? "" : " " + row.value);
 }
 
-/// The description stands behind the flag, or below where there is no room.
-std::string text_of(const HelpRow& row, std::size_t width) {
+/// The flag with the description beside it, or below it where there is no room.
+std::string row_text(const HelpRow& row, std::size_t width) {
   const std::size_t column = width < narrow ? 6 : 28;
-  const std::string flag = "  " + flag_of(row);
+  const std::string flag = "  " + flag_with_value(row);
   const bool beside = flag.size() + 2 <= column;
   const std::string gap = beside ? std::string(column - flag.size(), ' ') : "\n" + std::string(column, ' ');
   return flag + gap + wrapped(row.description, column, column, width) + "\n";
@@ -51,7 +51,7 @@ std::string help_text(const Help& help, std::size_t width) {
   for (const std::string& group : groups) {
     text += "\n" + group + ":\n";
     for (const HelpRow& row : help.rows)
-      if (row.group == group) text += text_of(row, width);
+      if (row.group == group) text += row_text(row, width);
   }
   if (!help.examples.empty()) text += "\nExamples:\n";
   for (const std::string& example : help.examples) text += "  $ " + example + "\n";

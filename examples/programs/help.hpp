@@ -1,5 +1,4 @@
-// --help: as wide as the terminal allows, in the form that help2man makes man pages of, and completion.bash
-// its words.
+// The text of --help: as wide as the terminal allows, in a form that help2man and completion.bash can parse.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -7,8 +6,8 @@
 
 namespace cli {
 
-/// A flag, or a word without one: "-t,--threads", and what --help calls its value, which says to the
-/// completion what it may be: FILE, FILE.png, IMAGE, MODEL, or words between |; "" where it has none.
+/// A flag ("-t,--threads") or a word without one. `value` is the name of its value, "" for none; bash's
+/// completion depends on it: FILE, FILE.png, IMAGE, MODEL, or words between |.
 struct HelpRow {
   std::string group, names, value, description;
 };
@@ -17,10 +16,10 @@ struct Help {
   std::string usage;
   std::vector<std::string> paragraphs;
   std::vector<HelpRow> rows;
-  std::vector<std::string> examples;  // commands that can be run in the repository's top
+  std::vector<std::string> examples;  // commands that run from the top of the repository
 };
 
-/// The groups stand in the order in which the rows bring them.
+/// The text, at most `width` columns wide (commands aside). Groups appear in the order of their first rows.
 std::string help_text(const Help& help, std::size_t width);
 
 }  // namespace cli

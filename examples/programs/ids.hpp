@@ -1,4 +1,4 @@
-// Token ids as people and other programs write them.
+// Token ids in the text of a flag, and in JSON.
 #pragma once
 #include <charconv>
 #include <limits>
@@ -12,7 +12,7 @@
 
 namespace cli {
 
-/// Ids as "2,5,7", with spaces or in brackets too. Throws Error naming `where` and the byte that is none.
+/// The ids in "2,5,7", "2 5 7" or "[2, 5, 7]". Throws Error with `where` and the byte at which there is no id.
 inline std::vector<t5gemma2::TokenId> parse_ids(std::string_view text, const std::string& where) {
   constexpr std::string_view between = " \t\r\n,[]";
   std::vector<t5gemma2::TokenId> ids;
@@ -29,7 +29,7 @@ inline std::vector<t5gemma2::TokenId> parse_ids(std::string_view text, const std
   return ids;
 }
 
-/// The ids in a JSON list.
+/// The ids in a JSON list. Throws Error where it is none, or an item is no id.
 inline std::vector<t5gemma2::TokenId> ids_in(const t5gemma2::JsonField& list) {
   std::vector<t5gemma2::TokenId> ids;
   for (const t5gemma2::JsonField& id : list.items())

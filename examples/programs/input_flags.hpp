@@ -13,8 +13,9 @@
 #include <system_error>
 #include <vector>
 
+#include "common_flags.hpp"
+#include "files.hpp"
 #include "ids.hpp"
-#include "model_flag.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/prompt.hpp"
 #include "t5gemma2/tokenizer/tokenizer.hpp"
@@ -44,12 +45,14 @@ inline void add_input_flags(App& app, Input& input, const std::string& what, boo
                  "image for the encoder, at the prompt's <start_of_image> or else in front; repeatable")
       ->value("IMAGE")
       ->allow_extra_args(false);
-  Option* raw = app.add_flag("--raw-prompt", input.raw_prompt, "<start_of_image> stays the token that it is");
+  Option* raw = app.add_flag("--raw-prompt", input.raw_prompt,
+                             "read <start_of_image> as a token, not as the place of an image");
   Option* decoder = app.add_option("--decoder-prompt", input.decoder_prompt, what);
-  Option* ids = app.add_option("--input-ids", input.input_ids, "2,5,7: the encoder's ids, in place of a text")
-                    ->value("IDS")
-                    ->excludes(prompt)
-                    ->excludes(raw);
+  Option* ids =
+      app.add_option("--input-ids", input.input_ids, "the encoder's ids, such as 2,5,7, in place of a text")
+          ->value("IDS")
+          ->excludes(prompt)
+          ->excludes(raw);
   app.add_option("--decoder-input-ids", input.decoder_input_ids, "the decoder's ids, in place of a text")
       ->value("IDS")
       ->excludes(decoder);
@@ -123,7 +126,14 @@ inline void check_prompt(const Input& input) {
     throw UsageError(*input.prompt + ": expected a prompt, found a file; each image has its own --image");
 }
 
-/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when that fails.
+/// Throws UsageError where there is no input; `advice` follows the message.
+inline void check_not_empty(const Input& input, const std::string& advice = "") {
+  if (input.empty())
+    throw UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none" + advice);
+}
+
+/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when it cannot be
+/// read.
 inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
   if (file == "-") return std::cin;
   std::error_code none;  // a failure shows when the file is opened
@@ -134,7 +144,7 @@ inline std::istream& open_input(const std::string& file, std::ifstream& opened) 
 }
 
 /// The text of a file, or for "-" of stdin, without one newline at its end, which editors and echo add.
-inline std::string read_text(const std::string& file, bool quiet) {
+inline std::string read_prompt(const std::string& file, bool quiet) {
   std::ifstream opened;
   std::istream& in = open_input(file, opened);
   if (&in == &std::cin) note_waiting("the prompt", quiet);

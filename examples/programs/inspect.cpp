@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <string>
 
-#include "model_flag.hpp"
+#include "common_flags.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/memory.hpp"
 #include "t5gemma2/analysis/parameters.hpp"
@@ -104,7 +104,7 @@ int programs::inspect(int argc, char** argv) {
   bool quiet = false;
   cli::add_model(app, model_name, true);
   app.group("Output");
-  app.add_option("-c,--ctx-size", context, "tokens in and out for the memory table")
+  app.add_option("-c,--ctx-size", context, "number of tokens, in and out, of the memory table")
       ->check(cli::integer_in(1, 100000000))
       ->capture_default_str();
   cli::add_quiet(app, quiet);

@@ -9,7 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include "cli.hpp"
+#include "ctrl_c.hpp"
+#include "errors.hpp"
 #include "line_editor.hpp"
 #include "t5gemma2/tokenizer/white_space.hpp"
 #include "terminal.hpp"
@@ -18,12 +19,12 @@ namespace cli {
 
 namespace {
 
-constexpr std::string_view help = R"(each line is a prompt, a request of its own
-/image FILE  an image for the next prompt, again
-             for more; alone with an empty line
-/help        this
-/exit, /quit end, as Ctrl-D does
-//...        a prompt that begins with /
+constexpr std::string_view help = R"(each line is a prompt, answered on its own
+/image FILE  adds an image to the next prompt,
+             which may be an empty line
+/help        prints this help
+/exit, /quit end the program, as Ctrl-D does
+//...        is a prompt that begins with /
 Ctrl-C       ends the answer, or clears the line
 )";
 
@@ -33,7 +34,7 @@ std::string_view without_blanks(std::string_view text) {
   return text;
 }
 
-/// As it would be for a shell: without quotes around it, ~/ for the home folder.
+/// The file that was typed, as a shell understands it: without quotes, with the home folder for ~/.
 std::string file_name(std::string_view typed) {
   const bool quoted =
       typed.size() > 1 && (typed[0] == '\'' || typed[0] == '"') && typed.back() == typed.front();
@@ -48,7 +49,8 @@ class Dialogue {
 
   int run() {
     if (!lines_.on_terminal()) return answer_all();
-    note(conversation_.model + ": a prompt a line; /help; Ctrl-D ends", conversation_.quiet);
+    note(conversation_.model + ": each line is a prompt; /help lists commands; Ctrl-D ends",
+         conversation_.quiet);
     const GracefulInterrupt graceful;
     while (!ended_) {
       const std::optional<std::string> line = lines_.next();
@@ -71,7 +73,7 @@ class Dialogue {
   }
 
   void take(std::string line) {
-    if (line.ends_with('\r')) line.pop_back();  // of a file from Windows
+    if (line.ends_with('\r')) line.pop_back();  // a line of a Windows file
     try {
       line.starts_with('/') && !line.starts_with("//") ? obey(line) : answer(line);
     } catch (const std::bad_alloc&) {

@@ -2,9 +2,10 @@
 #pragma once
 #include <exception>
 
+#include "ctrl_c.hpp"
+#include "progress_bar.hpp"
 #include "t5gemma2/progress.hpp"
 #include "t5gemma2/tensor.hpp"
-#include "terminal.hpp"
 
 namespace cli {
 

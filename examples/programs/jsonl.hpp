@@ -11,11 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "fill.hpp"
 #include "jsonl_request.hpp"
+#include "request_gaps.hpp"
 #include "session.hpp"
 #include "t5gemma2/io/json_fields.hpp"
 #include "terminal.hpp"
+#include "words.hpp"
 
 namespace cli {
 

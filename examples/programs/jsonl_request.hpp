@@ -13,6 +13,7 @@
 #include "ids.hpp"
 #include "request.hpp"
 #include "t5gemma2/io/json_fields.hpp"
+#include "words.hpp"
 
 namespace cli {
 
@@ -26,12 +27,11 @@ inline std::string flag_named(std::string key) {
 /// "--top-k" of "-k,--top-k"
 inline std::string_view long_name(std::string_view names) { return names.substr(names.find("--")); }
 
-/// Reads the values of the flags that for_each_flag passes from the keys of a line. A key that is null counts
-/// as missing.
-class SamplingKeys {
+/// Takes the settings that it is called with from the keys of a line. A key that is null counts as not given.
+class SettingKeys {
  public:
-  /// The line must outlive this.
-  explicit SamplingKeys(const JsonField& line) : line_(line) {}
+  /// The line must live longer.
+  explicit SettingKeys(const JsonField& line) : line_(line) {}
 
   void operator()(std::string_view names, std::optional<Index>& value, Range r, std::string_view) const {
     if (const auto field = find(names))
@@ -47,7 +47,7 @@ class SamplingKeys {
     if (!field) return;
     const std::string as_word = field->is(true) ? "true" : field->is(false) ? "false" : "";
     const std::string word = field->is_text() ? field->text() : as_word;
-    if (std::ranges::count(words, word) == 0) field->refuse("one of " + listed(words));
+    if (std::ranges::count(words, word) == 0) field->refuse("one of " + joined(words, ", "));
     value = word;
   }
   /// A text, or a list of texts.
@@ -89,9 +89,9 @@ inline const std::set<std::string>& request_keys() {
   static const std::set<std::string> keys = [] {
     std::set<std::string> names = {"prompt",    "decoder_prompt",    "images",
                                    "input_ids", "decoder_input_ids", "raw_prompt"};
-    Sampling none;
-    for_each_flag(none,
-                  [&](std::string_view flag, const auto&...) { names.insert(key_of(long_name(flag))); });
+    GenerationSettings none;
+    for_each_setting(none,
+                     [&](std::string_view flag, const auto&...) { names.insert(key_of(long_name(flag))); });
     for (const auto& [other, ours] : habits::parameters) names.insert(key_of(other));
     return names;
   }();
@@ -114,8 +114,8 @@ inline Request read_request(const JsonField& line, Request request) {
   const auto text = [](const JsonField& field) {
     return field.given() ? std::optional(field.text()) : std::nullopt;
   };
-  for_each_flag(request.sampling, SamplingKeys(line));
-  if (line["first_sentinel"].given() && !request.sampling.fill)
+  for_each_setting(request.settings, SettingKeys(line));
+  if (line["first_sentinel"].given() && !request.settings.fill)
     line["first_sentinel"].refuse("fill, too, whose gaps it is for", "none");
   refuse_both(line, "input_ids", "prompt");
   refuse_both(line, "input_ids", "raw_prompt");

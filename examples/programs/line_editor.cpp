@@ -11,7 +11,8 @@
 #include <iostream>
 #include <string_view>
 
-#include "cli.hpp"
+#include "ctrl_c.hpp"
+#include "files.hpp"
 #include "t5gemma2/error.hpp"
 #include "t5gemma2/tokenizer/white_space.hpp"
 #include "terminal.hpp"
@@ -22,7 +23,7 @@ namespace {
 
 constexpr int remembered_lines = 1000;
 
-/// What readline, and so most programs, have under these keys.
+/// Keys as in readline, and so in most programs.
 constexpr struct {
   const char *key, *action;
 } keys[] = {
@@ -41,13 +42,13 @@ constexpr struct {
     {"\033[1;5C", "em-next-word"},
 };
 
-/// Where the line is shown: stderr, or the terminal itself where stderr goes elsewhere.
+/// The stream that shows the line: stderr, or the terminal itself where stderr goes elsewhere.
 std::FILE* open_screen() {
   const int terminal = isatty(STDERR_FILENO) != 0 ? -1 : open("/dev/tty", O_WRONLY | O_CLOEXEC);
   return fdopen(terminal < 0 ? dup(STDERR_FILENO) : terminal, "w");
 }
 
-/// Characters of several bytes are edited as one in the C locale, too.
+/// Sets a UTF-8 locale, so that characters of several bytes are edited as one.
 void understand_utf8() {
   std::setlocale(LC_CTYPE, "");
   if (nl_langinfo(CODESET) != std::string_view("UTF-8")) std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -86,15 +87,15 @@ struct LineEditor::Terminal {
     el_set(el, EL_PROMPT, prompt_sign);
     el_set(el, EL_HIST, history, past.get());
     el_set(el, EL_EDITOR, "emacs");
-    el_set(el, EL_SIGNAL, 1);  // the terminal as it was when a signal ends or stops the program
-    el_set(el, EL_SETTY, "-d", "-isig", nullptr);  // Ctrl-C and Ctrl-Z are keys like others
-    el_set(el, EL_ADDFN, "clear-line", "begin the line anew", clear_line);
-    el_set(el, EL_ADDFN, "suspend", "stop until the shell goes on with the program", suspend);
+    el_set(el, EL_SIGNAL, 1);  // restore the terminal when a signal ends or stops the program
+    el_set(el, EL_SETTY, "-d", "-isig", nullptr);  // Ctrl-C and Ctrl-Z are ordinary keys
+    el_set(el, EL_ADDFN, "clear-line", "start the line again", clear_line);
+    el_set(el, EL_ADDFN, "suspend", "stop until the shell continues the program", suspend);
     el_set(el, EL_EDITMODE, is_smart() ? 1 : 0);
     for (const auto& [key, action] : keys) el_set(el, EL_BIND, key, action, nullptr);
   }
 
-  /// A line that ends in ^C is not returned.
+  /// Ends the line with ^C; next() does not return it.
   static unsigned char clear_line(EditLine* el, int) {
     Terminal* self = nullptr;
     el_get(el, EL_CLIENTDATA, &self);
@@ -127,7 +128,7 @@ struct LineEditor::Terminal {
       if (read == nullptr || bytes <= 0) {
         std::fputs("\n", screen.get());
         line_was_ended();
-        if (stop_requested) continue;  // Ctrl-C where it is no key, or kill -INT
+        if (stop_requested) continue;  // Ctrl-C where it is not an ordinary key, or kill -INT
         return {};
       }
       std::string line(read, static_cast<std::size_t>(bytes));

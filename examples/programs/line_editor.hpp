@@ -1,5 +1,5 @@
-// Lines from standard input. On a terminal a person edits them (libedit, which line_editor.cpp alone sees),
-// with the lines before in reach of the arrow keys.
+// Lines from standard input, edited on a terminal, with earlier lines under the arrow keys. (By libedit, which
+// only line_editor.cpp includes.)
 #pragma once
 #include <memory>
 #include <optional>
@@ -13,11 +13,11 @@ class LineEditor {
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
 
-  /// Whether a person types.
+  /// Whether the lines are typed on a terminal.
   bool on_terminal() const { return terminal_ != nullptr; }
 
-  /// The next line without its newline; none at the end, which Ctrl-D is on a terminal, and there a Ctrl-C
-  /// clears the line. Throws Error where standard input cannot be read.
+  /// The next line without its newline; none at the end. On a terminal Ctrl-D is the end, and Ctrl-C clears the
+  /// line. Throws Error where standard input cannot be read.
   std::optional<std::string> next();
 
  private:

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "progress_bar.hpp"
 #include "t5gemma2/analysis/cold_weights.hpp"
 #include "t5gemma2/model.hpp"
-#include "terminal.hpp"
 
 namespace cli {
 

@@ -36,11 +36,10 @@ void add_flags(cli::App& app, Flags& f) {
   app.group("Output");
   app.add_option(
          "-n,--n-predict", f.request.tokens,
-         "number of tokens to make (generation_config.json's, else 48); -1: until the model ends the text; "
-         "0: look at --decoder-prompt's words")
+         "number of tokens to generate (generation_config.json's, or else 48); -1: until the model ends the "
+         "text; 0: look at the words of --decoder-prompt")
       ->check(cli::integer_in(cli::until_eos, cli::most_tokens));
-  app.add_option("--megabytes", f.megabytes,
-                 "about the most that the page may hold; words behind are left out")
+  app.add_option("--megabytes", f.megabytes, "approximate limit of the page's size; later words are left out")
       ->value("MB")
       ->check(cli::number_in(0, 1000))
       ->capture_default_str();
@@ -129,13 +128,12 @@ int run(Flags& f) {
 int programs::look(int argc, char** argv) {
   using namespace look_program;
   cli::App app("t5gemma2-look", "-o FILE.html [FLAGS] [PROMPT]",
-               "Shows where the decoder looked for each word it wrote, as an HTML page.");
+               "Writes an HTML page that shows where the decoder looked for each word that it wrote.");
   Flags flags;
   add_flags(app, flags);
   return app.run(argc, argv, [&] {
     cli::check_prompt(flags.request.input);
-    if (flags.request.input.empty())
-      throw cli::UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none");
+    cli::check_not_empty(flags.request.input);
     return run(flags);
   });
 }

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "generation_options.hpp"
 #include "input_flags.hpp"
 #include "load_weights.hpp"
-#include "sampling_flags.hpp"
 #include "t5gemma2/analysis/memory.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/prompt.hpp"
@@ -35,7 +35,7 @@ struct Run {
 /// How the text is made: of the likeliest tokens. Throws UsageError where there will be no word to look at.
 inline GenerateOptions options_of(const Request& request, const Model& model, const Tokenizer* tokenizer,
                                   const Run& run) {
-  cli::Sampling asked;
+  cli::GenerationSettings asked;
   asked.n_predict = request.tokens;
   GenerateOptions options = cli::options_for(asked, model.generation_config);
   options.encoder_input_ids = run.ids;

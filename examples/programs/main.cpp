@@ -1,13 +1,14 @@
-// t5gemma2-generate ... or t5gemma2 generate ...
+// The binary: t5gemma2-generate ... or t5gemma2 generate ...
 #include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cli.hpp"
+#include "errors.hpp"
 #include "habits.hpp"
 #include "programs.hpp"
 #include "t5gemma2/version.hpp"
+#include "terminal.hpp"
 
 namespace main_program {
 
@@ -17,13 +18,13 @@ struct Program {
 };
 
 constexpr Program all_programs[] = {
-    {"generate", "text out, given text and images", programs::generate},
+    {"generate", "text from text and images", programs::generate},
     {"look", "a page that shows where the decoder looked", programs::look},
     {"inspect", "a checkpoint's sizes, parameters and memory", programs::inspect},
     {"tokenize", "text to token ids, and back", programs::tokenize},
     {"preprocess", "an image as the model sees it", programs::preprocess},
-    {"trace", "every intermediate tensor of one pass, to a file", programs::trace},
-    {"compare", "another implementation's tensors against ours", programs::compare},
+    {"trace", "every intermediate tensor of one pass, in a file", programs::trace},
+    {"compare", "another implementation's tensors, yours too, and ours", programs::compare},
 };
 
 constexpr std::string_view prefix = "t5gemma2-";
@@ -44,14 +45,14 @@ void list(std::ostream& out) {
 int refuse(const std::string& word) {
   std::vector<std::string> names{"help"};
   for (const Program& program : all_programs) names.emplace_back(program.name);
-  std::cerr << "t5gemma2: error: expected a program, found " << cli::one_line(word)
-            << (word.starts_with('-') ? "; t5gemma2 generate takes a prompt"
-                                      : cli::about_program(word, names))
-            << " (--help lists the programs)\n";
-  return cli::wrong_usage;
+  const std::string advice =
+      word.starts_with('-') ? "; t5gemma2 generate takes a prompt" : cli::about_program(word, names);
+  return cli::report_error("t5gemma2",
+                           "expected a program, found " + word + advice + " (--help lists the programs)",
+                           cli::wrong_usage);
 }
 
-/// t5gemma2 help PROGRAM is t5gemma2-PROGRAM --help.
+/// `t5gemma2 help PROGRAM` is `t5gemma2-PROGRAM --help`.
 int help(const char* word) {
   const Program* program = find(word);
   if (program == nullptr) return refuse(word);
@@ -81,5 +82,5 @@ int main(int argc, char** argv) {
     list(std::cerr);
     return cli::wrong_usage;
   }
-  return cli::flushed("t5gemma2", cli::ok);
+  return cli::finish_output("t5gemma2", cli::ok);
 }

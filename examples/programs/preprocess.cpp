@@ -5,7 +5,8 @@
 #include <span>
 #include <string>
 
-#include "model_flag.hpp"
+#include "common_flags.hpp"
+#include "files.hpp"
 #include "programs.hpp"
 #include "t5gemma2/checkpoint/config_json.hpp"
 #include "t5gemma2/image/image.hpp"
@@ -62,7 +63,7 @@ int programs::preprocess(int argc, char** argv) {
       ->excludes(flag);
   app.group("Output");
   app.add_option("-o,--output", out,
-                 "the file to write: .png, or .npy, float32 [1, 3, size, size] from -1 to 1")
+                 "the file to write: .png, or .npy with float32 [1, 3, size, size] from -1 to 1")
       ->value("FILE")
       ->required();
   cli::add_quiet(app, quiet);

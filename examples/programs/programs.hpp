@@ -1,5 +1,5 @@
-// The programs, all in one binary: t5gemma2-generate is a link to t5gemma2, which knows itself by the name
-// that it was called by. So the engine, which is headers, is compiled once for all.
+// The programs, all in one binary, so that the engine, which is headers, is compiled once for all of them:
+// t5gemma2-generate is a link to t5gemma2, which runs the program of the name that it was called by.
 #pragma once
 
 namespace programs {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "generation_settings.hpp"
 #include "input_flags.hpp"
-#include "sampling_flags.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/generation/fill.hpp"
 
@@ -14,7 +14,7 @@ namespace cli {
 /// Both members are given as flags, or as keys of a JSON line.
 struct Request {
   Input input;
-  Sampling sampling;
+  GenerationSettings settings;
 };
 
 struct Answer {

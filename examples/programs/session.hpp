@@ -4,13 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "fill.hpp"
+#include "generation_options.hpp"
 #include "image_memory.hpp"
 #include "input_flags.hpp"
 #include "interrupted.hpp"
 #include "load_weights.hpp"
 #include "request.hpp"
-#include "sampling_flags.hpp"
 #include "t5gemma2/analysis/memory.hpp"
 #include "t5gemma2/checkpoint/hub.hpp"
 #include "t5gemma2/prompt.hpp"
@@ -28,8 +27,9 @@ struct SessionFlags {
 
 class Session {
  public:
-  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or not do `sampling`.
-  Session(const SessionFlags& flags, const Sampling& sampling) : flags_(flags) {
+  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or cannot do
+  /// `settings`.
+  Session(const SessionFlags& flags, const GenerationSettings& settings) : flags_(flags) {
     const double start = seconds();
     ProgressBar bar("loading", !flags.quiet);
     bar.update(0, 2);
@@ -38,24 +38,24 @@ class Session {
     bar.update(1, 2);
     tokenizer_ = Tokenizer::load_if_there(folder);
     bar.update(2, 2);
-    const GenerateOptions options = options_for(sampling, model_.generation_config);
+    const GenerateOptions options = options_for(settings, model_.generation_config);
     check(options, model_.config.decoder.vocab_size);
     for (const std::string& text : model_.notes) note(text, flags.quiet);
     if (tokenizer_)
       for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
-    note_sampling(sampling, options.sample);
+    note_sampling(settings, options.sample);
     timings_.load_seconds = seconds() - start;
   }
 
   /// on_text gets the text as it is made, but none where gaps are filled: they are not made in the order of
   /// the prompt. Throws Interrupted when Ctrl-C comes before the first token.
   Answer answer(const Request& request, const OnText& on_text) {
-    const std::optional<Gaps> gaps = gaps_of(request.input, request.sampling, tokenizer());
-    const Input input = gaps ? with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
+    const std::optional<Gaps> gaps = gaps_of(request.input, request.settings, tokenizer());
+    const Input input = gaps ? input_with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
     const std::vector<TokenId> prompt = decoder_ids(input, model_, tokenizer());
     if (gaps) check_answer_start(prompt, *tokenizer_, *gaps);
     const std::vector<PromptImage> images = read_images(input.images);
-    GenerateOptions options = options_for(request.sampling, model_.generation_config);
+    GenerateOptions options = options_for(request.settings, model_.generation_config);
     options.show_special = flags_.special;
     if (gaps) stop_behind_gaps(*tokenizer_, *gaps, options);
     options.encoder_input_ids = encoder_ids(input, tokenizer(), model_.config, images, flags_.quiet);
@@ -71,7 +71,7 @@ class Session {
     Answer answer{.texts = decode_with_progress(H, prompt, options, gaps ? OnText() : on_text),
                   .filled = {},
                   .seed = {}};
-    if (gaps) answer.filled = read_filled(answer.texts, *tokenizer_, options, *gaps);
+    if (gaps) answer.filled = read_all_filled(answer.texts, *tokenizer_, options, *gaps);
     if (options.sample) answer.seed = options.seed;
     return answer;
   }
@@ -87,8 +87,8 @@ class Session {
   }
 
  private:
-  void note_sampling(const Sampling& sampling, bool sample) const {
-    if (asks_to_sample(sampling) && !sample && !sampling.temp)
+  void note_sampling(const GenerationSettings& settings, bool sample) const {
+    if (asks_to_sample(settings) && !sample && !settings.temp)
       note("generation_config.json says temperature 0: greedy without --temp above 0", flags_.quiet);
     if (model_.generation_config.do_sample && !sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",

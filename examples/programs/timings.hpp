@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdio>
 
+#include "resources.hpp"
 #include "terminal.hpp"
 
 namespace cli {

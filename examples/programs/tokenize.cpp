@@ -9,8 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "common_flags.hpp"
+#include "files.hpp"
 #include "ids.hpp"
-#include "model_flag.hpp"
 #include "programs.hpp"
 #include "t5gemma2/io/json_fields.hpp"
 #include "t5gemma2/tokenizer/tokenizer_config.hpp"
@@ -75,18 +76,20 @@ void convert_all(const t5gemma2::Tokenizer& tokenizer, const Flags& flags) {
 
 int programs::tokenize(int argc, char** argv) {
   using namespace tokenize_program;
-  cli::App app("t5gemma2-tokenize", "[FLAGS] [TEXT]",
-               "Text to token ids on stdout, <bos> first, as the model gets them.\n"
-               "Without -p all of stdin is text, the newline at its end too: use printf rather than echo.");
+  cli::App app(
+      "t5gemma2-tokenize", "[FLAGS] [TEXT]",
+      "Writes the token ids of a text to stdout, <bos> first, as the model gets them.\n"
+      "Without -p the text is all of stdin, with the newline at its end: use printf rather than echo.");
   Flags flags;
   cli::add_model(app, flags.model, false, "folder, hub id, tokenizer.json or tokenizer.model");
   cli::Option* prompt = app.add_option("-p,--prompt", flags.text, "the text, or with --decode the ids");
   cli::Option* word = app.add_option("TEXT", flags.text, "the same, without -p")->excludes(prompt);
   app.group("Output");
-  cli::Option* decode =
-      app.add_flag("--decode", flags.decode, "token ids that have a piece, 2,5,7 or with spaces, to text");
-  app.add_flag("--special", flags.special, "show special pieces such as <bos>, too")->needs(decode);
-  app.add_flag("--jsonl", flags.jsonl, "a JSON string a line to a JSON array of ids a line (--decode: back)")
+  cli::Option* decode = app.add_flag(
+      "--decode", flags.decode, "turn token ids into text: 2,5,7, or with spaces; each must have a piece");
+  app.add_flag("--special", flags.special, "print special pieces such as <bos>, too")->needs(decode);
+  app.add_flag("--jsonl", flags.jsonl,
+               "turn each line, a JSON string, into a JSON array of ids (--decode: back)")
       ->excludes(prompt)
       ->excludes(word);
   cli::add_quiet(app, flags.quiet);

@@ -100,7 +100,7 @@ int programs::trace(int argc, char** argv) {
                "Writes every intermediate tensor of one pass to a safetensors file.");
   Flags flags;
   cli::add_model(app, flags.model, true);
-  cli::add_input_flags(app, flags.input, "text of the decoder", false);
+  cli::add_input_flags(app, flags.input, "text for the decoder", false);
   app.group("Output");
   app.add_option("-o,--output", flags.out, "the file to write")->value("FILE.safetensors")->required();
   cli::add_threads(app, flags.threads);
@@ -109,7 +109,7 @@ int programs::trace(int argc, char** argv) {
                 "t5gemma2-trace pocket --input-ids 2,893,326 -o build/ours.safetensors"});
   return app.run(argc, argv, [&] {
     cli::check_prompt(flags.input);
-    if (flags.input.empty()) throw cli::UsageError("expected -p, --image or --decoder-prompt, found none");
+    cli::check_not_empty(flags.input);
     return run(flags);
   });
 }

@@ -1,4 +1,4 @@
-"""A checkpoint for t5gemma2-look, its pages, and what stands in them."""
+"""A checkpoint for t5gemma2-look, its pages, and their content."""
 import base64
 import json
 import os
@@ -23,7 +23,7 @@ def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 
 
 def template() -> str:
-    """The page as CMake joins it, without data."""
+    """The page as CMake assembles it, without data."""
     names = re.search(r"foreach\(name (data .*?)\)", (ROOT / "examples/programs/CMakeLists.txt").read_text())[1].split()
     script = "".join((PAGE / f"{name}.js").read_text(encoding="utf-8") + "\n" for name in names)
     html, style = ((PAGE / f"look.{end}").read_text(encoding="utf-8") for end in ("html", "css"))
@@ -31,7 +31,7 @@ def template() -> str:
 
 
 def make_model(folder: Path) -> Path:
-    """Random, two layers, four heads; an image is 4 x 4 tokens."""
+    """A random checkpoint with two layers and four heads; an image is 4 x 4 tokens."""
     config = json.loads((resources.files("t5gemma2_weights_tool") / "presets/tiny.json").read_text())
     vocabulary = json.loads(TOKENIZER.read_text())["model"]["vocab"]
     ids = {"boi_token_index": vocabulary["<start_of_image>"], "eoi_token_index": vocabulary["<end_of_image>"],
@@ -51,7 +51,7 @@ def make_model(folder: Path) -> Path:
 
 
 def make_image(file: Path, width: int, height: int) -> Path:
-    """A bright square on a slope of colours, as PPM."""
+    """Writes a bright square on a gradient, as PPM."""
     y, x = np.mgrid[:height, :width]
     pixels = np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 90)], axis=-1).astype(np.uint8)
     pixels[height // 4:height // 2, width // 4:width // 2] = 250
@@ -60,7 +60,7 @@ def make_image(file: Path, width: int, height: int) -> Path:
 
 
 class Page:
-    """What a page holds: data, and from it weights [words, layers, heads, columns] as the page computes them."""
+    """A page's data, and the weights [words, layers, heads, columns] as its scripts compute them."""
 
     def __init__(self, file: Path):
         self.html = file.read_text(encoding="utf-8")
@@ -98,7 +98,7 @@ def look(model: Path | str, out: Path, *arguments: str | Path) -> Page:
 
 
 def with_weights(page: Page, file: Path, weights: np.ndarray) -> Page:
-    """The page as it were with these weights, [columns] of each row or [words, layers, heads, columns]."""
+    """Writes the page with other weights, [words, layers, heads, columns], or [columns] for every row."""
     whole = np.broadcast_to(weights, page.weights.shape)
     sums, levels = np.zeros(page.sums.shape, "<f4"), np.zeros(whole.shape, np.uint8)
     for part in range(sums.shape[-1]):
@@ -115,7 +115,7 @@ def with_weights(page: Page, file: Path, weights: np.ndarray) -> Page:
 
 
 def with_long_prompt(page: Page, file: Path, tokens: int) -> None:
-    """The page's first word alone, in one layer and head, behind a prompt of so many tokens; the middle one has most."""
+    """The page's first word alone, in one layer and head, after a prompt of so many tokens; the middle one has the largest weight."""
     data = page.data
     prompt = [{"kind": "text", "text": " a", "first": i, "size": 1, "ids": [i]} for i in range(tokens)]
     levels = np.ones(tokens + len(data["words"]), np.uint8)

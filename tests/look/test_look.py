@@ -1,4 +1,4 @@
-"""The numbers in t5gemma2-look's page against those of t5gemma2-trace, and its texts.
+"""t5gemma2-look's page: its numbers compared with those of t5gemma2-trace, and its texts.
 
 Needs weights_tool with its [test] extra and the built programs: T5GEMMA2_PROGRAMS is their folder (build/bin).
 Run: pytest tests/look/test_look.py
@@ -32,7 +32,7 @@ def other_image(tmp_path_factory):
 
 
 def traced(model, page, out, *arguments):
-    """weights [words, layers, heads, columns] from t5gemma2-trace."""
+    """The weights [words, layers, heads, columns] by t5gemma2-trace."""
     done = program("trace", model, "-o", out, "--decoder-prompt", "".join(page.words()[1:]), *arguments)
     assert done.returncode == 0, done.stderr
     tensors, words, first = load_file(out), page.data["words"], page.data["first"]
@@ -74,9 +74,9 @@ def test_image(model, image, tmp_path):
     arguments = ["--image", image, "-p", "What is in <start_of_image> this?"]
     page = look(model, tmp_path / "a.html", "-n", 0, "--decoder-prompt", SENTENCE, *arguments)
     assert [piece["size"] for piece in page.data["prompt"] if piece["kind"] == "image"] == [16]
-    [picture] = page.data["images"]
-    assert (picture["width"], picture["height"], picture["name"]) == (56, 32, "wide.ppm")
-    jpeg = base64.b64decode(picture["source"].removeprefix("data:image/jpeg;base64,"))
+    [image] = page.data["images"]
+    assert (image["width"], image["height"], image["name"]) == (56, 32, "wide.ppm")
+    jpeg = base64.b64decode(image["source"].removeprefix("data:image/jpeg;base64,"))
     assert jpeg[:2] == b"\xff\xd8" and jpeg[-2:] == b"\xff\xd9"
     check_numbers(page, traced(model, page, tmp_path / "a.safetensors", *arguments))
 
@@ -90,7 +90,7 @@ def test_two_images_without_text(model, image, other_image, tmp_path):
 
 @pytest.mark.parametrize("made", [False, True])
 def test_probabilities_and_ids(model, image, tmp_path, made):
-    """Of each word's tokens: softmax of the raw logits, the rank, and the five likeliest."""
+    """For each token of a word: the softmax of the raw logits, the rank, and the five likeliest tokens."""
     arguments = ["--image", image, "-p", "A <start_of_image> fox"]
     words = ["-n", 12] if made else ["-n", 0, "--decoder-prompt", SENTENCE + " 日é"]
     page = look(model, tmp_path / "a.html", *arguments, *words)
@@ -167,7 +167,7 @@ def test_image_token_written_as_text(model, tmp_path):
 
 def test_nothing_from_outside(model, image, tmp_path):
     page = look(model, tmp_path / "a.html", "--image", image, "-n", 3)
-    html = page.html.replace("'http://www.w3.org/2000/svg'", "")  # a name, no address
+    html = page.html.replace("'http://www.w3.org/2000/svg'", "")  # a name, not an address
     for address in ("http:", "https:", "src=\"", "url(", "@import"):
         assert address not in html
 
@@ -210,7 +210,7 @@ def test_until_the_model_ends_the_text(tmp_path):
 
 
 def test_texts_that_stop_need_a_tokenizer(tmp_path):
-    """Those of generation_config.json: a note says that there is none, and nothing stops."""
+    """Stop strings of generation_config.json do nothing without a tokenizer, and a note says so."""
     model = shutil.copytree(BASIC, tmp_path / "model")
     (model / "generation_config.json").write_text(json.dumps({"stop_strings": ["a", "1"], "decoder_start_token_id": 2}))
     done = program("look", "-m", model, "--input-ids", "2,5", "-n", 6, "-o", tmp_path / "a.html")

@@ -1,7 +1,7 @@
-"""t5gemma2-look's page in headless Chromium: renders, no errors, keys, colours, folds, SVG, light, dark, narrow.
+"""t5gemma2-look's page in headless Chromium: drawing without errors, keys, colours, folding, SVG, light, dark and narrow pages.
 
 Needs what test_look.py needs, selenium, and chromium with chromedriver (Debian: chromium-driver).
-Run: pytest tests/look/test_look_browser.py; LOOK_SCREENSHOTS=FOLDER keeps pictures of what it saw.
+Run: pytest tests/look/test_look_browser.py; LOOK_SCREENSHOTS=FOLDER keeps screenshots.
 """
 import io
 import os
@@ -66,7 +66,7 @@ def open_page(browser, pages, name, fragment="", width=1200, height=900, dark=Fa
     resize(browser, width, height, mobile=width < 600)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    browser.get("about:blank")  # another fragment alone would not load the page anew
+    browser.get("about:blank")  # a change of the fragment alone would not load the page again
     browser.get((pages["folder"] / f"{name}.html").as_uri() + fragment)
 
 
@@ -75,7 +75,7 @@ def find(browser, css):
 
 
 def shown(browser):
-    """What is selected: word, layer, head."""
+    """The selected word, layer and head."""
     word = browser.execute_script("return [...document.querySelectorAll('.word')].findIndex("
                                   "word => word.classList.contains('selected'))")
     return word, *(int(find(browser, f"#{name}").get_property("value")) for name in ("layer", "head"))
@@ -97,7 +97,7 @@ def test_renders(browser, pages, name, look_name, width, dark):
     assert len(browser.find_elements(By.CSS_SELECTOR, ".token")) == len(page.data["prompt"])
     assert shown(browser) == (page.data["first"] + min(2, page.data["shown"] - 1), -1, -1)
     assert find(browser, "#prompt-card").is_displayed() == (name != "decoder")
-    assert find(browser, "#pictures").is_displayed() == (name == "image")
+    assert find(browser, "#images").is_displayed() == (name == "image")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     light = browser.execute_script("return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] > 128")
     assert light != dark
@@ -115,13 +115,13 @@ def test_numbers_reach_the_screen(browser, pages):
     assert shown_shares == pytest.approx([shares[2], shares[0], shares[1]], abs=6e-4)
 
 
-def test_grid_lies_over_the_picture(browser, pages):
+def test_grid_lies_over_the_image(browser, pages):
     page = pages["image"]
     open_page(browser, pages, "image", "#word=1")
-    picture, canvas = find(browser, ".picture img"), find(browser, ".picture canvas")
-    assert picture.rect == canvas.rect and picture.rect["width"] > 300
-    assert picture.rect["width"] / picture.rect["height"] == pytest.approx(56 / 32, rel=0.01)
-    # the square of the image token that got most is the hottest; its place is told under the pointer
+    image, canvas = find(browser, ".image-frame img"), find(browser, ".image-frame canvas")
+    assert image.rect == canvas.rect and image.rect["width"] > 300
+    assert image.rect["width"] / image.rect["height"] == pytest.approx(56 / 32, rel=0.01)
+    # the square of the image token with the largest weight is the hottest; the pointer shows its position
     first = next(piece["first"] for piece in page.data["prompt"] if piece["kind"] == "image")
     cells = page.weights[0].mean((0, 1))[first:first + 16]
     row, column = divmod(int(cells.argmax()), 4)
@@ -159,7 +159,7 @@ def test_pointer_and_controls(browser, pages):
     ActionChains(browser).move_to_element(find(browser, "h1")).perform()
     assert shown(browser)[0] == first
     words[2].click()
-    press(browser, Keys.ARROW_RIGHT)  # the focus goes along
+    press(browser, Keys.ARROW_RIGHT)  # the focus follows
     assert "word 4 of" in find(browser, "#position").text
     assert browser.switch_to.active_element.get_attribute("aria-label") == words[3].get_attribute("aria-label")
     Select(find(browser, "#layer")).select_by_index(2)
@@ -170,7 +170,7 @@ def test_pointer_and_controls(browser, pages):
     assert shown(browser)[1:] == (-1, -1)
     browser.execute_script("scrollTo(0, 0)")
     find(browser, "#plain").click()
-    assert not find(browser, ".picture canvas").is_displayed()
+    assert not find(browser, ".image-frame canvas").is_displayed()
 
 
 def test_layers_and_heads_count_from_0(browser, pages):
@@ -197,7 +197,7 @@ def test_addresses(browser, pages, fragment, expected):
 
 @pytest.fixture(scope="module")
 def crafted(pages):
-    """A sink of 96.7 %; 1 % on a word, a token and a square, 0.1 % on others; nothing elsewhere."""
+    """A page with a sink of 96.7 %; 1 % on a word, a token and a square, 0.1 % on others, nothing elsewhere."""
     page = pages["image"]
     image = next(piece["first"] for piece in page.data["prompt"] if piece["kind"] == "image")
     token, words = page.data["prompt"][-1]["first"], len(page.part_of) - len(page.data["words"])
@@ -205,7 +205,7 @@ def crafted(pages):
     weights[[image + 5, token, words + 1]] = 0.01
     weights[[image + 6, token - 1, words + 2]] = 0.001
     weights[words] = 1 - weights.sum()
-    other = weights.copy()  # another largest and another smallest, for the second word
+    other = weights.copy()  # the second word has another largest and another smallest weight
     other[words], other[image + 6:image + 16] = 0.3, 0
     other[image] = 1 - other.sum()
     every = np.broadcast_to(weights, page.weights.shape).copy()
@@ -219,8 +219,8 @@ def heats(browser, css):
 
 
 def squares(browser):
-    """[16, 4]: red, green, blue, opacity."""
-    pixels = browser.execute_script("return [...document.querySelector('.picture canvas').getContext('2d')"
+    """The colours of the squares, [16, 4]: red, green, blue, opacity."""
+    pixels = browser.execute_script("return [...document.querySelector('.image-frame canvas').getContext('2d')"
                                     ".getImageData(0, 0, 4, 4).data]")
     return np.array(pixels).reshape(16, 4)
 
@@ -230,7 +230,7 @@ def heat(share):
 
 
 def test_colours_are_absolute(browser, pages, crafted):
-    """The same share has the same strength: of a word, a token, a square, and beside another largest."""
+    """The same share has the same strength for a word, a token and a square, whatever the largest share is."""
     for number in (1, 2):
         open_page(browser, pages, "crafted", f"#word={number}")
         words, tokens = heats(browser, ".word"), heats(browser, ".token")
@@ -267,7 +267,7 @@ def test_switches_are_part_of_the_address(browser, pages):
     assert find(browser, "#relative").is_selected() and find(browser, "#ids").is_selected()
     assert browser.find_elements(By.CSS_SELECTOR, ".gap") == []
     open_page(browser, pages, "image", "#plain=on")
-    assert find(browser, "#plain").is_selected() and not find(browser, ".picture canvas").is_displayed()
+    assert find(browser, "#plain").is_selected() and not find(browser, ".image-frame canvas").is_displayed()
 
 
 def test_a_sink_is_named(browser, pages, crafted):
@@ -279,7 +279,7 @@ def test_a_sink_is_named(browser, pages, crafted):
 
 
 def test_no_sink(browser, pages):
-    """The largest shares are an ordinary word's and an ordinary token's."""
+    """The largest shares are those of an ordinary word and an ordinary token."""
     page = pages["image"]
     words = len(page.part_of) - len(page.data["words"])
     weights = np.zeros(len(page.part_of))
@@ -300,8 +300,8 @@ def test_without_a_tokenizer_nothing_is_special(browser, pages):
 def test_marks_are_explained(browser, pages):
     open_page(browser, pages, "text")
     text = find(browser, "#reading").text
-    assert "Line under a word: how that word's own softmax was divided (own past, prompt)" in text and "Italics: given" in text
-    open_page(browser, pages, "decoder")  # nothing was written, so nothing is in italics
+    assert "Line under a word: the shares of that word's own softmax (own past, prompt)" in text and "Italics: given" in text
+    open_page(browser, pages, "decoder")  # all words are given, so none is in italics
     assert "Italics" not in find(browser, "#reading").text and "(own past)" in find(browser, "#reading").text
 
 
@@ -334,7 +334,7 @@ def test_switch_shows_ids(browser, pages):
 
 
 def test_long_prompt_is_folded(browser, pages):
-    """Its ends are shown, and what was looked at inside; what is not shown says how much it is."""
+    """Its ends are shown, and pieces inside with large weights; a gap shows the count and the share of the hidden ones."""
     page = pages["long"]
     size, words = len(page.data["prompt"]), len(page.part_of) - len(page.data["words"])
     weights = np.full(len(page.part_of), 0.2 * (2 / 255) ** 2)  # 0.00123 %
@@ -355,7 +355,7 @@ def test_long_prompt_is_folded(browser, pages):
     assert hidden() == size - len(visible()) > 100
     gap = find(browser, ".gap").text
     assert gap == "⋯ 106 tokens, 0.13 % ⋯"
-    press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)  # the third word looked elsewhere
+    press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)  # the third word has its weights elsewhere
     assert 100 in visible() and 150 not in visible()
     find(browser, "#whole").click()
     assert visible() == list(range(size)) and hidden() == 0 and "whole=on" in browser.current_url
@@ -368,7 +368,7 @@ def test_long_prompt_is_folded(browser, pages):
 
 
 def test_as_long_a_prompt_as_models_take(browser, pages):
-    """More tokens than a call takes arguments, all of them shown."""
+    """More tokens than a call can have arguments, all of them shown."""
     tokens = 140000
     with_long_prompt(pages["text"], pages["folder"] / "longest.html", tokens)
     open_page(browser, pages, "longest", "#relative=on")
@@ -378,7 +378,7 @@ def test_as_long_a_prompt_as_models_take(browser, pages):
 
 
 def test_svg_of_more_boxes_than_a_call_takes_arguments(browser, pages):
-    """Plain ones: the texts of such a prompt take minutes."""
+    """Plain boxes: the texts of such a prompt would take minutes."""
     boxes = 140000
     open_page(browser, pages, "text")
     drawn = browser.execute_script("""
@@ -399,7 +399,7 @@ def test_long_decoder_prompt_is_folded(browser, pages):
 
 
 def test_nothing_moves_under_the_pointer(browser, pages):
-    """Though the word under it looked at another place inside the fold than the chosen one."""
+    """Although the word under the pointer has its weights at another place inside the fold than the chosen one."""
     page = pages["long_decoder"]
     every = np.full(page.weights.shape, 1e-5)
     every[0, ..., 100] = every[1, ..., 60] = every[1, ..., 130] = 0.3
@@ -425,7 +425,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture
 def saved(browser, tmp_path):
-    """Presses the button and reads what it saved."""
+    """Presses the button and reads the file that it saves."""
     browser.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
 
     def save():
@@ -439,7 +439,7 @@ def saved(browser, tmp_path):
     return save
 
 
-def picture_of(browser):
+def screenshot_of(browser):
     return np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB"), float)
 
 
@@ -449,12 +449,12 @@ def test_svg_alone_looks_like_the_page(browser, pages, crafted, saved, width, da
     file, svg = saved()
     assert file.name == "look-word-2-layer-1-head-0-ids-on.svg"
     browser.execute_script("document.body.classList.add('saving')")
-    page = picture_of(browser)
+    page = screenshot_of(browser)
     resize(browser, width, 2400)
     browser.get(file.as_uri())
     if folder := os.environ.get("LOOK_SCREENSHOTS"):
         browser.save_screenshot(Path(folder) / f"svg-{width}-{'dark' if dark else 'light'}.png")
-    difference = np.abs(picture_of(browser) - page)[:int(float(svg.get("height"))), :int(float(svg.get("width")))]
+    difference = np.abs(screenshot_of(browser) - page)[:int(float(svg.get("height"))), :int(float(svg.get("width")))]
     assert difference.mean() < 2.5 and (difference.max(-1) > 60).mean() < 0.02
 
 
@@ -463,8 +463,8 @@ def test_svg_holds_what_is_shown(browser, pages, crafted, saved):
     file, svg = saved()
     text = file.read_text(encoding="utf-8")
     assert "http" not in text.replace(SVG.strip("{}"), "") and "url(" not in text
-    [picture] = svg.iter(f"{SVG}image")
-    assert picture.get("href") == crafted.data["images"][0]["source"]
+    [image] = svg.iter(f"{SVG}image")
+    assert image.get("href") == crafted.data["images"][0]["source"]
     cells = [rect for group in svg.iter(f"{SVG}g") for rect in group.iter(f"{SVG}rect")]
     drawn = [[*map(int, re.findall(r"\d+", cell.get("fill"))), 255 * float(cell.get("fill-opacity"))] for cell in cells]
     np.testing.assert_allclose(drawn, squares(browser), atol=0.5)

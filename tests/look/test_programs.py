@@ -1,4 +1,4 @@
-"""What a person or a script meets in t5gemma2-generate and its neighbours: images that change, waiting, unreadable input.
+"""The programs in daily use: images that change, waiting for input, input that cannot be read.
 
 Needs weights_tool with its [test] extra and the built programs: T5GEMMA2_PROGRAMS is their folder (build/bin).
 Run: pytest tests/look/test_programs.py
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from page import PROGRAMS, make_image, make_model, program
 
-SEEDS = (0, 4)  # of pictures to which the model below says different things
+SEEDS = (0, 4)  # of images that the model below describes differently
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def one_line_error(done, code: int, message: str) -> None:
 
 
 def noise(file, seed: int) -> str:
-    """A picture of random colours, as PPM."""
+    """Writes an image of random colours, as PPM."""
     file.write_bytes(b"P6 40 30 255\n" + np.random.default_rng(seed).bytes(40 * 30 * 3))
     return str(file)
 
@@ -50,13 +50,13 @@ def test_images_in_several_requests(model, tmp_path):
 
 
 def test_an_image_that_changes_is_seen_anew(model, tmp_path):
-    picture = tmp_path / "frame.ppm"
-    request = {"prompt": "<start_of_image> The", "images": [str(picture)]}
+    image = tmp_path / "frame.ppm"
+    request = {"prompt": "<start_of_image> The", "images": [str(image)]}
     with subprocess.Popen([PROGRAMS / "t5gemma2-generate", "-m", model, "-q", "--jsonl", "-n", "9"], text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         found = []
         for seed in SEEDS:
-            noise(picture, seed)
+            noise(image, seed)
             running.stdin.write(json.dumps(request) + "\n")
             running.stdin.flush()
             found.append(json.loads(running.stdout.readline()))
@@ -99,8 +99,8 @@ WITHOUT_A_MODEL = {
 
 @pytest.mark.parametrize("name, arguments", WITHOUT_A_MODEL.items())
 def test_without_a_model_it_is_pocket(tmp_path, name, arguments):
-    """Said on stderr, silent with -q; -m pocket is the same model, from any folder."""
-    (tmp_path / "pocket").mkdir()  # of something else
+    """A note on stderr says so, unless -q; -m pocket is the same model, from any folder."""
+    (tmp_path / "pocket").mkdir()  # a folder of something else
     named = ("pocket",) if name in ("inspect", "trace") else ("-m", "pocket")
     done, quiet, asked = (
         subprocess.run([PROGRAMS / f"t5gemma2-{name}", *more, *arguments], input="sort: ox cat", cwd=tmp_path,
@@ -115,7 +115,7 @@ def test_without_a_model_it_is_pocket(tmp_path, name, arguments):
 
 
 def test_a_model_folder_called_pocket(model, tmp_path):
-    """A folder with a model in it is what it is, whatever it is called."""
+    """A folder with a model is taken as that model, whatever its name."""
     shutil.copytree(model, tmp_path / "pocket")
     done = subprocess.run([PROGRAMS / "t5gemma2-inspect", "pocket"], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == program("inspect", model).stdout != program("inspect", "-q").stdout

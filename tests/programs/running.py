@@ -1,4 +1,4 @@
-"""How the tests run the programs: T5GEMMA2_PROGRAMS is their folder (build/bin). The model is pocket."""
+"""Runs the programs for the tests. T5GEMMA2_PROGRAMS is their folder (default: build/bin); the model is pocket."""
 import json
 import os
 import subprocess
@@ -10,26 +10,26 @@ SHAPES = ROOT / "examples/inputs/shapes.png"
 
 
 def run(name: str, *arguments, text: str = "", **options) -> subprocess.CompletedProcess:
-    """With `text` on standard input."""
+    """Runs a program with `text` on standard input."""
     return subprocess.run([PROGRAMS / f"t5gemma2-{name}", *map(str, arguments)], input=text, capture_output=True,
                           encoding="utf-8", timeout=300, **options)
 
 
 def output(name: str, *arguments, text: str = "", **options) -> str:
-    """Of a program that ends well and says nothing on standard error."""
+    """The standard output of a program that succeeds and prints nothing on standard error."""
     done = run(name, "-q", *arguments, text=text, **options)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
 
 def refused(done: subprocess.CompletedProcess, code: int, message: str) -> None:
-    """One line on standard error, with `message` in it, and nothing on standard output."""
+    """Asserts that there is one line on standard error, with `message` in it, and nothing on standard output."""
     assert done.returncode == code and done.stderr.count("\n") == 1 and message in done.stderr, done
     assert done.stdout == "", done
 
 
 def answers(*arguments, lines: list[dict], code: int = 0) -> list[dict]:
-    """Of generate --jsonl."""
+    """The answers of generate --jsonl."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
     done = run("generate", "-q", "--jsonl", *arguments, text=text)
     assert done.returncode == code, done

@@ -1,4 +1,4 @@
-"""generate --fill: a prompt's gaps, ___, filled in.
+"""generate --fill: prompts with their gaps, ___, filled in.
 
 Needs weights_tool and the built programs. Run: pytest tests/programs
 """
@@ -17,13 +17,13 @@ SENTINEL = re.compile("<unused[0-9]+>")
 
 
 def notes(*arguments, text: str = "") -> tuple[str, list[str]]:
-    """What is printed, and the notes."""
+    """The output and the notes."""
     done = run("generate", "-m", "pocket", "--fill", *arguments, text=text)
     assert done.returncode == 0, done
     return done.stdout, [line for line in done.stderr.splitlines() if line.startswith("note: ")]
 
 
-# ---- what is printed ----
+# ---- output ----
 
 @pytest.mark.parametrize("prompt, filled", [
     (DAYS, FILLED),
@@ -64,11 +64,11 @@ def test_the_beginning_of_the_answer():
 
 def test_other_sentinels():
     line, = answers("--fill", "--first-sentinel", "30", lines=[{"prompt": DAYS}])
-    assert line["ids"][1] == 38  # <unused30>, where pocket would say it of itself
+    assert line["ids"][1] == 38  # <unused30>, which pocket would generate there itself
     assert output("generate", "--fill", "--first-sentinel", "31", "-p", DAYS) == FILLED
 
 
-# ---- what is not as asked for ----
+# ---- answers that do not fill the gaps as asked ----
 
 def test_a_gap_that_is_left_out():
     filled, said = notes("-p", "monday ___ wednesday ___ friday", "--decoder-prompt", "<unused30> thursday", "-n", "0")
@@ -96,7 +96,7 @@ def test_notes_say_of_which_text():
 
 
 def test_the_sentinel_behind_the_last_gap_ends_the_answer(tmp_path):
-    """The last of four tokens is made to be one."""
+    """The last of four tokens is forced to be a sentinel."""
     for file in (ROOT / "examples/pocket").iterdir():
         (tmp_path / file.name).symlink_to(file)
     (tmp_path / "generation_config.json").unlink()

@@ -1,5 +1,5 @@
-"""Flags as people type them: other names, spellings, values that look like flags, where the prompt and the model may stand,
-images, seeds; and what is said about those that are not ours.
+"""Flags as people type them: other names, spellings, values that look like flags, positions of the prompt and the model,
+images, seeds; and the messages about unknown flags.
 
 Run: pytest tests/programs
 """
@@ -18,7 +18,7 @@ HELP = {name: run(name, "--help").stdout for name in ("generate", "look", "inspe
 
 
 def table(name: str) -> dict[str, str]:
-    """Of habits_tables.hpp: the key of each line, and what follows."""
+    """A table of habits_tables.hpp: the key of each line, and the rest."""
     body = re.search(rf"> {name} = {{\n(.*?)\n}};", TABLES, re.S)[1]
     return dict(re.findall(r'{"([^"]+)", (.*?)},?$', body, re.M))
 
@@ -40,7 +40,7 @@ def test_other_names(name, ours):
     expected = output("generate", "-p", prompt, ours, value)
     for written in ([name, value], [f"{name}={value}"], [name.replace("-", "_").replace("__", "--", 1), value]):
         if written[0].startswith("_"):
-            continue  # of a short name
+            continue  # a short name
         assert output("generate", "-p", prompt, *written) == expected, written
     if ours in ("--n-predict", "--stop"):
         assert expected != ANSWER
@@ -112,7 +112,7 @@ def test_short_flags_in_one_word():
 
 @pytest.mark.parametrize("text", ["--temp", "-n", "-1", "--", "--no-such-flag", "-ngl", "a=b", "--x=y"])
 def test_values_that_look_like_flags(text):
-    """The word behind -p is its value, whatever it is."""
+    """The word after -p is its value, whatever it looks like."""
     expected = answers(lines=[{"prompt": text}])[0]["text"]
     assert output("generate", "-p", text) == output("generate", f"--prompt={text}") == expected
     assert output("generate", "--", text) == expected
@@ -127,7 +127,7 @@ def test_behind_two_dashes_nothing_is_a_flag():
 
 @pytest.mark.parametrize("words", [["-5"], ["-0.5"], ["--minus five"], ["-a b"]])
 def test_a_text_that_begins_with_a_dash(words):
-    refused(run("generate", *words), 2, "no such flag; a text that begins with - goes behind --")
+    refused(run("generate", *words), 2, "no such flag; a text that begins with - goes after --")
 
 
 @pytest.mark.parametrize("words, message", [
@@ -146,7 +146,7 @@ def test_a_text_that_begins_with_a_dash(words):
     (["-p", DATE, "--early-stopping", "yes"], "--early-stopping: expected one of true, false, never, found yes"),
     (["-p", DATE, "in", "words"], "-p TEXT and PROMPT: one of them, not both"),
     (["in", "words"], "one word too many; a text of several words goes in quotes"),
-    (["pocket", DATE], "one word too many; a text of several words goes in quotes, a model behind -m"),
+    (["pocket", DATE], "one word too many; a text of several words goes in quotes, a model after -m"),
     (["-p", DATE, DATE], "-p TEXT and PROMPT: one of them, not both"),
     (["-p", DATE, "--input-ids", "2"], "-p TEXT and --input-ids IDS: one of them, not both"),
     (["-p", DATE, "-f", "x"], "a prompt and -f: one of them, not both"),
@@ -185,7 +185,7 @@ def test_what_is_missing_is_named(name, words, message):
 
 
 def test_python_words():
-    """As transformers' command lines have them."""
+    """True and False as in command lines of transformers."""
     expected = output("generate", "-p", DATE, "--do-sample", "--seed", "3")
     for words in (["--do_sample", "True"], ["--do_sample=True"]):
         assert output("generate", "-p", DATE, "--seed", "3", *words) == expected
@@ -221,7 +221,7 @@ def test_nothing_on_standard_input():
     with open("/dev/null") as nothing:
         done = subprocess.run([PROGRAMS / "t5gemma2-generate"], stdin=nothing, capture_output=True, text=True)
     refused(done, 2, "standard input: expected a prompt, found nothing")
-    for words in (["-p", ""], [""]):  # the empty prompt is one that can be asked for
+    for words in (["-p", ""], [""]):  # an empty prompt is a prompt
         assert output("generate", *words) == answers(lines=[{"prompt": ""}])[0]["text"]
 
 
@@ -261,7 +261,7 @@ def test_a_slash_behind_the_model():
 
 
 def test_standard_input_is_left_alone_where_something_else_is_the_prompt():
-    """A script's loop keeps its lines."""
+    """A program in a loop of a script leaves the loop's standard input alone."""
     loop = 'while read -r line; do t5gemma2-generate -q "$@"; echo "|$line"; done'
     for words, expected in ((["-p", DATE], ANSWER), (["--decoder-prompt", "2024-03", "--echo", "-n", "1"], None),
                             (["--image", str(SHAPES), "-n", "2"], None), (["--input-ids", "2,5", "-n", "2"], None)):
@@ -304,7 +304,7 @@ def test_models_of_compare(tmp_path):
     assert table == output("compare", "-m", BASIC, reference) == output("compare", reference, "--model", BASIC)
     ours = tmp_path / "ours.safetensors"
     output("trace", "-p", "sort: ox cat", "-o", ours)
-    assert output("compare", ours) == output("compare", "pocket", ours)  # pocket, where none is named
+    assert output("compare", ours) == output("compare", "pocket", ours)  # pocket is the default
     assert "note: no model was named, so this is pocket" in run("compare", ours).stderr
     other = run("compare", "-q", "pocket", reference)
     assert other.returncode == 1
@@ -369,13 +369,13 @@ def test_to_the_end_of_the_text():
 def test_seeds():
     hot = ("-p", "x", "--temp", "5", "-n", "12")
     drawn = [run("generate", "-m", "pocket", *hot, *more) for more in ((), (), ("-s", "-1"), ("--seed=-1",))]
-    seeds = [re.search(r"^note: drawn with --seed (\d+)$", done.stderr, re.M)[1] for done in drawn]
+    seeds = [re.search(r"^note: sampled with --seed (\d+)$", done.stderr, re.M)[1] for done in drawn]
     assert len(set(seeds)) == 4 and len({done.stdout for done in drawn}) == 4
     for done, seed in zip(drawn, seeds, strict=True):
         again = run("generate", "-m", "pocket", *hot, "-s", seed)
         assert again.stdout == done.stdout and "--seed" not in again.stderr
     assert output("generate", *hot, "-s", "7") == output("generate", *hot, "-s", "7")
-    assert "--seed" not in run("generate", "-m", "pocket", "-p", DATE).stderr  # nothing is drawn
+    assert "--seed" not in run("generate", "-m", "pocket", "-p", DATE).stderr  # no sampling, no seed
     lines = answers("--temp", "5", "-n", "12", lines=[{"prompt": "x"}] * 2)
     assert lines[0]["seed"] != lines[1]["seed"]
     again = answers("--temp", "5", "-n", "12", "-s", str(lines[0]["seed"]), lines=[{"prompt": "x"}])[0]
@@ -384,8 +384,8 @@ def test_seeds():
 
 
 def test_the_penalty_sees_the_last_tokens_only():
-    """A penalty that forbids what is in sight: no token comes back within that many, and the nearest window that sees
-    nothing changes nothing."""
+    """With a penalty that forbids the tokens in the window none is repeated within the window; a window of 0 changes
+    nothing."""
     prompt, forbid = "in words: 777777", ("--repeat-penalty", "1000000", "-n", "24", "--ignore-eos")
     def made(*words):
         return answers(*words, lines=[{"prompt": prompt}])[0]["ids"]
@@ -400,7 +400,7 @@ def test_the_penalty_sees_the_last_tokens_only():
     assert len(set(made(*forbid, "--repeat-last-n", "2"))) < len(whole)
 
 
-# ---- the next step ----
+# ---- advice in messages ----
 
 @pytest.mark.parametrize("name, words, code, message", [
     ("generate", ["-m", "nothing", "-p", "x"], 1,
@@ -439,7 +439,7 @@ def test_images_for_a_model_without_eyes(tmp_path):
 
 
 def test_a_long_prompt_is_said_to_be_one(tmp_path):
-    """A note, as max_position_embeddings is no limit."""
+    """A note only: max_position_embeddings is no limit."""
     def shorten(config):
         for part in (config["encoder"]["text_config"], config["decoder"]):
             part["max_position_embeddings"] = 4

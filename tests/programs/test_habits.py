@@ -1,4 +1,4 @@
-"""docs/habits.md, row by row: what people type for llama.cpp, ollama and transformers does what the page says.
+"""docs/habits.md, row by row: command lines of llama.cpp, ollama and transformers do what the page says.
 
 Run: pytest tests/programs
 """
@@ -21,7 +21,7 @@ def test_the_table_is_whole():
 
 @pytest.mark.parametrize("command, said", list(zip(COMMANDS, [row[2] for row in ROWS], strict=True)), ids=COMMANDS)
 def test_a_row(command, said, tmp_path):
-    """Said is: prints `TEXT`; notes `TEXT`; or is refused (STATUS): `TEXT`. There ... is any text and / a new line."""
+    """The third column: prints `TEXT`; notes `TEXT`; or is refused (STATUS): `TEXT`, with ... for any text and / for a new line."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "model.gguf").touch()
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, stdin=subprocess.DEVNULL,

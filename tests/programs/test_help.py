@@ -26,7 +26,7 @@ def helped(name: str) -> str:
 
 
 def top_of(folder):
-    """A folder that looks like the top of the repository, where examples may write into build."""
+    """A folder like the top of the repository, where the examples may write into build."""
     for name in ("examples", "tests"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "build").mkdir()
@@ -49,12 +49,12 @@ def test_the_examples_run(name, tmp_path):
 def test_it_reads_well(name):
     text = helped(name)
     assert all(len(line) <= 80 for line in text.splitlines()), text
-    assert all(len(line) <= 75 for line in text.partition("Examples:")[2].splitlines()), text  # a man page indents more
+    assert all(len(line) <= 75 for line in text.partition("Examples:")[2].splitlines()), text  # a man page indents them further
     for noise in ("Excludes", "Needs", "REQUIRED", "UINT", "FLOAT", "OPTIONS"):
         assert noise not in text, noise
     assert text.startswith(f"Usage: t5gemma2-{name} ")
     assert re.search(r"^General:\n(  -\S.*\n|   .*\n)*  --version +print the version\n\nExamples:\n", text, re.M), text
-    assert not re.search(r"\d+ cores|default: \d+ threads", text)  # the same on each machine
+    assert not re.search(r"\d+ cores|default: \d+ threads", text)  # the same on every machine
     assert run(name, "-h").stdout == text
 
 
@@ -114,7 +114,7 @@ def test_man_pages(tmp_path):
         text = re.sub(".\b", "", page.stdout)
         assert re.search(rf"^NAME\n +t5gemma2-{name} - \w.*\n\nSYNOPSIS\n +t5gemma2-{name} ", text, re.M), text
         assert "November 2023" in text
-        # the same words as --help, those that stand in front of descriptions among them
+        # the same words as --help, names of flags and values included
         words = set(re.findall(r"^  (-\S*)", helped(name), re.M))
         assert words and all(re.search(rf"^ +{re.escape(word)}", text, re.M) for word in words), text
         assert all(len(line) <= 80 for line in text.splitlines()), text
@@ -139,7 +139,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def offered(*words: str, **options) -> set[str]:
-    """Behind the last of the words, which may be begun."""
+    """The completions of the last of the words, which may be empty."""
     done = subprocess.run(["bash", "--norc", "-c", SCRIPT, "bash", PROGRAMS, COMPLETION, *words], capture_output=True,
                           text=True, **options)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -199,7 +199,7 @@ def test_completion_of_values(files, words, expected):
 
 
 def shell(environment: dict[str, str], cwd) -> pexpect.spawn:
-    """A bash that a person types into."""
+    """An interactive bash."""
     child = pexpect.spawn("bash", ["--norc", "--noprofile"], encoding="utf-8", timeout=60, cwd=cwd, dimensions=(50, 160),
                           env={**os.environ, "PS1": "READY> ", "TERM": "dumb", "INPUTRC": "/dev/null",
                                **environment, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"})
@@ -225,7 +225,7 @@ def test_completion_at_the_keyboard(files):
 
 @needs_package
 def test_the_package_finds_it_by_name(tmp_path):
-    """As it is installed: one file and links to it, loaded when the first program is completed."""
+    """As installed: one file and links to it, loaded when a program is completed for the first time."""
     done = subprocess.run(["cmake", "-DCMAKE_INSTALL_COMPONENT=completion", f"-DCMAKE_INSTALL_PREFIX={tmp_path}", "-P",
                            PROGRAMS.parent / "examples/programs/cmake_install.cmake"], capture_output=True, text=True)
     assert done.returncode == 0, done

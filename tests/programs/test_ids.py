@@ -1,4 +1,4 @@
-"""Ids in place of texts; checkpoints without a tokenizer run with them alone."""
+"""Ids in place of texts: all that checkpoints without a tokenizer take."""
 import json
 import shutil
 
@@ -16,7 +16,7 @@ def written(ids: list[int]) -> str:
 
 
 def test_a_checkpoint_without_a_tokenizer_generates():
-    """What transformers generated of the reference's ids, without minding eos."""
+    """The ids that transformers generated from the reference's, also after eos."""
     tensors = load_file(BASIC / "reference.safetensors")
     ids, start, both = (tensors[name].ravel().tolist() for name in (
         "inputs.input_ids", "inputs.generate_from", "generated"))
@@ -123,7 +123,7 @@ def test_echo_knows_no_ids():
 
 
 def test_trace_of_ids(tmp_path):
-    """The same tensors as the reference's, by name."""
+    """Asserts that the reference's tensors are the same, by name."""
     reference = load_file(BASIC / "reference.safetensors")
     ids = {name: written(reference[f"inputs.{name}"].ravel().tolist()) for name in ("input_ids", "decoder_input_ids")}
     output("trace", BASIC, "--input-ids", ids["input_ids"], "--decoder-input-ids", ids["decoder_input_ids"], "-o",

@@ -1,4 +1,4 @@
-"""t5gemma2-generate --jsonl: a request a line in, an answer a line out."""
+"""t5gemma2-generate --jsonl: a request on each line, an answer for each."""
 import json
 import signal
 import subprocess
@@ -9,7 +9,7 @@ from running import PROGRAMS, SHAPES, answers, output, refused, run
 
 DATE = {"prompt": "date: march 5, 2024"}
 TEXT = "2024-03-05"
-BAD = [  # a line, what is wrong with it, and whether its id could be read
+BAD = [  # a line, its error, and whether its id can be read
     ('{"id": 7, "prompt": ', "byte 21: expected JSON", False),
     ('[{"id": 7}]', "expected an object, found a list of 1", False),
     ('{"id": 7, "id": 8, "prompt": "x"}', "id: expected one value, found the key twice", False),
@@ -64,7 +64,7 @@ def test_keys_of_the_answer_are_dropped_with_one_note():
 
 
 def test_items_fit_as_they_are(tmp_path):
-    """What weights_tool items --jsonl prints is answered, and its answers can be compared with ours."""
+    """The output of weights_tool items --jsonl is answered, and its answers can be compared with ours."""
     command = [sys.executable, "-m", "t5gemma2_weights_tool", "items", "question", "-n", "4", "--jsonl", "--images",
                tmp_path]
     items = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -119,11 +119,11 @@ def test_keys_are_what_flags_are(keys):
 
 
 def test_every_key_counts():
-    """Each changes what is made; so the test above compares more than equal texts."""
+    """Each key changes the text, so that the test above compares more than equal texts."""
     base = {"seed": 3, "temp": 3, "n_predict": 8}
     [plain, *made] = answers(lines=[DATE | base, *(DATE | base | {key: value} for key, value in FLAGS.items())])
     same = [key for key, answer in zip(FLAGS, made) if answer == plain and base.get(key) != FLAGS[key]]
-    assert set(same) <= {"ignore_eos", "repeat_last_n"}, same  # which count where an eos or a penalty is
+    assert set(same) <= {"ignore_eos", "repeat_last_n"}, same  # these matter only with an eos or a penalty
 
 
 def test_a_line_goes_before_the_flags():
@@ -167,7 +167,7 @@ def test_stop_is_a_text_or_a_list():
 
 
 def test_seeds():
-    """Drawn where none is given, told, and good for the same text again; copied keys do not take its place."""
+    """A random seed, where none is given, is in the answer and gives the same text again; a copied key does not replace it."""
     first, other = answers("--temp", 3, lines=[DATE, DATE])
     assert first["seed"] != other["seed"]
     again, random = answers("--temp", 3, lines=[DATE | {"seed": first["seed"]}, DATE | {"seed": -1}])
@@ -205,7 +205,7 @@ def test_answers_come_line_by_line():
 
 
 def test_interrupt_keeps_what_was_made():
-    """The line before and what was made of this one; none behind, and no word of lines that failed."""
+    """The answers so far are complete, the current one is partial, later ones are missing, and no failed line is counted."""
     command = [PROGRAMS / "t5gemma2-generate", "-q", "--jsonl", "--ignore-eos", "-n", "-1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True) as running:
@@ -222,7 +222,7 @@ def test_interrupt_keeps_what_was_made():
 
 
 def test_when_nobody_reads_on(tmp_path):
-    """| head -1: ended by the pipe as any other program, without a word."""
+    """| head -1: the closed pipe ends the program silently, as any other."""
     (tmp_path / "requests.jsonl").write_text(50 * (json.dumps(DATE) + "\n"))
     command = f"{PROGRAMS}/t5gemma2-generate -q --jsonl -f {tmp_path}/requests.jsonl | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)

@@ -1,4 +1,4 @@
-"""Bars of long work: the time left, counts without an end, weights that are still on the disk.
+"""Progress bars: the remaining time, counts without a known end, weights that are still on the disk.
 
 Needs pexpect, pyte, weights_tool and the built programs.
 Run: pytest tests/terminal
@@ -19,17 +19,17 @@ from terminal import PROGRAMS, ROOT, Terminal, show
 POCKET = ROOT / "examples/pocket"
 SHAPES = ROOT / "examples/inputs/shapes.png"
 MANY = 60000
-MANY_IDS = ",".join(["5"] * MANY)  # to read them takes many steps and minutes
+MANY_IDS = ",".join(["5"] * MANY)  # reading them takes many steps and minutes
 LEFT = r"(\d+:\d\d|\d+:\d\d:\d\d)"
 
 
 def bars(terminal: Terminal) -> list[str]:
-    """Each as it was drawn."""
+    """The bars in the order of drawing."""
     return [re.sub("\x1b.*", "", part) for part in re.findall("\r([^\r\n]+)\x1b\\[K", terminal.raw)]
 
 
 def until_interrupted(pattern: str, name: str, *arguments, **options) -> list[str]:
-    """The bars up to one that looks so; then Ctrl-C ends the program at once."""
+    """The bars up to the first that matches; then Ctrl-C ends the program at once."""
     terminal = Terminal(name, *arguments, **options)
     terminal.until(r"\r" + pattern)
     terminal.interrupt()
@@ -37,7 +37,7 @@ def until_interrupted(pattern: str, name: str, *arguments, **options) -> list[st
     return bars(terminal)
 
 
-# ---- the time left ----
+# ---- the remaining time ----
 
 @pytest.mark.parametrize("columns, pattern", [
     (80, rf"reading \[=*> +\] \d+/{MANY} {LEFT}"),
@@ -48,7 +48,7 @@ def test_the_time_left(columns, pattern):
     drawn = until_interrupted(pattern, "generate", "-m", "pocket", "--decoder-input-ids", MANY_IDS, columns=columns)
     assert drawn[-1:] and all(len(bar) <= columns - 3 for bar in drawn)
     first = next(i for i, bar in enumerate(drawn) if bar.endswith(f"0/{MANY}"))
-    assert not re.search(LEFT, drawn[first + 1])  # nobody knows yet
+    assert not re.search(LEFT, drawn[first + 1])  # not known yet
 
 
 def test_short_work_has_no_time():
@@ -76,7 +76,7 @@ def test_look_reads_before_it_writes(tmp_path):
     assert not any(bar.startswith("writing") for bar in drawn)
 
 
-# ---- both halves of a pass ----
+# ---- encoder and decoder ----
 
 def test_trace_and_compare_show_both_halves(tmp_path):
     shown = {}
@@ -101,7 +101,7 @@ def test_interrupt_while_the_decoder_reads(name, arguments, tmp_path, monkeypatc
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A random model of 100 MB in each side, and 34 MB of vision: matrices larger than what a disk reads ahead."""
+    """A random model: encoder and decoder of 100 MB each, vision of 34 MB, with matrices larger than a disk's read-ahead."""
     folder = tmp_path_factory.mktemp("large")
     config = json.loads((POCKET / "config.json").read_text())
     text, vision = (config["encoder"][key] for key in ("text_config", "vision_config"))
@@ -117,7 +117,7 @@ def model(tmp_path_factory) -> Path:
 
 
 def drop(model: Path) -> None:
-    """The weights, out of memory."""
+    """Drops the weights from the page cache."""
     file = os.open(model / "model.safetensors", os.O_RDONLY)
     os.fsync(file)
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -125,7 +125,7 @@ def drop(model: Path) -> None:
 
 
 def on_disk(model: Path) -> bool:
-    """Whether the system drops pages, and says so."""
+    """Whether the system drops pages and reports it."""
     with open(model / "model.safetensors", "r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
         in_memory = (ctypes.c_ubyte * (len(pages) // mmap.PAGESIZE))()
         start = ctypes.c_char.from_buffer(pages)
@@ -135,7 +135,7 @@ def on_disk(model: Path) -> bool:
 
 
 def loaded(name: str, model: Path, *arguments) -> int:
-    """The megabytes that a bar says are loaded, to the end; 0 where there is none."""
+    """The megabytes in the loading bar at the end; 0 without a bar."""
     found = re.findall(r"loading (\d+) MB \[[=> ]*\] (\d+)/(\d+)(?: \d+:\d\d)?$", "\n".join(bars(show(name, "-m", model, *arguments))),
                        re.M)
     assert len({(said, all_) for said, _, all_ in found}) <= 1 and all(said == all_ for said, _, all_ in found)

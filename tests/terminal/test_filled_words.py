@@ -1,4 +1,4 @@
-"""What generate --fill shows on a terminal: the prompt, in which the words that were missing are underlined.
+"""generate --fill on a terminal: the filled prompt, with the fillings underlined.
 
 Needs pexpect, pyte and the built programs, see test_terminal.py. Run: pytest tests/terminal
 """
@@ -13,7 +13,7 @@ UNDERLINED = "wednesday thursday" + "saturday"
 
 
 def underlined(screen) -> str:
-    """The characters, blanks between words too, that are."""
+    """The underlined characters, blanks between words included."""
     cells = (screen.buffer[y][x] for y in range(screen.lines) for x in range(screen.columns))
     return "".join(cell.data for cell in cells if cell.underscore)
 

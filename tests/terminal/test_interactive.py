@@ -1,4 +1,4 @@
-"""generate -i: a prompt a line, edited on a terminal or piped in.
+"""generate -i: prompts line by line, edited on a terminal or piped in.
 
 Needs pexpect, pyte and the built programs. The model is pocket.
 Run: pytest tests/terminal
@@ -20,19 +20,19 @@ ENDLESS = ("--ignore-eos", "--special", "-n", "1000000")  # cat ox<eos><eos> ...
 
 
 class Dialogue(Terminal):
-    """With generate -i."""
+    """A conversation with generate -i."""
 
     def __init__(self, *arguments, **options):
         super().__init__("generate", "-q", "-i", "-m", "pocket", *arguments, **options)
         self.until("> ")
 
     def ask(self, keys: str, end: str = "\r") -> None:
-        """Until the next prompt is waited for."""
+        """Waits until the program waits for the next prompt."""
         self.press(keys + end)
         self.until(r"\n(\x1b\[[0-9;]*[A-Za-z]|\r)*> ")
 
     def program(self) -> int:
-        """Its process, where a shell runs it."""
+        """The process id of the program, where a shell runs it."""
         shell = self.child.pid
         return int(Path(f"/proc/{shell}/task/{shell}/children").read_text())
 
@@ -40,7 +40,7 @@ class Dialogue(Terminal):
         return [row.rstrip() for row in self.shown().split("\n")]
 
     def finish(self) -> list[str]:
-        """What was shown before Ctrl-D ended it."""
+        """Ends the program by Ctrl-D. Returns the lines shown before."""
         shown = self.lines()
         self.press("\x04")
         assert self.end() == 0 and self.screen().cursor.x == 0, self.raw
@@ -76,7 +76,7 @@ def test_a_prompt_a_line(columns):
 def test_it_says_what_it_is(columns):
     terminal = Terminal("generate", "-i", "-m", ROOT / "examples/pocket", columns=columns)
     terminal.until("ends\r\n> ")
-    assert terminal.shown().split("\n") == [*wrapped("note: pocket: a prompt a line; /help; Ctrl-D ends", columns), ">"]
+    assert terminal.shown().split("\n") == [*wrapped("note: pocket: each line is a prompt; /help lists commands; Ctrl-D ends", columns), ">"]
     terminal.press("\x04")
     assert terminal.end() == 0 and re.search(r"load \d.*MB", terminal.shown().replace("\n", ""))
 
@@ -245,9 +245,9 @@ def test_notes_follow_the_answer():
     terminal = Terminal("generate", "-i", "-m", "pocket", "--temp", "1", "-n", "3")
     terminal.until("ends\r\n> ")
     terminal.press(SORT + "\r")
-    terminal.until("drawn with --seed \\d+\r\n> ")
+    terminal.until("sampled with --seed \\d+\r\n> ")
     shown = terminal.shown().split("\n")
-    assert shown[1] == "> " + SORT and shown[3].startswith("note: drawn with --seed") and shown[4] == ">"
+    assert shown[1] == "> " + SORT and shown[3].startswith("note: sampled with --seed") and shown[4] == ">"
     terminal.press("\x04")
     assert terminal.end() == 0
 
@@ -301,7 +301,7 @@ def test_the_terminal_is_as_it_was(tmp_path):
 
 
 def test_a_terminal_that_cannot_be_opened():
-    """Stdin is one, but not the program's own, which /dev/tty is, and stderr is closed."""
+    """Stdin is a terminal, but not the program's controlling one (/dev/tty), and stderr is closed."""
     keyboard, terminal = os.openpty()
     done = subprocess.run([PROGRAMS / "t5gemma2-generate", "-q", "-i", "-m", "pocket"], stdin=terminal,
                           start_new_session=True, timeout=120, preexec_fn=lambda: os.close(2))
@@ -344,7 +344,7 @@ def test_an_answer_ends_its_line_once():
 
 
 def test_an_error_ends_the_line_of_its_answer():
-    too_cold = ("--temp", "5e-38", "--ignore-eos")  # for the logits behind the answer
+    too_cold = ("--temp", "5e-38", "--ignore-eos")  # for the logits after the answer
     done = piped(DATE, DATE, flags=too_cold)
     assert done.stdout == f"{DAY}\n" * 2 and done.stderr.count("found NaN or infinity\n") == 2
 
@@ -361,4 +361,4 @@ def test_prompts_come_from_lines_only(flags):
 
 def test_without_a_prompt_i_is_the_next_step():
     terminal = Terminal("generate")
-    assert terminal.end() == 2 and "-i for a prompt a line" in terminal.shown().replace("\n", " ")
+    assert terminal.end() == 2 and "-i answers prompts line by line" in terminal.shown().replace("\n", " ")

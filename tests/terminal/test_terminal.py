@@ -1,4 +1,4 @@
-"""What the programs show on a terminal: text, bars, notes and timings on lines of their own, at any width; Ctrl-C.
+"""The programs on a terminal: text, bars, notes and timings on lines of their own, at any width; Ctrl-C.
 
 Needs pexpect, pyte and the built programs. The model is pocket.
 Run: pytest tests/terminal
@@ -25,7 +25,7 @@ def printed(name: str, *arguments) -> str:
 
 
 def with_timings(terminal: Terminal, text: str) -> None:
-    """The terminal shows the text and, from the beginning of a line, timings; nothing else."""
+    """Asserts that the terminal shows the text, then the timings from the beginning of a line, and nothing else."""
     text = text.replace("\n", "\r\n")
     above = terminal.screen(text if text.endswith("\n") or not text else text + "\r\n")
     screen = terminal.screen()
@@ -131,12 +131,12 @@ def test_no_bars_on_a_dumb_terminal(term):
 
 # ---- Ctrl-C ----
 
-TOO_LONG = (LONG * 40)[:120000]  # to encode it takes minutes
+TOO_LONG = (LONG * 40)[:120000]  # encoding it takes minutes
 ENDLESS = ("-m", "pocket", "-p", "sort: ox cat", "--ignore-eos", "--special", "-n", "1000000")  # cat ox<eos><eos> ...
 
 
 def interrupted(terminal: Terminal, shown: str = "") -> None:
-    """Ended by Ctrl-C; the terminal shows these lines, and what comes next begins another."""
+    """Asserts that Ctrl-C ended the program, that the terminal shows these lines, and that the next output begins a line."""
     assert terminal.end() == 130, terminal.raw
     assert re.fullmatch(shown, terminal.shown()) and terminal.screen().cursor.x == 0, terminal.raw
 
@@ -150,7 +150,7 @@ def interrupted_in_text(terminal: Terminal, after: str) -> None:
 
 @pytest.fixture
 def full_pipe(tmp_path):
-    """What is written to it waits."""
+    """A full pipe: writing to it blocks."""
     os.mkfifo(tmp_path / "pipe")
     pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
     with contextlib.suppress(BlockingIOError):
@@ -233,7 +233,7 @@ def test_interrupt_between_answers():
     terminal = Terminal("generate", "-m", "pocket", "--jsonl", "--ignore-eos", "-n", "1000000")
     terminal.until(WAITING)
     terminal.press(json.dumps({"prompt": "sort: ox cat"}) + "\n")
-    terminal.until(r"reading .*\r\x1b\[K")  # and the bar is taken away
+    terminal.until(r"reading .*\r\x1b\[K")  # the bar was removed
     terminal.interrupt()
     interrupted_in_text(terminal, r'\n\{"text":.*,"finish_reason":"interrupted","ids":.*\}\n' + TIMINGS.pattern + "\n")
 
@@ -250,7 +250,7 @@ def test_a_second_interrupt_ends_at_once(tmp_path):
 
 
 def test_a_script_in_the_background_is_not_interrupted():
-    """It ignores SIGINT, and so do its programs."""
+    """A background process of a script ignores SIGINT, and so do its programs."""
     with subprocess.Popen(["bash", "-c", 'trap "" INT; exec "$@"', "bash", PROGRAMS / "t5gemma2-generate", "-f", "-"],
                           text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         wait_for(lambda: Path(f"/proc/{running.pid}/comm").read_text().startswith("t5gemma2"))
@@ -275,7 +275,7 @@ def test_what_waits_for_the_terminal_says_so(name, arguments, what, typed, tmp_p
     piped = show(name, *arguments, "-q", redirect=f"<{tmp_path}/typed")
     terminal = Terminal(name, *arguments)
     terminal.until(WAITING)
-    terminal.press(typed + "\x04\x04")  # which ends what is typed in the middle of a line
+    terminal.press(typed + "\x04\x04")  # twice: in the middle of a line the first only sends the line
     assert terminal.end() == 0
     shown = terminal.shown().split("\n")
     assert shown[:3] == [note, typed, piped.shown()] and terminal.screen().cursor.x == piped.screen().cursor.x == 0

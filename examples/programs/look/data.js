@@ -12,7 +12,7 @@ const columns = promptSize + data.words.length;
 const partOf = partOfColumns();
 const gridSide = Math.round(Math.sqrt((data.prompt.find(piece => piece.kind === 'image') || {size: 0}).size));
 
-/** The part of each column: 0 the prompt's text, 1 ... the images, the last one the decoder's own past. */
+/** The part of each column: 0 for the prompt's text, 1, 2, ... for the images, the last one for the decoder's own past. */
 function partOfColumns() {
   const part = new Uint8Array(columns).fill(own);
   let image = 0;
@@ -21,7 +21,7 @@ function partOfColumns() {
   return part;
 }
 
-/** The rows of a word in one layer and head; -1 is all of them. */
+/** The rows of a word in one layer and head; -1 stands for all. */
 function rowsOf(word, layer, head) {
   const rows = [];
   for (let l = Math.max(layer, 0); l < (layer < 0 ? layers : layer + 1); ++l)
@@ -30,7 +30,7 @@ function rowsOf(word, layer, head) {
   return rows;
 }
 
-/** How much of the softmax goes to each part: a mean over rows. */
+/** The share of the softmax that goes to each part: a mean over rows. */
 function sharesOf(word, layer, head) {
   const rows = rowsOf(word, layer, head), shares = new Float64Array(parts);
   for (const row of rows)
@@ -38,7 +38,7 @@ function sharesOf(word, layer, head) {
   return shares;
 }
 
-/** How much goes to each column: a mean over rows. */
+/** The share that goes to each column: a mean over rows. */
 function weightsOf(word, layer, head) {
   const rows = rowsOf(word, layer, head), weights = new Float64Array(columns);
   for (const row of rows) {

@@ -1,4 +1,4 @@
-// ---- what is selected, and the page's address that says so ----
+// ---- the selection, which is part of the page's address ----
 
 const last = data.first + data.shown - 1;
 const switches = ['relative', 'ids', 'plain', 'whole'];
@@ -11,11 +11,11 @@ function select(change) {
   state.head = clamp(state.head, -1, heads - 1);
   try {
     history.replaceState(null, '', addressOfState());
-  } catch { /* not allowed everywhere, and only a comfort */ }
+  } catch { /* not allowed everywhere, and not needed */ }
   draw();
 }
 
-/** #word=3&layer=1&head=all&relative=on: words count from 1, layers and heads from 0; switches that are off are left out. */
+/** #word=3&layer=1&head=all&relative=on: words count from 1, layers and heads from 0; only switches that are on appear. */
 function addressOfState() {
   const name = number => number < 0 ? 'all' : number;
   return `#word=${state.word - data.first + 1}&layer=${name(state.layer)}&head=${name(state.head)}` +
@@ -29,7 +29,7 @@ function stateOfAddress() {
   return {word: data.first + number('word', 1) - 1, layer: number('layer', -1), head: number('head', -1), ...on};
 }
 
-// ---- drawing the state ----
+// ---- drawing ----
 
 function drawControls() {
   $('position').textContent = `word ${state.word - data.first + 1} of ${data.shown}`;
@@ -59,7 +59,7 @@ function draw() {
   drawHeat(tokens, data.prompt, ofPrompt, full.prompt);
   drawImageTokens(shares);
   layOut($('prompt'), tokens, data.prompt, ofPrompt, keptOf(data.prompt, ofPrompt), 'tokens');
-  drawPictures(squares, shares, full.squares);
+  drawImages(squares, shares, full.squares);
   drawMap(word);
 }
 
@@ -95,7 +95,7 @@ function makeSelect(id, count, all, nameOfItem) {
   $(id).onchange = () => select({[id]: Number($(id).value)});
 }
 
-/** The words as a text, those before the first to look at in an element of their own: they can be folded. */
+/** The words as a text. Those before the first with weights are in an element of their own, which can be folded. */
 function placeWords() {
   const before = element('span');
   before.id = 'given';
@@ -107,15 +107,15 @@ function placeWords() {
   });
 }
 
-const words = data.words.map(makeWord), tokens = data.prompt.map(makeToken), pictures = data.images.map(makePicture);
+const words = data.words.map(makeWord), tokens = data.prompt.map(makeToken), images = data.images.map(makeImage);
 const map = promptSize > 0 ? makeMap() : [], legend = makeLegend();
 placeWords();
 $('about').textContent = about();
 $('reading').textContent = reading();
 makeSelect('layer', layers, 'all', i => `${i}, ${data.layers[i]}`);
 makeSelect('head', heads, 'all', i => i);
-document.querySelector('main').classList.toggle('with-images', pictures.length > 0);
-$('pictures').hidden = $('plain').parentElement.hidden = pictures.length === 0;
+document.querySelector('main').classList.toggle('with-images', images.length > 0);
+$('images').hidden = $('plain').parentElement.hidden = images.length === 0;
 $('prompt-card').hidden = $('map-card').hidden = promptSize === 0;
 $('whole').hidden = !canFold;
 $('back').onclick = () => select({word: state.word - 1});

@@ -1,18 +1,18 @@
-// ---- how strong a colour is, and the legend that shows it ----
+// ---- the strength of colours, and the legend ----
 
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 const decades = 4;  // of the absolute scale
 
-/** 0 at 0.01 % and below, 1 at 100 %, each power of ten a quarter: the same for words, tokens and squares. */
+/** 0 at 0.01 % and below, 1 at 100 %, a quarter for each power of ten: the same for words, tokens and squares. */
 const absoluteHeat = share => share > 0 ? clamp(1 + Math.log10(share) / decades, 0, 1) : 0;
 
-/** Evenly from 0 to `full`. */
+/** Linear, from 0 to 1 at `full`. */
 const relativeHeat = (share, full) => full > 0 ? Math.min(share / full, 1) : 0;
 
-/** A strength between 0 and 1; `full` is what gets the full colour when colours are relative. */
+/** A strength from 0 to 1; `full` is the share with strength 1 when colours are relative. */
 const heatOf = (share, full) => state.relative ? relativeHeat(share, full) : absoluteHeat(share);
 
-/** Two decimals at both ends, where they matter. */
+/** With two decimals near 0 % and 100 %, where they matter. */
 function percent(share) {
   if (share > 0 && share < 0.00005) return '<0.01 %';
   if (share > 0.99995 && share < 0.99999995) return '>99.99 %';
@@ -20,27 +20,27 @@ function percent(share) {
   return `${(100 * share).toFixed(decimals)} %`;
 }
 
-/** The colours over a picture from little (0) to much (1): red, green, blue, opacity. */
+/** The colours over an image from a small share (0) to a large one (1): red, green, blue, opacity. */
 const ramp = [[10, 12, 38, 0.62], [130, 26, 96, 0.5], [255, 205, 70, 0.55]];
-function pictureColour(heat) {
+function imageColour(heat) {
   const at = clamp(heat, 0, 1) * (ramp.length - 1), low = Math.min(Math.floor(at), ramp.length - 2);
   const mixed = ramp[low].map((value, i) => value + (ramp[low + 1][i] - value) * (at - low));
   return `rgb(${mixed[0]} ${mixed[1]} ${mixed[2]} / ${mixed[3]})`;
 }
 
-/** The largest that is shown, special tokens and images as wholes aside: a sink would leave nothing for the rest. */
+/** The largest weight, special tokens and whole images aside: next to a sink the rest would be pale. */
 function largestOf(pieces, weights) {
   const ordinary = weights.filter((_, i) => pieces[i].kind === 'text');
   return (ordinary.some(x => x > 0) ? ordinary : weights).reduce((a, b) => Math.max(a, b), 0);
 }
 
-/** A row of the legend: its name, the colours from 0 to 1, and what gets the full one. */
+/** A row of the legend: its name, the colours from 0 to 1, and the share at 1. */
 function makeLegendRow(name, text) {
   const row = element('div', 'colours'), full = element('span'), steps = 31;
   row.classList.toggle('on-card', name !== 'squares');
   for (let step = 0; step <= steps; ++step) {
     const colour = element('i', name);
-    if (name === 'squares') colour.style.background = pictureColour(step / steps);
+    if (name === 'squares') colour.style.background = imageColour(step / steps);
     else colour.style.setProperty('--heat', step / steps);
     row.append(colour);
   }
@@ -51,12 +51,12 @@ function makeLegendRow(name, text) {
 function makeLegend() {
   const rows = [makeLegendRow('own', 'words')];
   if (promptSize > 0) rows.push(makeLegendRow('prompt', 'prompt'));
-  if (pictures.length > 0) rows.push(makeLegendRow('squares', 'squares'));
+  if (images.length > 0) rows.push(makeLegendRow('squares', 'squares'));
   $('legend').append(element('div', 'axis'));
   return rows;
 }
 
-/** `full` of each row by its name. */
+/** `full`: the share at strength 1, by the row's name. */
 function drawLegend(full) {
   for (const row of legend) row.full.textContent = state.relative ? `100 = ${percent(full[row.name])}` : '';
   const labels = state.relative ? ['0', '25', '50', '75', '100'] : ['0.01', '0.1', '1', '10', '100 %'];

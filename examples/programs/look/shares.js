@@ -1,6 +1,6 @@
-// ---- how one softmax was divided: the bar, the map of layers and heads ----
+// ---- the shares of one softmax: the bar, and the map of layers and heads ----
 
-/** The layers and heads that are shown. */
+/** The text for the layers and heads that are shown. */
 function where() {
   const one = (name, selected) => selected < 0 ? `all ${name}s` : `${name} ${selected}`;
   return `${one('layer', state.layer)}, ${one('head', state.head)}`;

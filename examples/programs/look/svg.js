@@ -1,4 +1,4 @@
-// ---- the shown state as an SVG file: every box, text, picture and square where the browser has put it ----
+// ---- the page as an SVG file: every box, text, image and square where the browser has put it ----
 
 const svgNamespace = 'http://www.w3.org/2000/svg';
 
@@ -11,23 +11,23 @@ function svgElement(tag, attributes, text = '') {
 
 const rounded = x => Math.round(100 * x) / 100;
 
-/** A CSS colour for SVG, which knows no opacity in a colour: {fill, 'fill-opacity'}, or null where there is none. */
+/** A CSS colour as attributes of SVG, which has no opacity in a colour: {fill, 'fill-opacity'}; null for a transparent one. */
 function paint(property, colour) {
   const [red, green, blue, opacity = 1] = colour.match(/[\d.]+(?:e-?\d+)?/g).map(Number);
   return opacity > 0 ? {[property]: `rgb(${red},${green},${blue})`, [`${property}-opacity`]: opacity} : null;
 }
 
-/** Where a box stands on the page, made smaller by `inset` on each side. */
+/** The position and size of a box on the page, reduced by `inset` on each side. */
 function place(box, inset = 0) {
   return {x: rounded(box.left + scrollX + inset), y: rounded(box.top + scrollY + inset),
           width: rounded(Math.max(0, box.width - 2 * inset)), height: rounded(Math.max(0, box.height - 2 * inset))};
 }
 
-/** Background, border and outline of an element. */
+/** The background, border and outline of an element. */
 function boxesOf(made, style) {
   const box = made.getBoundingClientRect(), boxes = [], rx = Number.parseFloat(style.borderTopLeftRadius) || 0;
   const fill = paint('fill', style.backgroundColor);
-  const edges = rx > 0 ? {rx} : {'shape-rendering': 'crispEdges'};  // neighbours without a seam
+  const edges = rx > 0 ? {rx} : {'shape-rendering': 'crispEdges'};  // no seam between neighbours
   if (fill) boxes.push(svgElement('rect', {...place(box), ...edges, ...fill}));
   const frame = (width, kind, colour, inset) => {
     const dashes = kind === 'dashed' ? {'stroke-dasharray': '4 3'} : {};
@@ -48,7 +48,7 @@ function linesOf(node) {
   for (const character of node.data) {
     range.setStart(node, at);
     range.setEnd(node, at += character.length);
-    if (character.trim() === '') { spaces += ' '; continue; }  // has a place only between two others of a line
+    if (character.trim() === '') { spaces += ' '; continue; }  // counts only between two others of a line
     const {left, top, right, bottom} = range.getBoundingClientRect(), line = lines.at(-1);
     if (line && Math.abs(line.top - top) < 2)
       Object.assign(line, {text: line.text + spaces + character, left: Math.min(line.left, left), right: Math.max(line.right, right)});
@@ -71,7 +71,7 @@ function textsOf(node, style) {
   }, line.text));
 }
 
-/** The squares over a picture, one for each pixel of the canvas. */
+/** The squares over an image, one for each pixel of the canvas. */
 function squaresOfCanvas(canvas) {
   const box = canvas.getBoundingClientRect(), width = box.width / canvas.width, height = box.height / canvas.height;
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -84,7 +84,7 @@ function squaresOfCanvas(canvas) {
   return squares;
 }
 
-/** Draws all that is visible of an element into the SVG, from back to front. */
+/** Draws the visible parts of an element into the SVG, from back to front. */
 function drawIn(svg, made) {
   const style = getComputedStyle(made);
   if (style.display === 'none' || style.visibility === 'hidden') return;

@@ -7,20 +7,20 @@ function element(tag, name = '', text = '') {
   return made;
 }
 
-/** Puts `nodes`, which may be more than a call takes arguments, in the place of what the container holds. */
+/** Replaces the content of the container by `nodes`, which may be more than the arguments of one call. */
 function replaceContent(container, nodes) {
   const fragment = document.createDocumentFragment();
   for (const node of nodes) fragment.append(node);
   container.replaceChildren(fragment);
 }
 
-/** Spaces and line breaks that a person would not see. */
+/** The text with signs for line breaks, tabs, and spaces that would be invisible. */
 function visible(text) {
   const shown = text.replace(/\n/g, '↵').replace(/\t/g, '⇥');
   return shown.trim() === '' ? shown.replace(/ /g, '␣') : shown.trim();
 }
 
-/** A token's text with its spaces: "␣hen" and "hen" are two tokens. */
+/** A token's text with signs for its outer spaces: "␣hen" and "hen" are two tokens. */
 const exact = text => visible(text.replace(/^ +| +$/g, spaces => '␣'.repeat(spaces.length)));
 
 const nameOf = part => part === own ? 'own past' : part === 0 ? (parts > 2 ? 'prompt text' : 'prompt') : parts > 3 ? `image ${part}` : 'image';
@@ -60,7 +60,7 @@ function makeToken(piece) {
   return made;
 }
 
-/** Backgrounds of words or tokens. */
+/** Draws the backgrounds of words or tokens. */
 function drawHeat(elements, pieces, weights, full) {
   elements.forEach((made, i) => {
     made.style.setProperty('--heat', heatOf(weights[i], pieces[i].kind === 'image' ? 1 : full).toFixed(3));
@@ -87,13 +87,13 @@ function drawWords(shown) {
   });
 }
 
-/** What the marks of the words mean, as far as there are such. */
+/** The explanation of the marks that appear on the page. */
 function reading() {
-  const line = ['own past', ...(promptSize ? ['prompt'] : []), ...(pictures.length ? ['image'] : [])].join(', ');
+  const line = ['own past', ...(promptSize ? ['prompt'] : []), ...(images.length ? ['image'] : [])].join(', ');
   const italics = data.words.some((_, number) => isGiven(number)) ? 'Italics: given to the decoder, not written by it. ' : '';
-  return `Background: how much the chosen word took from here. Line under a word: how that word's own softmax was divided ` +
-    `(${line}). ${italics}Typewriter letters: a special token. Dashed frame: an attention sink, a special token that takes ` +
-    `what a head has no use for elsewhere (here 10 % or more): its share says little about meaning.`;
+  return `Background: the share that the chosen word took from here. Line under a word: the shares of that word's own softmax ` +
+    `(${line}). ${italics}Typewriter letters: a special token. Dashed frame: an attention sink, a special token that ` +
+    `takes the share (here 10 % or more) that a head has no use for elsewhere: it says little about meaning.`;
 }
 
 // ---- attention sinks ----
@@ -101,7 +101,7 @@ function reading() {
 const largeShare = 0.1;
 const isSink = (piece, weight) => piece.kind === 'special' && weight >= largeShare;
 
-/** The special tokens that take a large share, or, where none does, what <bos> takes; none without a <bos>. */
+/** Shows the special tokens with a large share; where there is none, the share of <bos>, if there is one. */
 function drawSinks(ofWords, ofPrompt) {
   const named = (side, pieces, weights) => pieces.map((piece, i) => ({piece, weight: weights[i], side}));
   const special = [...named("decoder's", data.words, ofWords), ...named("prompt's", data.prompt, ofPrompt)]
@@ -115,7 +115,7 @@ function drawSinks(ofWords, ofPrompt) {
 
 // ---- probabilities ----
 
-/** A token's row: rank, text and id, probability, and a bar of it. */
+/** A token's row: rank, text and id, probability, and a bar for it. */
 function predictionRow(token, rank, isWritten) {
   const row = element('tr', isWritten ? 'written' : ''), text = element('td', '', exact(token.text)), bar = element('td', 'chance');
   text.append(element('span', 'id', token.id));
@@ -125,7 +125,7 @@ function predictionRow(token, rank, isWritten) {
   return row;
 }
 
-/** The likeliest tokens, and below them the one that stands there when it is none of them. */
+/** The likeliest tokens; the token of the text comes last when it is none of them. */
 function predictionTable(token) {
   const table = element('table');
   token.best.forEach((one, i) => table.append(predictionRow(one, i + 1, one.id === token.id)));
@@ -147,7 +147,7 @@ const fold = {from: 160, ends: 40, around: 4, strong: 0.01, most: 8, least: 0.00
 const given = data.words.slice(0, data.first);
 const canFold = data.prompt.length >= fold.from || given.length >= fold.from;
 
-/** Which pieces of a long text are shown: its ends, its images, and what was looked at strongly, with what is around. */
+/** Which pieces of a long text are shown: its ends, its images, and those with a large weight, with their neighbours. */
 function keptOf(pieces, weights) {
   const kept = new Array(pieces.length).fill(state.whole || pieces.length < fold.from);
   const keep = (first, end) => kept.fill(true, Math.max(first, 0), end);
@@ -165,7 +165,7 @@ function keptOf(pieces, weights) {
   return kept;
 }
 
-/** The decoder's words before those to look at; under the pointer nothing moves, so what is shown stays then. */
+/** Draws the decoder's words before those with weights. While the pointer is over a word, the same ones stay shown. */
 let keptGiven;
 function drawGiven(weights) {
   const ofGiven = weights.slice(0, data.first);
@@ -173,7 +173,7 @@ function drawGiven(weights) {
   layOut($('given'), words.slice(0, data.first), given, ofGiven, keptGiven, 'words');
 }
 
-/** The place of pieces [first, end) that are not shown. */
+/** A button in place of `count` hidden pieces. */
 function makeGap(count, share, unit) {
   const gap = element('button', 'gap', `⋯ ${count} ${unit}, ${percent(share)} ⋯`);
   gap.title = 'show all';
@@ -181,7 +181,7 @@ function makeGap(count, share, unit) {
   return gap;
 }
 
-/** Puts the elements of `pieces` into the container as a text, runs that are not kept as gaps. */
+/** Fills the container with the elements of `pieces` as a text; runs that are not kept become gaps. */
 function layOut(container, elements, pieces, weights, kept, unit) {
   const isWhole = kept.every(Boolean), nodes = [];
   if (isWhole && container.isWhole) return;

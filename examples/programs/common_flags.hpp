@@ -1,11 +1,14 @@
-// -m, --model and -q, --quiet. Without a model it is pocket, which comes with the programs.
+// The flags -m, --model; -t, --threads; -q, --quiet. The default model is pocket, which comes with the
+// programs.
 #pragma once
+#include <omp.h>
+
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
 
-#include "cli.hpp"
+#include "app.hpp"
 #include "t5gemma2/checkpoint/hub.hpp"
 #include "terminal.hpp"
 
@@ -13,7 +16,7 @@ namespace cli {
 
 using ModelName = std::optional<std::string>;
 
-/// -m, --model; and MODEL without a flag, where `positional`.
+/// Adds -m, --model and, with `positional`, MODEL without a flag. `what` describes the values.
 inline Option* add_model(App& app, ModelName& model, bool positional = false,
                          const std::string& what = "folder, or hub id in the local Hugging Face cache") {
   app.group("Input");
@@ -24,13 +27,21 @@ inline Option* add_model(App& app, ModelName& model, bool positional = false,
   return flag;
 }
 
+/// Adds -t, --threads; sets `threads` to its default.
+inline void add_threads(App& app, int& threads) {
+  threads = omp_get_max_threads();
+  app.group("General");
+  app.add_option("-t,--threads", threads, "number of threads; default: as many as cores")
+      ->check(integer_in(1, 1024));
+}
+
 inline void add_quiet(App& app, bool& quiet) {
   app.group("General");
-  app.add_flag("-q,--quiet", quiet, "no progress, notes and timings");
+  app.add_flag("-q,--quiet", quiet, "print no progress, notes or timings");
 }
 
 /// The folder of the model that was named, or else of pocket, and then a note says so. Throws Error where
-/// there is none.
+/// there is no such folder.
 inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   if (model) return t5gemma2::find_model(*model);
   std::filesystem::path folder = t5gemma2::pocket_model();
@@ -41,7 +52,7 @@ inline std::filesystem::path model_folder(const ModelName& model, bool quiet) {
   return folder;
 }
 
-/// As a person calls it: a folder by its name, a hub id as it is.
+/// The name for readers: the last part of a folder's path, or a hub id as it is.
 inline std::string shown_name(const ModelName& model) {
   if (!model) return "pocket";
   std::error_code none;
