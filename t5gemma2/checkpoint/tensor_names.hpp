@@ -19,7 +19,7 @@ namespace t5gemma2 {
 
 namespace name_detail {
 
-inline constexpr std::string_view encoder = "encoder.", text_model = "text_model.",
+inline constexpr std::string_view encoder_part = "encoder.", text_model = "text_model.",
                                   vision_tower = "encoder.vision_tower.",
                                   projector = "encoder.multi_modal_projector.";
 
@@ -50,11 +50,11 @@ inline std::string canonical_name(std::string_view stored) {
   const auto drop = [&](std::string_view head, std::string_view part) {
     if (name.starts_with(std::string(head) + std::string(part))) name.erase(head.size(), part.size());
   };
-  drop(encoder, text_model);
+  drop(encoder_part, text_model);
   drop(vision_tower, "vision_model.");
-  if (name.starts_with(encoder) && !name.starts_with(vision_tower) && !name.starts_with(projector))
-    name.insert(encoder.size(), text_model);
-  return (name.starts_with(encoder) || name.starts_with("decoder.") ? "model." : "") + name;
+  if (name.starts_with(encoder_part) && !name.starts_with(vision_tower) && !name.starts_with(projector))
+    name.insert(encoder_part.size(), text_model);
+  return (name.starts_with(encoder_part) || name.starts_with("decoder.") ? "model." : "") + name;
 }
 
 /// The name under which save_pretrained stores a tensor, for messages: files are written in this spelling.

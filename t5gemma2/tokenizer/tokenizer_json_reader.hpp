@@ -26,9 +26,9 @@ namespace tokenizer_json_detail {
 using nlohmann::json;
 
 /// Fills a TokenizerJson, value by value as the parser comes to them.
-class Reader final : public json_detail::Rules {
+class Reader final : public json_detail::RuleChecker {
  public:
-  Reader(std::string_view text, const std::string& file) : Rules(text, file), file_(file) {}
+  Reader(std::string_view text, const std::string& file) : RuleChecker(text, file), file_(file) {}
 
   TokenizerJson result;
 
@@ -39,13 +39,13 @@ class Reader final : public json_detail::Rules {
   bool number_float(number_float_t value, const string_t&) override { return single(value); }
   bool string(string_t& value) override { return single(std::move(value)); }
 
-  bool start_object(std::size_t size) override { return Rules::start_object(size) && open(json::object()); }
-  bool start_array(std::size_t size) override { return Rules::start_array(size) && open(json::array()); }
-  bool end_object() override { return Rules::end_object() && close(); }
-  bool end_array() override { return Rules::end_array() && close(); }
+  bool start_object(std::size_t size) override { return RuleChecker::start_object(size) && open(json::object()); }
+  bool start_array(std::size_t size) override { return RuleChecker::start_array(size) && open(json::array()); }
+  bool end_object() override { return RuleChecker::end_object() && close(); }
+  bool end_array() override { return RuleChecker::end_array() && close(); }
 
   bool key(string_t& name) override {
-    Rules::key(name);
+    RuleChecker::key(name);
     key_ = name;
     if (open_.size() < path_.size()) path_[open_.size()] = std::move(name);
     return true;
