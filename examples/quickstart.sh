@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing (Debian, Ubuntu), builds the programs, and runs pocket, the small model that lies in the
+# Installs what is missing (Debian, Ubuntu), builds the programs, and runs pocket, the small model in this
 # repository: texts, an image, a long text with codes hidden in it, and a page that shows where the model looked.
 set -euo pipefail
 unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 step=""
-trap '(($? == 0)) || echo "quickstart.sh: FAILED: $step (the reason stands above)" >&2' EXIT
+trap '(($? == 0)) || echo "quickstart.sh: FAILED: $step (the reason is above)" >&2' EXIT
 
 step="installing packages"
 tests/install_packages.sh build-essential cmake pkgconf libeigen3-dev nlohmann-json3-dev libsentencepiece-dev \
@@ -22,7 +22,7 @@ image=examples/inputs/shapes.png
 text=examples/inputs/long.txt
 page=build/look.html
 
-show() {  # what goes in, then the flags that make it so
+show() {  # INPUT FLAGS...: prints the input, and the answer that these flags give
   local answer
   step="running $generate"
   printf '\n  in   %s\n' "$1"

@@ -1,8 +1,8 @@
-# What bash offers behind t5gemma2 and t5gemma2-PROGRAM: programs, flags, and files or words where a flag takes them,
-# as --help says at that moment. It needs nothing but bash; where the package bash-completion is there, it finds this
-# file in share/bash-completion/completions by itself. Else: source it.
+# Completion in bash after t5gemma2 and t5gemma2-PROGRAM: programs, flags, and the files or words that a flag takes, all
+# read from --help at that moment. It needs nothing but bash. The package bash-completion finds this file in
+# share/bash-completion/completions; without that package, source it.
 
-# "FLAG VALUE" for each flag in the --help of a command, and "WORD" for what stands there without a flag.
+# Prints "FLAG VALUE" for each flag in the --help of a command, and "WORD" for each word without a flag.
 _t5gemma2_rows() {
   local line word value
   local -a words
@@ -21,17 +21,17 @@ _t5gemma2_rows() {
   done < <("$@" --help 2>/dev/null)
 }
 
-# Adds folders, and files whose names in lower case fit the pattern.
+# Adds folders, and files whose names in lower case match the pattern.
 _t5gemma2_files() {  # PATTERN CURRENT
   local file
-  compopt -o filenames 2>/dev/null  # fails where a script asks
+  compopt -o filenames 2>/dev/null  # fails in a script
   while IFS= read -r file; do
     # shellcheck disable=SC2053
     if [[ -d ${file/#\~/$HOME} || ${file,,} == $1 ]]; then COMPREPLY+=("$file"); fi
   done < <(compgen -f -- "$2")
 }
 
-# Adds pocket, what lies in the Hugging Face cache, and folders.
+# Adds pocket, the models in the Hugging Face cache, and folders.
 _t5gemma2_models() {  # CURRENT
   local cache=${HF_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/huggingface}/hub} folder
   local -a names=(pocket)
@@ -44,7 +44,7 @@ _t5gemma2_models() {  # CURRENT
   _t5gemma2_files '' "$1"
 }
 
-# Adds what --help calls VALUE.
+# Adds the words or files for a value that --help calls VALUE.
 _t5gemma2_values() {  # VALUE CURRENT
   case $1 in
     *'|'*) mapfile -t COMPREPLY < <(compgen -W "${1//|/ }" -- "$2") ;;
@@ -67,7 +67,7 @@ _t5gemma2() {
     fi
     command+=("${COMP_WORDS[1]}")
   fi
-  # bash cuts --flag=value in three
+  # bash splits --flag=value into three words
   [[ $current != '=' ]] || current=
   [[ $before != '=' ]] || before=${COMP_WORDS[COMP_CWORD - 2]}
   current=${current#[\"\']}

@@ -47,9 +47,9 @@ void for_each_sampling_setting(GenerationSettings& s, const Visit& visit) {
   visit("--do-sample", s.do_sample, "sample, with generation_config.json's temperature, top_k, ...");
   visit("--temp", s.temp, Range{0, 1e6}, "temperature; 0 is greedy");
   visit("--top-k", s.top_k, Range{0, 1e9}, "sample from the k likeliest tokens; 0 is all");
-  visit("--top-p", s.top_p, Range{0, 1}, "... from the likeliest tokens, of total probability p");
+  visit("--top-p", s.top_p, Range{0, 1}, "... from the likeliest tokens, with total probability p");
   visit("--min-p", s.min_p, Range{0, 1}, "... from the tokens at least p times as likely as the likeliest");
-  visit("--typical", s.typical, Range{1e-9, 1}, "... from the most typical tokens, of total probability p");
+  visit("--typical", s.typical, Range{1e-9, 1}, "... from the most typical tokens, with total probability p");
   visit("--repeat-penalty", s.repeat_penalty, Range{1e-6, 1e6},
         "make tokens of the text so far, decoder prompt included, less likely; 1 is off");
   visit("--repeat-last-n", s.repeat_last_n, Range{whole_text, 1e9},

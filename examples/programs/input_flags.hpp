@@ -132,8 +132,7 @@ inline void check_not_empty(const Input& input, const std::string& advice = "") 
     throw UsageError("expected a prompt (-p TEXT), --image or --decoder-prompt, found none" + advice);
 }
 
-/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when it cannot be
-/// read.
+/// The stream to read: stdin for "-", otherwise `file`, opened in `opened`. Throws Error when that fails.
 inline std::istream& open_input(const std::string& file, std::ifstream& opened) {
   if (file == "-") return std::cin;
   std::error_code none;  // a failure shows when the file is opened

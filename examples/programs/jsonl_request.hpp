@@ -27,10 +27,11 @@ inline std::string flag_named(std::string key) {
 /// "--top-k" of "-k,--top-k"
 inline std::string_view long_name(std::string_view names) { return names.substr(names.find("--")); }
 
-/// Takes the settings that it is called with from the keys of a line. A key that is null counts as not given.
+/// Reads the values of the settings that for_each_setting passes from the keys of a line. A key that is null
+/// counts as missing.
 class SettingKeys {
  public:
-  /// The line must live longer.
+  /// The line must outlive this.
   explicit SettingKeys(const JsonField& line) : line_(line) {}
 
   void operator()(std::string_view names, std::optional<Index>& value, Range r, std::string_view) const {

@@ -24,7 +24,7 @@ constexpr Program all_programs[] = {
     {"tokenize", "text to token ids, and back", programs::tokenize},
     {"preprocess", "an image as the model sees it", programs::preprocess},
     {"trace", "every intermediate tensor of one pass, in a file", programs::trace},
-    {"compare", "another implementation's tensors, yours too, and ours", programs::compare},
+    {"compare", "our tensors compared with transformers' or yours", programs::compare},
 };
 
 constexpr std::string_view prefix = "t5gemma2-";

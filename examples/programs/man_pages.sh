@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# examples/programs/man_pages.sh PROGRAMS FOLDER   makes a man page of the --help of each program; needs help2man.
-# SOURCE_DATE_EPOCH is their date, where it is set.
+# examples/programs/man_pages.sh PROGRAMS FOLDER   makes a man page from the --help of each program; needs help2man.
+# The pages have the date SOURCE_DATE_EPOCH, where it is set.
 set -euo pipefail
 programs=$1 folder=$2
 mkdir -p "$folder"
@@ -10,7 +10,7 @@ names=() summaries=()
 while read -r name summary; do
   names+=("t5gemma2-$name") summaries+=("$summary")
 done < <(sed -n 's/^  \([a-z]\)/\1/p' <<<"$programs_help")
-names+=(t5gemma2) summaries+=("text and images in, text out, with T5Gemma 2")  # last: with it all are made
+names+=(t5gemma2) summaries+=("text and images in, text out, with T5Gemma 2")  # last: CMake takes it as the sign that all are made
 
 for i in "${!names[@]}"; do
   others=()
@@ -21,7 +21,7 @@ for i in "${!names[@]}"; do
   } >"$folder/see_also"
   help2man --no-info --include "$folder/see_also" --name "${summaries[i]}" --output "$folder/${names[i]}.1" \
     "$programs/${names[i]}"
-  # commands stay lines as they are
+  # keep each command on a line of its own
   sed -i '/^\.SH EXAMPLES/,/^\.SH "/ { s/^\.IP$/.nf/; /^\.br$/d; s/^\.SH "/.fi\n&/ }' "$folder/${names[i]}.1"
 done
 rm "$folder/see_also"

@@ -27,8 +27,7 @@ struct SessionFlags {
 
 class Session {
  public:
-  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or cannot do
-  /// `settings`.
+  /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or not do `settings`.
   Session(const SessionFlags& flags, const GenerationSettings& settings) : flags_(flags) {
     const double start = seconds();
     ProgressBar bar("loading", !flags.quiet);

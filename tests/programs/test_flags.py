@@ -229,6 +229,11 @@ def test_a_dash_is_standard_input():
     assert output("generate", "-", text=DATE) == output("generate", "-f", "-", text=DATE) == ANSWER
 
 
+@pytest.mark.parametrize("name", ["look", "trace"])
+def test_no_input_at_all(name, tmp_path):
+    refused(run(name, "-o", tmp_path / "x"), 2, "expected a prompt (-p TEXT), --image or --decoder-prompt, found none")
+
+
 def test_an_empty_file_is_no_prompt(tmp_path):
     (tmp_path / "empty").touch()
     refused(run("generate", "-f", tmp_path / "empty"), 2, "empty: expected a prompt, found nothing")
