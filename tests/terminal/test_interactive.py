@@ -361,4 +361,4 @@ def test_prompts_come_from_lines_only(flags):
 
 def test_without_a_prompt_i_is_the_next_step():
     terminal = Terminal("generate")
-    assert terminal.end() == 2 and "-i answers prompts line by line" in terminal.shown().replace("\n", " ")
+    assert terminal.end() == 2 and "expected a prompt (-p TEXT), --image or --decoder-prompt, found none; -i answers" in terminal.shown().replace("\n", " ")
