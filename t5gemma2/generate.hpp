@@ -1,12 +1,13 @@
-// Generation: the decoder's loop, and its text as it comes.
+// Generation, token by token (with several beams, beam_search.hpp):
 //
-//   ids = decoder prompt;  repeat: logits = decode(the ids not yet seen); ids += choose(process(logits))
-//   until eos, a stop text, or the limit; with several beams beam_search.hpp instead
+//   ids = decoder prompt
+//   repeat until eos, a stop text, or the limit:
+//     logits = decode(the ids that the decoder has not seen)
+//     ids   += choose(process(logits))
 //
-// Reference: transformers GenerationMixin.generate.
+// Reference: transformers generation/utils.py GenerationMixin.generate.
 #pragma once
 #include <functional>
-#include <optional>
 #include <random>
 #include <span>
 #include <stdexcept>
@@ -16,24 +17,29 @@
 #include <vector>
 
 #include "generation/beam_search.hpp"
+#include "generation/decoder_prompt.hpp"
 #include "generation/shown_text.hpp"
 #include "model.hpp"
 #include "progress.hpp"
 
 namespace t5gemma2 {
 
+/// Why a text ended; interrupted by a callback that returned false.
 enum class FinishReason { eos, stop, length, interrupted };
 
-/// Gets each new id; returns false to end the generation.
+/// Called with each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
 
-/// Continues `ids` (the decoder prompt, at least one), of which `state` has seen none, by one id after the
-/// other, an eos id last where one came. Throws Error for an id outside the vocabulary, for logits that are
-/// not finite, and where the options do not go together.
+/// Appends new ids to `ids` (the decoder prompt, at least one id, of which `state` has seen none) up to and including an
+/// eos id. Throws Error for an id outside the vocabulary, for logits that are not finite, and where the options do not
+/// go together; std::invalid_argument where w is incomplete or an argument has no meaning.
 inline FinishReason generate_ids(const Decoder& w, DecoderState state, std::vector<TokenId>& ids,
                                  const GenerateOptions& options, std::mt19937_64& random,
                                  const OnToken& on_token, const Progress& progress = {}) {
+  check(w);
   check_ids(ids, w.config.vocab_size);
+  check_argument(static_cast<bool>(on_token), "on_token", "a function", "none");
+  check_argument(state.position == 0, "position of the state", "0, the beginning of ids", state.position);
   const LogitsProcessors process(options, std::ssize(ids), w.config.vocab_size);
   const Index most = length_limits(options.config, std::ssize(ids)).most;
   while (std::ssize(ids) < most) {
@@ -47,18 +53,19 @@ inline FinishReason generate_ids(const Decoder& w, DecoderState state, std::vect
   return FinishReason::length;
 }
 
+/// A generated text.
 struct Generated {
-  std::vector<TokenId> ids;  // the decoder prompt's and new ones
+  std::vector<TokenId> ids;  // the decoder prompt's, then new ones
   std::string text;          // of the new ids
   FinishReason reason = FinishReason::length;
 };
 
-/// Gets each piece of text, whole UTF-8 characters; returns false to end the generation.
+/// Called with each piece of the text, whole UTF-8 characters; returns false to end the generation.
 using OnText = std::function<bool(std::string_view)>;
 
 namespace generate_detail {
 
-/// One text, given out as it is made. `shown` is a ShownText or ShownIds.
+/// One text, passed to on_text while it is generated. `shown` is a ShownText or ShownIds.
 template <class Shown>
 Generated stream_text(const Model& model, Shown shown, const DecoderState& start, std::vector<TokenId> prompt,
                       const GenerateOptions& options, std::mt19937_64& random, const OnText& on_text,
@@ -78,7 +85,7 @@ Generated stream_text(const Model& model, Shown shown, const DecoderState& start
   return made;
 }
 
-/// What is shown of the ids behind the first `prompt` of a finished text.
+/// A finished text of these ids, of which the first `prompt` are the decoder prompt's.
 template <class Shown>
 Generated finished_text(Shown shown, std::span<const TokenId> ids, std::size_t prompt,
                         const GenerateOptions& options) {
@@ -90,6 +97,7 @@ Generated finished_text(Shown shown, std::span<const TokenId> ids, std::size_t p
   return made;
 }
 
+/// The texts that beam search finds, best first.
 template <class Shown>
 std::vector<Generated> search_texts(const Model& model, const Shown& shown, const Matrix& H,
                                     const std::vector<TokenId>& prompt, const GenerateOptions& options,
@@ -107,6 +115,7 @@ std::vector<Generated> search_texts(const Model& model, const Shown& shown, cons
   return texts;
 }
 
+/// Throws std::invalid_argument where a rule needs encoder_input_ids that do not belong to H.
 inline void check_encoder_ids(const GenerateOptions& options, const Matrix& H) {
   const GenerationConfig& c = options.config;
   const bool needed = c.encoder_repetition_penalty != 1 || c.encoder_no_repeat_ngram_size > 0;
@@ -116,32 +125,15 @@ inline void check_encoder_ids(const GenerateOptions& options, const Matrix& H) {
         "generation_config.json need them");
 }
 
-}  // namespace generate_detail
-
-/// The decoder's first id where a file names it: decoder_start_token_id, or else bos_token_id.
-inline std::optional<TokenId> decoder_start(const Model& model) {
-  const GenerationConfig& c = model.generation_config;
-  return c.decoder_start_token_id ? c.decoder_start_token_id : c.bos_token_id;
-}
-
-/// The decoder's first ids: its start, or else the tokenizer's bos, then the tokens of `text` where there is
-/// one; those begin with bos themselves, which stands there once where the two are the same.
-inline std::vector<TokenId> decoder_prompt(const Model& model, const Tokenizer& tokenizer,
-                                           const std::optional<std::string>& text = {}) {
-  const TokenId start = decoder_start(model).value_or(tokenizer.bos_id());
-  if (!text) return {start};
-  std::vector<TokenId> ids = tokenizer.encode(*text);
-  if (ids[0] != start) ids.insert(ids.begin(), start);
-  return ids;
-}
-
-namespace generate_detail {
-
+/// generate_several, for both kinds of `shown`.
 template <class Shown>
 std::vector<Generated> generate_shown(const Model& model, const Shown& shown, const Matrix& H,
                                       const std::vector<TokenId>& prompt, const GenerateOptions& options,
                                       const OnText& on_text, const Progress& progress) {
+  check(model.decoder);
+  check(options, model.decoder.config.vocab_size);
   check_encoder_ids(options, H);
+  check_argument(static_cast<bool>(on_text), "on_text", "a function", "none");
   const GenerationConfig& c = options.config;
   std::vector<Generated> texts;
   if (c.num_beams > 1) {
@@ -164,10 +156,10 @@ std::vector<Generated> generate_shown(const Model& model, const Shown& shown, co
 
 }  // namespace generate_detail
 
-/// The texts that follow the decoder prompt (one id at least), given H: num_return_sequences of them, best
-/// first or in the order they were drawn. on_text gets the first: where it is the only one and made without
-/// beams as it is made, called once per id. Progress is told of what comes before the first new id, and of
-/// the tokens of what on_text does not get at once. Throws as generate_ids does.
+/// num_return_sequences texts that follow the decoder prompt (at least one id), given H [n, d]; best first, or in the
+/// order they were drawn. A single text without beams is passed to on_text while it is generated, one call per id; of
+/// several, or with beams, on_text gets the first when all are finished. Progress counts layers and tokens of the
+/// reading of H and prompt, then the new tokens of texts that on_text does not get at once. Throws as generate_ids does.
 inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
                                                const Matrix& H, const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,
@@ -176,7 +168,7 @@ inline std::vector<Generated> generate_several(const Model& model, const Tokeniz
                                          progress);
 }
 
-/// The same without a tokenizer: the texts are ids, "5,7,9". Throws Error also where texts are to stop them.
+/// The same without a tokenizer: the texts are ids, "5,7,9". Throws Error also where the options have stop texts.
 inline std::vector<Generated> generate_several(const Model& model, const Matrix& H,
                                                const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,
@@ -184,15 +176,15 @@ inline std::vector<Generated> generate_several(const Model& model, const Matrix&
   return generate_detail::generate_shown(model, ShownIds(options), H, prompt, options, on_text, progress);
 }
 
-/// The first of them.
+/// The first of these texts.
 inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
                           const std::vector<TokenId>& prompt, const GenerateOptions& options,
                           const OnText& on_text, const Progress& progress = {}) {
   return generate_several(model, tokenizer, H, prompt, options, on_text, progress).at(0);
 }
 
-/// The text that the checkpoint's generation_config.json makes, without drawing. encoder_input_ids: what H
-/// was made of; needed where that file's encoder_... rules are set.
+/// The text that the checkpoint's generation_config.json asks for, without sampling. encoder_input_ids are the ids that H
+/// was made of; they are needed where that file sets encoder_... rules.
 inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
                           std::vector<TokenId> encoder_input_ids = {}) {
   GenerateOptions options{.config = model.generation_config,

@@ -1,10 +1,9 @@
-// The whole model: weights of both sides, and the two steps of its use (paper §2: understand first, then
-// generate).
+// The whole model: the weights of both sides, and the two steps of its use (paper §2):
 //
 //   H = encode(model, ids)                      once
-//   DecoderState, decode(model.decoder, ...)    token by token (decoder.hpp), or generate (generate.hpp)
+//   start_decoder(model.decoder, H), decode     token by token (decoder.hpp), or all of it: generate (generate.hpp)
 //
-// Reference: transformers T5Gemma2ForConditionalGeneration.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -27,11 +26,16 @@ struct Model {
   Encoder encoder;
   Decoder decoder;
   GenerationConfig generation_config;
-  std::vector<std::string> notes;  // what a person may want to know: unusual fields, unknown tensors
+  std::vector<std::string> notes;  // for the user: unusual fields, unknown tensors
 };
 
-/// Opens a checkpoint folder in Hugging Face format. Nothing is prepared: pages are read when first used.
-/// Throws Error when a file, a field or a tensor is missing or not as it should be.
+/// Throws std::invalid_argument unless the model is a loaded one.
+inline void check(const Model& model) {
+  check_argument(model.checkpoint != nullptr, "Model checkpoint", "one that load_model opened", "none");
+}
+
+/// Opens a checkpoint folder in Hugging Face format. Large weights are mapped: their pages are read when they are first
+/// used. Throws Error when a file, a field or a tensor is missing or wrong.
 inline Model load_model(const std::filesystem::path& folder) {
   const ConfigFile config_json = open_config(folder);
   Model model{.config = read_config(config_json.root()),
@@ -59,6 +63,7 @@ inline Model load_model(const std::filesystem::path& folder) {
 /// an id outside the vocabulary, and when image features and image tokens do not match.
 inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span<const Matrix> features,
                      const Progress& progress = {}, const Trace* trace = nullptr) {
+  check(model.encoder);
   if (ids.empty()) return Matrix(0, model.config.encoder.hidden_size);
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" / "text_model" : Tap();
   Matrix x = tap("embed_tokens", embed(model.encoder.embed_tokens, ids));
@@ -67,13 +72,14 @@ inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span
   return encoder(model.encoder, std::move(x), tap, progress);
 }
 
-/// Text alone.
+/// The same without images.
 inline Matrix encode(const Model& model, std::span<const TokenId> ids, const Progress& progress = {},
                      const Trace* trace = nullptr) {
   return encode(model, ids, std::span<const Matrix>(), progress, trace);
 }
 
-/// One pass over all decoder ids [m] without a cache: logits [m, vocab], as the reference's forward.
+/// One pass over all decoder ids [m] without a cache, H [n, d] -> logits [m, vocab]. Progress counts layers. Throws Error
+/// for an id outside the vocabulary, std::invalid_argument where the decoder is incomplete or H of another width.
 inline Matrix forward(const Model& model, std::span<const TokenId> decoder_ids, const Matrix& H,
                       const Progress& progress = {}, const Trace* trace = nullptr) {
   const Tap root = trace ? Tap(*trace) : Tap();

@@ -110,6 +110,7 @@
 #include "generation/shown_text.hpp"              // what a person sees of the tokens
 #include "generation/finished_beams.hpp"          // the best texts of beam search
 #include "generation/beam_search.hpp"             // several texts side by side
+#include "generation/decoder_prompt.hpp"          // the decoder's first ids
 #include "generate.hpp"                           // text
 #include "generation/fill.hpp"                    // gaps in a text
 

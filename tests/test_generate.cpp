@@ -238,11 +238,11 @@ TEST_CASE("generate: ids without a piece are left out, and a character goes on b
   CHECK(made.ids.size() == 8);
 }
 
-TEST_CASE("generate: a prefix is continued and is not part of the text") {
+TEST_CASE("generate: a decoder prompt is continued and is not part of the text") {
   const Scripted model(sentence);
-  Ids prefix{2};
-  for (const TokenId id : ids_of({"The", "▁dog"})) prefix.push_back(id);
-  const Generated made = generate(model.model(), tokenizer(), Matrix(0, rows()), prefix, until_eos(),
+  Ids prompt{2};
+  for (const TokenId id : ids_of({"The", "▁dog"})) prompt.push_back(id);
+  const Generated made = generate(model.model(), tokenizer(), Matrix(0, rows()), prompt, until_eos(),
                                   [](std::string_view) { return true; });
   CHECK(made.text == " and the village");
   CHECK(made.ids.size() == 7);
@@ -461,7 +461,7 @@ TEST_CASE("generate: a stop text that the decoder prompt begins is none: the tex
   CHECK(made.reason == FinishReason::eos);
 }
 
-TEST_CASE("generate: a prefix without ids or with one outside the vocabulary is refused") {
+TEST_CASE("generate: a decoder prompt without ids or with one outside the vocabulary is refused") {
   const Decoder& w = fixture_model().decoder;
   const auto go_on = [](TokenId) { return true; };
   std::mt19937_64 random;
@@ -499,7 +499,7 @@ TEST_CASE("generate: a NaN in H is an error, not a token") {
            "expected finite numbers");
 }
 
-TEST_CASE("generate: the repetition penalty counts the prefix and bos, and seeds give the same text again") {
+TEST_CASE("generate: the repetition penalty counts the decoder prompt, and seeds give the same text again") {
   const Model& model = fixture_model();
   const Matrix H = reference_tensor(encoder_path + "norm");
   const auto ids_with = [&](GenerateOptions options, Ids ids) {
@@ -516,6 +516,51 @@ TEST_CASE("generate: the repetition penalty counts the prefix and bos, and seeds
   CHECK(std::unique(sorted.begin(), sorted.end()) == sorted.end());
   const GenerateOptions random{.config = {.temperature = 2, .top_k = 0}, .sample = true, .seed = 4};
   CHECK(ids_with(random, {2}) == ids_with(random, {2}));
+}
+
+TEST_CASE("generate: an incomplete decoder and arguments that have no meaning are refused") {
+  const auto complaint = [](const auto& action) {
+    try {
+      action();
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const Decoder& w = fixture_model().decoder;
+  std::mt19937_64 random;
+  const auto ids_with = [&](const Decoder& decoder, DecoderState state, const OnToken& on_token) {
+    Ids ids{2, 5};
+    generate_ids(decoder, std::move(state), ids, {}, random, on_token);
+  };
+  const auto go_on = [](TokenId) { return true; };
+  const DecoderState start = start_decoder(w, Matrix(0, 24));
+  CHECK(complaint([&] { ids_with(Decoder(), start, go_on); }) ==
+        "decoder rms_norm_eps: expected 0 or more, found nan");
+  CHECK(complaint([&] { ids_with(w, DecoderState(), go_on); }) ==
+        "DecoderState: expected one from start_decoder, found another");
+  CHECK(complaint([&] { ids_with(w, start, {}); }) == "on_token: expected a function, found none");
+  DecoderState later = start;
+  decode(w, later, Ids{2, 5, 7});
+  CHECK(complaint([&] { ids_with(w, later, go_on); }) ==
+        "position of the state: expected 0, the beginning of ids, found 3");
+  const Scripted scripted(sentence);
+  GenerateOptions options = until_eos();
+  const auto texts = [&](const Model& model, const OnText& on_text) {
+    generate_several(model, tokenizer(), Matrix(0, rows()), {2}, options, on_text);
+  };
+  const auto read_on = [](std::string_view) { return true; };
+  CHECK(complaint([&] { texts(Model(), read_on); }) == "decoder rms_norm_eps: expected 0 or more, found nan");
+  CHECK(complaint([&] { texts(scripted.model(), {}); }) == "on_text: expected a function, found none");
+  options.config.num_return_sequences = 0;
+  contains(complaint([&] { texts(scripted.model(), read_on); }), "num_return_sequences: expected from 1");
+  options = until_eos();
+  options.config.num_beams = 0;
+  contains(complaint([&] { texts(scripted.model(), read_on); }), "num_beams: expected from 1");
+  options = until_eos();
+  options.sample = true;
+  options.config.temperature = 0;
+  contains(complaint([&] { texts(scripted.model(), read_on); }), "temperature: expected a number above 0");
 }
 
 }  // namespace test_generate

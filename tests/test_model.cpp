@@ -159,4 +159,17 @@ TEST_CASE("model: unknown tensors and unusual fields are noted") {
   contains(load_model(folder.path()).notes.front(), "without effect here: max_time");
 }
 
+TEST_CASE("model: one that was never loaded is refused") {
+  const Ids ids{2, 5};
+  CHECK_THROWS_WITH_AS(encode(Model(), ids), "encoder rms_norm_eps: expected 0 or more, found nan",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(encode(Model(), Ids{}), "encoder rms_norm_eps: expected 0 or more, found nan",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(forward(Model(), ids, Matrix(0, 0)),
+                       "decoder rms_norm_eps: expected 0 or more, found nan", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(compare(Model(), fixture_reference(), 1),
+                       "Model checkpoint: expected one that load_model opened, found none",
+                       std::invalid_argument);
+}
+
 }  // namespace test_model

@@ -106,6 +106,11 @@ TEST_CASE("parameters: vision tensors are counted apart, in either spelling") {
 }
 
 TEST_CASE("parameters: sizes that are not set are refused") {
+  Model model = fixture_model();
+  model.checkpoint.reset();
+  CHECK_THROWS_WITH_AS(count_parameters(model),
+                       "Model checkpoint: expected one that load_model opened, found none",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(count_parameters(Config{}), "heads.kv: expected 1 or more, found 0",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(count_parameters(sizes(18, 640, 4, 1, 256, 2048, 0)),

@@ -77,6 +77,7 @@ inline Comparison compare(const Model& model, const SafetensorsFile& file, float
   const auto of = [&](const std::string& part) {
     return progress ? Progress([&, part](Index done, Index all) { progress(part, done, all); }) : Progress();
   };
+  check(model);
   const StoredTensors& reference = file.tensors();
   const ReferenceInputs inputs = read_inputs(file, model.config);
   check_memory(model.config, std::ssize(inputs.input_ids),

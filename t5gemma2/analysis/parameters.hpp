@@ -54,6 +54,7 @@ inline ParameterCount count_parameters(const Config& config) {
 
 /// Of a loaded checkpoint, with its untied embeddings and vision half where it stores them.
 inline ParameterCount count_parameters(const Model& model) {
+  check(model);
   ParameterCount count = count_parameters(model.config);
   count.untied = -count.embedding;  // of all embeddings and heads that are stored, one is the tied one
   for (const auto& [name, tensor] : model.checkpoint->tensors()) {
