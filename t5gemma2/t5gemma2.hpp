@@ -112,7 +112,8 @@
 #include "generation/beam_search.hpp"             // several texts side by side
 #include "generation/decoder_prompt.hpp"          // the decoder's first ids
 #include "generate.hpp"                           // text
-#include "generation/fill.hpp"                    // gaps in a text
+#include "generation/gaps.hpp"                    // a text with gaps
+#include "generation/fill.hpp"                    // its gaps filled in
 
 // ---- about a model ----
 #include "analysis/parameters.hpp"                // what it is made of

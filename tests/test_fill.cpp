@@ -219,4 +219,17 @@ TEST_CASE("fill: whatever ids of a text are hidden, the answer that UL2 trains b
   CHECK(gaps > 1000);
 }
 
+TEST_CASE("fill: gaps and fillings that do not belong together are refused") {
+  GenerateOptions options = until_eos();
+  const std::vector<TokenId> ids{2};
+  CHECK_THROWS_WITH_AS(with_sentinels(small(), Gaps()), "gaps around: expected one text or more, found none",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(with_sentinels(small(), Gaps{{"a ", " b"}, {}}),
+                       "gaps sentinels: expected one for each gap, found 0", std::invalid_argument);
+  CHECK_THROWS_AS(stop_behind_gaps(small(), Gaps(), options), std::invalid_argument);
+  CHECK_THROWS_AS(read_filled(small(), options, Gaps(), ids), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(filled_text(Filled()), "texts around gaps: expected one more than fillings, found 0",
+                       std::invalid_argument);
+}
+
 }  // namespace test_fill

@@ -1,4 +1,4 @@
-// t5gemma2-compare: the engine against another implementation's activations, tensor by tensor in forward
+// t5gemma2-compare: the engine against another implementation's tensors (transformers', or yours), one by one in forward
 // order.
 #include <omp.h>
 
@@ -144,7 +144,7 @@ int programs::compare(int argc, char** argv) {
   cli::add_model(app, flags.model);
   app.add_option("MODEL", flags.first, "the model, without -m");
   app.add_option("REFERENCE", flags.second,
-                 "safetensors file with inputs and activations; without MODEL after -m");
+                 "safetensors file with inputs and activations, transformers' or your own; alone after -m");
   app.group("Output");
   app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference| that passes")
       ->check(cli::number_in(0, 1e6))
