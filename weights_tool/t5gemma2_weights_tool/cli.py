@@ -25,7 +25,8 @@ def add_random(commands) -> None:
                          "examples/pocket/config.json --dtype bfloat16 --shards 2 -o random")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("config", type=Path, nargs="?", metavar="CONFIG.json")
-    source.add_argument("--preset", choices=config.preset_names())
+    source.add_argument("--preset", choices=config.preset_names(),
+                        help="sizes of Google's T5Gemma 2 checkpoints; tiny: our own, for tests")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument("--dtype", choices=sorted(DTYPE_BYTES), default="float32")

@@ -40,7 +40,7 @@ def write_json(path, value: dict) -> None:
 
 
 def read_preset(name: str) -> dict:
-    """The config.json of a published size, e.g. "270m-270m"."""
+    """The sizes of one of Google's T5Gemma 2 checkpoints, e.g. "270m-270m"; "tiny" is our own, for tests."""
     return read_json(PRESETS / f"{name}.json")
 
 
