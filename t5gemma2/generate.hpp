@@ -30,9 +30,10 @@ enum class FinishReason { eos, stop, length, interrupted };
 /// Called with each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
 
-/// Appends new ids to `ids` (the decoder prompt, at least one id, of which `state` has seen none) up to and including an
-/// eos id. Throws Error for an id outside the vocabulary, for logits that are not finite, and where the options do not
-/// go together; std::invalid_argument where w is incomplete or an argument has no meaning.
+/// Appends new ids to `ids` (the decoder prompt, at least one id, of which `state` has seen none) up to and
+/// including an eos id. Throws Error for an id outside the vocabulary, for logits that are not finite, and
+/// where the options do not go together; std::invalid_argument where w is incomplete or an argument has no
+/// meaning.
 inline FinishReason generate_ids(const Decoder& w, DecoderState state, std::vector<TokenId>& ids,
                                  const GenerateOptions& options, std::mt19937_64& random,
                                  const OnToken& on_token, const Progress& progress = {}) {
@@ -156,10 +157,11 @@ std::vector<Generated> generate_shown(const Model& model, const Shown& shown, co
 
 }  // namespace generate_detail
 
-/// num_return_sequences texts that follow the decoder prompt (at least one id), given H [n, d]; best first, or in the
-/// order they were drawn. A single text without beams is passed to on_text while it is generated, one call per id; of
-/// several, or with beams, on_text gets the first when all are finished. Progress counts layers and tokens of the
-/// reading of H and prompt, then the new tokens of texts that on_text does not get at once. Throws as generate_ids does.
+/// num_return_sequences texts that follow the decoder prompt (at least one id), given H [n, d]; best first,
+/// or in the order they were drawn. A single text without beams is passed to on_text while it is generated,
+/// one call per id; of several, or with beams, on_text gets the first when all are finished. Progress counts
+/// layers and tokens of the reading of H and prompt, then the new tokens of texts that on_text does not get
+/// at once. Throws as generate_ids does.
 inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
                                                const Matrix& H, const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,
@@ -168,7 +170,7 @@ inline std::vector<Generated> generate_several(const Model& model, const Tokeniz
                                          progress);
 }
 
-/// The same without a tokenizer: the texts are ids, "5,7,9". Throws Error also where the options have stop texts.
+/// The same without a tokenizer: texts are ids, "5,7,9". Throws Error also where the options have stop texts.
 inline std::vector<Generated> generate_several(const Model& model, const Matrix& H,
                                                const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,
@@ -183,8 +185,8 @@ inline Generated generate(const Model& model, const Tokenizer& tokenizer, const 
   return generate_several(model, tokenizer, H, prompt, options, on_text, progress).at(0);
 }
 
-/// The text that the checkpoint's generation_config.json asks for, without sampling. encoder_input_ids are the ids that H
-/// was made of; they are needed where that file sets encoder_... rules.
+/// The text that the checkpoint's generation_config.json asks for, without sampling. encoder_input_ids are
+/// the ids that H was made of; they are needed where that file sets encoder_... rules.
 inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
                           std::vector<TokenId> encoder_input_ids = {}) {
   GenerateOptions options{.config = model.generation_config,

@@ -1,7 +1,7 @@
 // The whole model: the weights of both sides, and the two steps of its use (paper §2):
 //
 //   H = encode(model, ids)                      once
-//   start_decoder(model.decoder, H), decode     token by token (decoder.hpp), or all of it: generate (generate.hpp)
+//   start_decoder(model.decoder, H), decode     token by token (decoder.hpp), or generate (generate.hpp)
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration.
 #pragma once
@@ -34,8 +34,8 @@ inline void check(const Model& model) {
   check_argument(model.checkpoint != nullptr, "Model checkpoint", "one that load_model opened", "none");
 }
 
-/// Opens a checkpoint folder in Hugging Face format. Large weights are mapped: their pages are read when they are first
-/// used. Throws Error when a file, a field or a tensor is missing or wrong.
+/// Opens a checkpoint folder in Hugging Face format. Large weights are mapped: their pages are read when they
+/// are first used. Throws Error when a file, a field or a tensor is missing or wrong.
 inline Model load_model(const std::filesystem::path& folder) {
   const ConfigFile config_json = open_config(folder);
   Model model{.config = read_config(config_json.root()),
@@ -78,8 +78,9 @@ inline Matrix encode(const Model& model, std::span<const TokenId> ids, const Pro
   return encode(model, ids, std::span<const Matrix>(), progress, trace);
 }
 
-/// One pass over all decoder ids [m] without a cache, H [n, d] -> logits [m, vocab]. Progress counts layers. Throws Error
-/// for an id outside the vocabulary, std::invalid_argument where the decoder is incomplete or H of another width.
+/// One pass over all decoder ids [m] without a cache, H [n, d] -> logits [m, vocab]. Progress counts layers.
+/// Throws Error for an id outside the vocabulary, std::invalid_argument where the decoder is incomplete or H
+/// of another width.
 inline Matrix forward(const Model& model, std::span<const TokenId> decoder_ids, const Matrix& H,
                       const Progress& progress = {}, const Trace* trace = nullptr) {
   const Tap root = trace ? Tap(*trace) : Tap();

@@ -41,8 +41,8 @@ struct Candidate {
   throw Error("logits: expected a token that may come next, found none: the rules forbid all");
 }
 
-/// The first of the largest scores. Throws Error when no token is possible, std::invalid_argument for no scores or a
-/// NaN among them.
+/// The first of the largest scores. Throws Error when no token is possible, std::invalid_argument for no
+/// scores or a NaN among them.
 inline TokenId most_likely(const Vector& scores) {
   check_argument(scores.size() > 0, "scores", "one for each token", "none");
   check_argument(!scores.hasNaN(), "scores", "numbers", "NaN");
@@ -51,8 +51,8 @@ inline TokenId most_likely(const Vector& scores) {
   return static_cast<TokenId>(largest);
 }
 
-/// The top_k largest of the possible tokens (all of them where top_k is 0) and those equal to the last of these,
-/// largest first, equal scores by id.
+/// The top_k largest of the possible tokens (all of them where top_k is 0) and those equal to the last of
+/// these, largest first, equal scores by id.
 inline std::vector<Candidate> top_candidates(const Vector& scores, Index top_k) {
   check_argument(top_k >= 0, "top_k", "0 or more", top_k);
   std::vector<Candidate> all;
@@ -70,8 +70,8 @@ inline std::vector<Candidate> top_candidates(const Vector& scores, Index top_k) 
   return all;
 }
 
-/// softmax over candidates (anything with a score), which are sorted, largest first. Throws std::invalid_argument for
-/// none, and for scores without a softmax.
+/// softmax over candidates (anything with a score), which are sorted, largest first. Throws
+/// std::invalid_argument for none, and for scores without a softmax.
 template <class Scored>
 std::vector<double> probabilities(const std::vector<Scored>& candidates) {
   check_argument(!candidates.empty(), "candidates", "one or more", "none");
@@ -126,8 +126,8 @@ inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, s
 }
 
 /// The candidates of a draw, largest first; at least `least` where there are as many. Throws Error when the
-/// temperature is so small that a score overflows, and when no token is possible; std::invalid_argument for fields of
-/// c that have no meaning.
+/// temperature is so small that a score overflows, and when no token is possible; std::invalid_argument for
+/// fields of c that have no meaning.
 inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfig& c, Index least = 1) {
   generation_config_detail::check_search(c, true);
   check_argument(least > 0, "candidates_of least", "1 or more", least);
@@ -145,12 +145,12 @@ inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfi
   return candidates;
 }
 
-/// A number i with probability p[i] / whole, where `whole` is the sum of all p. Throws std::invalid_argument for no p
-/// or a NaN among them.
+/// A number i with probability p[i] / whole, where `whole` is the sum of all p. Throws std::invalid_argument
+/// for no p or a NaN among them.
 inline std::size_t draw(std::span<const double> p, std::mt19937_64& random, double whole = 1) {
   check_argument(!p.empty(), "draw p", "one or more", "none");
-  // Not std::uniform_real_distribution: its numbers differ between standard libraries, and a seed must give the same
-  // text everywhere.
+  // Not std::uniform_real_distribution: its numbers differ between standard libraries, and a seed must give
+  // the same text everywhere.
   double left = static_cast<double>(random() >> 11) * 0x1p-53 * whole;
   for (std::size_t i = 0; i < p.size(); ++i)
     if ((left -= p[i]) < 0) return i;

@@ -38,7 +38,7 @@ TEST_CASE("memory: keys and values by hand") {
 }
 
 TEST_CASE("memory: the peak is the encoder's, or the decoder's, which begins when the former is free again") {
-  // A token's numbers in the encoder: 3 * 16 + 2 * 8 + the larger of 2 * 32 + 2 * 16 and 2 * 64 (192); H has 16.
+  // Numbers of a token: 3 * 16 + 2 * 8 + the larger of 2 * 32 + 2 * 16 and 2 * 64 in the encoder, 16 in H.
   const MemoryNeed wide = memory_need(small(), 100, 50);
   CHECK(wide.encoder == 100 * 192 * 4);
   CHECK(wide.encoder_output == 100 * 16 * 4);

@@ -1,5 +1,5 @@
-// t5gemma2-compare: the engine against another implementation's tensors (transformers', or yours), one by one in forward
-// order.
+// t5gemma2-compare: the engine against another implementation's tensors (transformers', or yours), one by one
+// in forward order.
 #include <omp.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The weights that a part of the model reads whole when it runs, and their pages that are still on the disk. The
-// embedding counts for the head alone, which reads all of it: the input embedding reads the rows of the ids only.
+// The weights that a part of the model reads whole when it runs, and their pages that are still on the disk.
+// The embedding counts as the head, which reads all of it: as input only the rows of the ids are read.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -57,8 +57,8 @@ class WeightBytes {
   std::vector<Bytes> bytes_;
 };
 
-/// The cold pages of these weights that are worth reading before a run: none below 16 MB, which are read quickly
-/// while it runs, and none where they exceed the available memory, since the last would push out the first.
+/// The cold pages of these weights, to be read before a run. None below 16 MB, which a run reads quickly, and
+/// none where they exceed the available memory: the last would push out the first.
 inline std::vector<Bytes> pages_to_read(const WeightBytes& weights, double available = available_memory()) {
   constexpr std::size_t few = 16 << 20;
   std::vector<Bytes> cold;

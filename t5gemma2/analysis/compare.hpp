@@ -1,5 +1,5 @@
-// The engine against a reference file (reference_file.hpp): its inputs are run, and every tensor in it is compared
-// with the engine's.
+// The engine against a reference file (reference_file.hpp): its inputs are run, and every tensor in it is
+// compared with the engine's.
 #pragma once
 #include <functional>
 #include <iterator>
@@ -18,8 +18,8 @@
 
 namespace t5gemma2 {
 
-/// Our greedy tokens behind the decoder prompt (at least one id) against those of `generated`, which begins with
-/// the prompt. Throws Error for an id outside the vocabulary.
+/// Our greedy tokens behind the decoder prompt (at least one id) against those of `generated`, which begins
+/// with the prompt. Throws Error for an id outside the vocabulary.
 inline GeneratedComparison compare_generated(const Model& model, const Matrix& H,
                                              std::span<const TokenId> prompt,
                                              std::span<const TokenId> generated,
@@ -67,7 +67,7 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
   return features;
 }
 
-/// Progress of one part of the work after the other; `part` is its name: looking, encoding, decoding, writing.
+/// Progress of one part after the other; `part` is its name: looking, encoding, decoding, writing.
 using PartProgress = std::function<void(const std::string& part, Index finished, Index all)>;
 
 /// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest

@@ -1,5 +1,5 @@
-// Parameters by part, and the paper's baseline (§2, Table 1: parameters saved by tying the embeddings and by merging
-// self-attention and cross-attention):
+// Parameters by part, and the paper's baseline (§2, Table 1: parameters saved by tying the embeddings and by
+// merging self-attention and cross-attention):
 //
 //   baseline         = encoder + decoder + 2 * embedding + cross_attention
 //   cross_attention  = decoder layers * (q, o: 2 * heads*dh*d   +   k, v: 2 * kv_heads*dh*d)
@@ -42,7 +42,8 @@ inline Index count_layers(const TextConfig& c) {
   return c.num_hidden_layers * (attention + mlp + norms) + d;
 }
 
-/// From the sizes alone: all embeddings tied, no vision. Throws std::invalid_argument where a size is not set.
+/// From the sizes alone, with tied embeddings, without vision. Throws std::invalid_argument where a size is
+/// not set.
 inline ParameterCount count_parameters(const Config& config) {
   const TextConfig& d = config.decoder;
   const Index q = d.num_attention_heads * d.head_dim, kv = d.num_key_value_heads * d.head_dim;

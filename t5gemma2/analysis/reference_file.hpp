@@ -5,8 +5,8 @@
 //   inputs.pixel_values         F32 [images, channels, size, size]
 //   generated                   I64 [1, k], greedy tokens; they begin with those of inputs.generate_from, or
 //                               with bos where the file has none
-//   all others                  tensors under transformers' module paths: `NAME[1]` at a module's second call,
-//                               `NAME[-N:]` only the last N rows of the second-last axis
+//   all others                  tensors under transformers' module paths: `NAME[1]` at the second call of a
+//                               module, `NAME[-N:]` only the last N rows of the second-last axis
 //
 // t5gemma2-trace and weights_tool record write such files; yours may come from any implementation.
 #pragma once

@@ -1,9 +1,10 @@
-// How a checkpoint wants its text to be generated: the fields of generation_config.json under their own names, with
-// transformers' defaults. The paper leaves all of it out.
+// How a checkpoint wants its text to be generated: the fields of generation_config.json under their own
+// names, with transformers' defaults. The paper leaves all of it out.
 //
 // Two things differ from transformers: `do_sample: true` in the file does not switch sampling on
 // (GenerateOptions::sample does), and the default limit is 128 new tokens. Reference: transformers
-// generation/configuration_utils.py GenerationConfig, generation/utils.py GenerationMixin._prepare_generated_length.
+// generation/configuration_utils.py GenerationConfig, generation/utils.py
+// GenerationMixin._prepare_generated_length.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -25,14 +26,14 @@ struct SequenceBias {
   float bias = 0;
 };
 
-/// With more than `start` new ids, |score| * (factor^(new ids - start) - 1) is added to the score of each eos id.
+/// With more than `start` new ids, each eos id's score grows by |score| * (factor^(new ids - start) - 1).
 struct LengthDecay {
   Index start = 0;
   double factor = 1;
 };
 
-/// When beam search stops. yes: when num_beams texts have ended. no: when, besides, no running text is likely to score
-/// higher. never: when, besides, no running text can score higher.
+/// When beam search stops. yes: when num_beams texts have ended. no: when, besides, no running text is likely
+/// to score higher. never: when, besides, no running text can score higher.
 enum class EarlyStopping { no, yes, never };
 
 inline constexpr Index most_texts = 1024;  // of num_beams and num_return_sequences
@@ -160,8 +161,8 @@ inline void check_rules(const GenerationConfig& c) {
 
 }  // namespace generation_config_detail
 
-/// Throws std::invalid_argument for a field that has no meaning (temperature 0 where tokens are drawn, no beams), and
-/// Error where fields do not go together, or not with a vocabulary of this size.
+/// Throws std::invalid_argument for a field that has no meaning (temperature 0 where tokens are drawn, no
+/// beams), and Error where fields do not go together, or not with a vocabulary of this size.
 inline void check(const GenerateOptions& options, Index vocab_size) {
   using namespace generation_config_detail;
   const GenerationConfig& c = options.config;

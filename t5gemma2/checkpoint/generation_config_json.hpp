@@ -1,11 +1,12 @@
 // generation_config.json -> GenerationConfig. Where the file is missing, or leaves an id open:
 //
 //   no file                         all fields from config.json, the top level before the decoder
-//   neither start id nor bos        bos from config.json, and eos unless the file names it (transformers refuses
-//                                   such a file)
+//   neither start id nor bos        bos from config.json, and eos unless the file names it (transformers
+//                                   refuses such a file)
 //   a start id or bos, but no eos   no eos: texts end at the limit only, and a note says so
 //
-// Reference: transformers generation/configuration_utils.py GenerationConfig.from_pretrained, from_model_config.
+// Reference: transformers generation/configuration_utils.py GenerationConfig.from_pretrained,
+// from_model_config.
 #pragma once
 #include <filesystem>
 #include <set>
@@ -95,14 +96,14 @@ inline const Names& harmless_fields() {
   return fields;
 }
 
-/// Whether the field asks for nothing: null, false, 0, an empty list or object, or 1 where that is the default.
+/// Whether the field asks for nothing: null, false, 0, an empty list or object, or 1 if that is the default.
 inline bool is_neutral(const std::string& key, const JsonField& field) {
   if (!field.given() || field.is(false) || field.is(0)) return true;
   if (field.is(nlohmann::json::array()) || field.is(nlohmann::json::object())) return true;
   return field.is(1) && (key == "num_beam_groups" || key == "guidance_scale");
 }
 
-/// Adds a note with the fields of the file that ask for something and have no effect here: those not in `read`.
+/// Adds a note with the fields that ask for something and have no effect here: those not in `read`.
 inline void note_the_rest(const JsonField& file, const std::string& name, const Names& read,
                           GenerationConfig& c) {
   std::string fields;
@@ -114,8 +115,8 @@ inline void note_the_rest(const JsonField& file, const std::string& name, const 
 
 }  // namespace generation_config_detail
 
-/// The GenerationConfig in the text of a generation_config.json; `model` is config.json's. Throws Error naming
-/// `where` and the field that is wrong.
+/// The GenerationConfig in the text of a generation_config.json; `model` is config.json's. Throws Error
+/// naming `where` and the field that is wrong.
 inline GenerationConfig parse_generation_config(std::string_view text, const std::string& where,
                                                 const Config& model) {
   const nlohmann::json json = parse_json(text, where);
@@ -133,8 +134,8 @@ inline GenerationConfig parse_generation_config(std::string_view text, const std
   return c;
 }
 
-/// generation_config.json of a model folder, or where it has none the same fields of its config.json. `model` is
-/// read_config(config_json.root()). Throws Error when anything in the file is wrong.
+/// generation_config.json of a model folder, or where it has none the same fields of its config.json. `model`
+/// is read_config(config_json.root()). Throws Error when anything in the file is wrong.
 inline GenerationConfig load_generation_config(const std::filesystem::path& folder,
                                                const ConfigFile& config_json, const Config& model) {
   const std::filesystem::path file = folder / "generation_config.json";

@@ -1,5 +1,5 @@
-// The kinds of values in generation_config.json: ids and lists of them, counts, biases, texts. Each function throws
-// Error naming the field where its value is another.
+// The kinds of values in generation_config.json: ids and lists of them, counts, biases, texts. Each function
+// throws Error naming the field where its value is another.
 #pragma once
 #include <cstddef>
 #include <limits>

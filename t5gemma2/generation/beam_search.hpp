@@ -3,8 +3,8 @@
 //   score(text) = sum of log p(token)                              while the text grows
 //               = sum of log p(token) / tokens^length_penalty      when it has ended (finished_beams.hpp)
 //
-// Each step makes the num_beams * max(2, number of eos ids + 1) best continuations of the running texts, so that
-// num_beams are left when some of them end. The paper leaves all of it out. Reference: transformers
+// Each step makes the num_beams * max(2, number of eos ids + 1) best continuations of the running texts, so
+// that num_beams are left when some of them end. The paper leaves all of it out. Reference: transformers
 // generation/utils.py GenerationMixin._beam_search.
 #pragma once
 #include <algorithm>
@@ -33,7 +33,7 @@ struct Continuation {
   float score;  // of the text with this token
 };
 
-/// Draws `count` of the continuations by their probability, each at most once; they stay in the order of the draws.
+/// Keeps `count` of the continuations, drawn by their probability, each at most once, in the order of draws.
 inline void keep_drawn(std::vector<Continuation>& all, std::size_t count, std::mt19937_64& random) {
   std::erase_if(all, [](const Continuation& c) { return c.score == impossible; });
   if (all.empty()) fail_without_token();
@@ -67,8 +67,8 @@ inline Vector log_probabilities(Vector logits, const Beam& beam, const GenerateO
   return logits;
 }
 
-/// The best continuations of the running texts, best first, or some drawn, in the order of the draws; logits are
-/// [beams, vocab].
+/// The best continuations of the running texts, best first, or some drawn, in the order of the draws; logits
+/// are [beams, vocab].
 inline std::vector<Continuation> continuations(const Matrix& logits, const std::vector<Beam>& beams,
                                                const GenerateOptions& options,
                                                const LogitsProcessors& process, std::mt19937_64& random) {
@@ -98,8 +98,8 @@ inline std::vector<Beam> longer(const std::vector<Beam>& beams, const std::vecto
   return texts;
 }
 
-/// Advances the decoder by these continuations: `states` become theirs -> logits [beams, vocab] of the tokens that
-/// follow. The last continuation of a state moves it, the others copy it.
+/// Advances the decoder by these continuations: `states` become theirs -> logits [beams, vocab] of the tokens
+/// that follow. The last continuation of a state moves it, the others copy it.
 inline Matrix advance(const Decoder& w, const std::vector<Continuation>& going,
                       std::vector<DecoderState>& states) {
   std::vector<DecoderState> next;
@@ -119,10 +119,10 @@ inline Matrix advance(const Decoder& w, const std::vector<Continuation>& going,
 /// Whether a text with these ids, the decoder prompt's first, has ended.
 using HasEnded = std::function<bool(std::span<const TokenId>)>;
 
-/// H [n, d] and the decoder prompt (at least one id) -> the num_return_sequences best continuations of it, best first;
-/// fewer where there are fewer. Progress counts tokens. Throws Error for an id outside the vocabulary, for logits that
-/// are not finite, and where the options do not go together; std::invalid_argument where w is incomplete or an argument
-/// has no meaning.
+/// H [n, d] and the decoder prompt (at least one id) -> the num_return_sequences best continuations of it,
+/// best first; fewer where there are fewer. Progress counts tokens. Throws Error for an id outside the
+/// vocabulary, for logits that are not finite, and where the options do not go together;
+/// std::invalid_argument where w is incomplete or an argument has no meaning.
 inline std::vector<Beam> beam_search(const Decoder& w, const Matrix& H, const std::vector<TokenId>& prompt,
                                      const GenerateOptions& options, const HasEnded& has_ended,
                                      const Progress& progress = {}) {

@@ -1,5 +1,5 @@
-// The decoder's first ids: the start id of the checkpoint, and the text that the decoder is to continue. Reference:
-// transformers generation/utils.py GenerationMixin._prepare_decoder_input_ids_for_generation.
+// The decoder's first ids: the start id of the checkpoint, and the text that the decoder is to continue.
+// Reference: transformers generation/utils.py GenerationMixin._prepare_decoder_input_ids_for_generation.
 #pragma once
 #include <optional>
 #include <string>
@@ -16,8 +16,8 @@ inline std::optional<TokenId> decoder_start(const Model& model) {
   return c.decoder_start_token_id ? c.decoder_start_token_id : c.bos_token_id;
 }
 
-/// The start id, or else the tokenizer's bos, then the ids of `text` where there is one. These begin with bos, which is
-/// not repeated where it is the start id.
+/// The start id, or else the tokenizer's bos, then the ids of `text` where there is one. These begin with
+/// bos, which is not repeated where it is the start id.
 inline std::vector<TokenId> decoder_prompt(const Model& model, const Tokenizer& tokenizer,
                                            const std::optional<std::string>& text = {}) {
   const TokenId start = decoder_start(model).value_or(tokenizer.bos_id());

@@ -1,10 +1,11 @@
-// The answer to a text with gaps (gaps.hpp): the decoder writes each sentinel, and behind it the words that fill its gap.
+// The answer to a text with gaps (gaps.hpp): the decoder writes each sentinel, and behind it the words that
+// fill its gap.
 //
 //   text      monday tuesday ___ friday saturday ___ monday
 //   decoder   <bos> S1 wednesday thursday S2 sunday <eos>
 //
-// What the paper leaves out: an answer ends at <eos>, or at the sentinel that follows the last gap's, with which T5's
-// answers close (Raffel et al. 2020, §3.1.4). Ids behind it fill no gap.
+// What the paper leaves out: an answer ends at <eos>, or at the sentinel that follows the last gap's, with
+// which T5's answers close (Raffel et al. 2020, §3.1.4). Ids behind it fill no gap.
 #pragma once
 #include <algorithm>
 #include <optional>
@@ -35,7 +36,7 @@ inline std::string_view without_spaces_in_front(std::string_view text) {
   return text.substr(std::min(text.find_first_not_of(' '), text.size()));
 }
 
-/// A filling for the gap between `before` and `behind`, without spaces at an edge where these have one or are empty.
+/// A filling for the gap between `before` and `behind`, without spaces where these have some or are empty.
 inline std::string fitted(std::string_view filling, std::string_view before, std::string_view behind) {
   if (before.empty() || white_space_at_end(before) > 0) filling = without_spaces_in_front(filling);
   if (behind.empty() || white_space_at_start(behind) > 0)
@@ -131,8 +132,9 @@ inline Filled read_filled(const Tokenizer& tokenizer, const GenerateOptions& opt
   return fill_detail::AnswerReader(tokenizer, options, gaps).read(ids);
 }
 
-/// The whole text, each filling between `begin` and `end`. A gap that was left out stays a gap; one filled with nothing
-/// goes with the spaces in front of it. Throws std::invalid_argument unless there is a text around all gaps.
+/// The whole text, each filling between `begin` and `end`. A gap that was left out stays a gap; one filled
+/// with nothing goes with the spaces in front of it. Throws std::invalid_argument unless there is a text
+/// around all gaps.
 inline std::string filled_text(const Filled& filled, std::string_view begin = {}, std::string_view end = {}) {
   check_argument(filled.around.size() == filled.fillings.size() + 1, "texts around gaps",
                  "one more than fillings", filled.around.size());

@@ -31,7 +31,7 @@ namespace beam_search_detail {
 /// Added to the score of a text that no longer counts: it is then far below every other.
 inline constexpr float out = -1e9f;
 
-/// Keeps the k with the largest scores, largest first, equal scores in the order in which torch.topk gives them.
+/// Keeps the k with the largest scores, largest first; equal scores are in torch.topk's order.
 template <class Scored>
 void keep_top(std::vector<Scored>& all, std::size_t k) {
   const auto before = [](const Scored& a, const Scored& b) { return a.score > b.score; };

@@ -76,8 +76,8 @@ inline void refuse_sentinels(const Tokenizer& tokenizer, std::string_view text) 
 
 }  // namespace gap_detail
 
-/// The sentinels in the order of use, from <unusedN> with N = `first` down to the last that the vocabulary has. Throws
-/// Error when it does not have the first.
+/// The sentinels in the order of use, from <unusedN> with N = `first` down to the last that the vocabulary
+/// has. Throws Error when it does not have the first.
 inline std::vector<TokenId> sentinels_from(const Tokenizer& tokenizer, std::optional<Index> first = {}) {
   using namespace gap_detail;
   std::vector<TokenId> ids;
@@ -102,8 +102,8 @@ inline std::vector<std::string> split_at_gaps(std::string_view text) {
   return around;
 }
 
-/// The gaps of a text; `first` is that of sentinels_from. Throws Error for a text without gaps, with sentinels of its own,
-/// or with more gaps than there are sentinels, and where Tokenizer::encode does.
+/// The gaps of a text; `first` is that of sentinels_from. Throws Error for a text without gaps, with
+/// sentinels of its own, or with more gaps than there are sentinels, and where Tokenizer::encode does.
 inline Gaps find_gaps(const Tokenizer& tokenizer, std::string_view text, std::optional<Index> first = {}) {
   gap_detail::refuse_sentinels(tokenizer, text);
   Gaps gaps{split_at_gaps(text), sentinels_from(tokenizer, first)};

@@ -1,9 +1,10 @@
-// The rules of generation_config.json that forbid, force or favour tokens before the next one is chosen. They change
-// scores [vocab] of the token that follows `ids` in place; scores are logits, or in beam search log-probabilities. The
-// paper leaves all of it out. LogitsProcessors applies the functions in transformers' order.
+// The rules of generation_config.json that forbid, force or favour tokens before the next one is chosen. They
+// change scores [vocab] of the token that follows `ids` in place; scores are logits, or in beam search
+// log-probabilities. The paper leaves all of it out. LogitsProcessors applies them in transformers' order.
 //
-// Reference: transformers generation/utils.py GenerationMixin._get_logits_processor, generation/logits_process.py.
-// All functions throw Error for an id outside the vocabulary, unless they say otherwise.
+// Reference: transformers generation/utils.py GenerationMixin._get_logits_processor,
+// generation/logits_process.py. Unless they say otherwise, functions throw Error for an id outside the
+// vocabulary.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -24,8 +25,8 @@
 
 namespace t5gemma2 {
 
-/// Adds each bias to the score of its last id where `ids` end with the ids before that. Throws std::invalid_argument
-/// for a bias without ids.
+/// Adds each bias to the score of its last id where `ids` end with the ids before that. Throws
+/// std::invalid_argument for a bias without ids.
 inline void bias_sequences(Vector& scores, std::span<const TokenId> ids,
                            std::span<const SequenceBias> biases) {
   if (biases.empty()) return;
@@ -40,8 +41,8 @@ inline void bias_sequences(Vector& scores, std::span<const TokenId> ids,
   scores += sum;
 }
 
-/// Divides the score of every id in `ids` by the penalty where it is above 0, and multiplies it where it is below; once,
-/// however often the id occurs. A penalty below 1 favours these ids.
+/// Divides the score of every id in `ids` by the penalty where it is above 0, and multiplies it where it is
+/// below; once, however often the id occurs. A penalty below 1 favours these ids.
 inline void penalise_repetition(Vector& scores, std::span<const TokenId> ids, double penalty) {
   generation_config_detail::check_positive(penalty, "repetition penalty");
   if (penalty == 1) return;
@@ -103,8 +104,9 @@ inline void log_softmax(Vector& scores) {
 /// All rules of one request.
 class LogitsProcessors {
  public:
-  /// `options` must live longer; `prompt` is the number of ids in the decoder prompt. Throws Error where the options do
-  /// not go together, or not with this prompt; std::invalid_argument where one has no meaning, and for no ids.
+  /// `options` must live longer; `prompt` is the number of ids in the decoder prompt. Throws Error where the
+  /// options do not go together, or not with this prompt; std::invalid_argument where one has no meaning, and
+  /// for no ids.
   LogitsProcessors(const GenerateOptions& options, Index prompt, Index vocab_size)
       : config_(options.config),
         encoder_ids_(options.encoder_input_ids),
@@ -120,8 +122,9 @@ class LogitsProcessors {
   }
   LogitsProcessors(GenerateOptions&&, Index, Index) = delete;
 
-  /// scores [vocab] of the token that follows `ids`, the decoder prompt's among them. Throws Error when a score is not
-  /// finite, std::invalid_argument for scores of another size and for fewer ids than the decoder prompt has.
+  /// scores [vocab] of the token that follows `ids`, the decoder prompt's among them. Throws Error when a
+  /// score is not finite, std::invalid_argument for scores of another size and for fewer ids than the decoder
+  /// prompt has.
   void operator()(Vector& scores, std::span<const TokenId> ids) const {
     check_shape(scores, vocab_size_, 1, "scores");
     check_argument(std::ssize(ids) >= prompt_, "ids", "the decoder prompt's, and more", ids.size());

@@ -1,6 +1,6 @@
-// The text that a person sees while tokens are generated: without special pieces, in whole characters, up to a stop text;
-// without a tokenizer the ids. The paper leaves it out. Reference: transformers generation/streamers.py TextStreamer,
-// generation/stopping_criteria.py StopStringCriteria.
+// The text that a person sees while tokens are generated: without special pieces, in whole characters, up to
+// a stop text; without a tokenizer the ids. The paper leaves it out. Reference: transformers
+// generation/streamers.py TextStreamer, generation/stopping_criteria.py StopStringCriteria.
 #pragma once
 #include <algorithm>
 #include <span>
@@ -25,7 +25,7 @@ class StopFilter {
  public:
   explicit StopFilter(std::vector<std::string> stop) : stop_(std::move(stop)) {}
 
-  /// More text in; out comes the text that no stop text can begin in. stopped() is true once a stop text is complete.
+  /// Takes more text and returns the part in which no stop text can begin. A complete stop text sets stopped().
   std::string push(std::string_view text) {
     held_ += text;
     std::size_t end = std::string::npos;
@@ -58,8 +58,8 @@ class StopFilter {
   bool stopped_ = false;
 };
 
-/// The shown text of ids as they come: without special pieces and sentinels (gaps.hpp) unless the options ask for them,
-/// up to the first stop text, which may be a hidden piece, too.
+/// The shown text of ids as they come: without special pieces and sentinels (gaps.hpp) unless the options ask
+/// for them, up to the first stop text, which may be a hidden piece, too.
 class ShownText {
  public:
   /// Both must live longer.
