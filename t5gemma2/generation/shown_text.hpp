@@ -25,7 +25,7 @@ class StopFilter {
  public:
   explicit StopFilter(std::vector<std::string> stop) : stop_(std::move(stop)) {}
 
-  /// Takes more text and returns the part in which no stop text can begin. A complete stop text sets stopped().
+  /// Takes more text, returns the part in which no stop text can begin. A complete stop text sets stopped().
   std::string push(std::string_view text) {
     held_ += text;
     std::size_t end = std::string::npos;
