@@ -39,8 +39,12 @@ class Reader final : public json_detail::RuleChecker {
   bool number_float(number_float_t value, const string_t&) override { return single(value); }
   bool string(string_t& value) override { return single(std::move(value)); }
 
-  bool start_object(std::size_t size) override { return RuleChecker::start_object(size) && open(json::object()); }
-  bool start_array(std::size_t size) override { return RuleChecker::start_array(size) && open(json::array()); }
+  bool start_object(std::size_t size) override {
+    return RuleChecker::start_object(size) && open(json::object());
+  }
+  bool start_array(std::size_t size) override {
+    return RuleChecker::start_array(size) && open(json::array());
+  }
   bool end_object() override { return RuleChecker::end_object() && close(); }
   bool end_array() override { return RuleChecker::end_array() && close(); }
 
