@@ -5,7 +5,7 @@
 //     logits = decode(the ids that the decoder has not seen)
 //     ids   += choose(process(logits))
 //
-// Reference: transformers generation/utils.py GenerationMixin.generate.
+// Reference: transformers generation/utils.py GenerationMixin.generate
 #pragma once
 #include <functional>
 #include <random>

@@ -3,7 +3,7 @@
 //   H = encode(model, ids)                      once
 //   start_decoder(model.decoder, H), decode     token by token (decoder.hpp), or generate (generate.hpp)
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration
 #pragma once
 #include <filesystem>
 #include <memory>

@@ -13,8 +13,10 @@
 //   Here is the original image {image} and here are some crops to help you see better {crop} {crop}
 //
 // The paper leaves out all of it. The ids of the three tokens come from config.json: the tokenizer's texts
-// for them differ between checkpoints. Reference: transformers models/gemma3/processing_gemma3.py
-// Gemma3Processor.__call__; models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features.
+// for them differ between checkpoints.
+//
+// Reference: transformers models/gemma3/processing_gemma3.py Gemma3Processor.__call__;
+// models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features
 #pragma once
 #include <filesystem>
 #include <span>

@@ -8,9 +8,10 @@
 //                min_p       of these those with at least min_p times the largest probability
 //                typical_p   of these the most typical that hold probability typical_p
 //
-// The programs' flags for these have llama.cpp's names; the order is transformers'. Reference: transformers
-// generation/logits_process.py TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper,
-// TypicalLogitsWarper.
+// The programs' flags for these have llama.cpp's names; the order is transformers'.
+//
+// Reference: transformers generation/logits_process.py TemperatureLogitsWarper, TopKLogitsWarper,
+// TopPLogitsWarper, MinPLogitsWarper, TypicalLogitsWarper
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -2,10 +2,11 @@
 // (checkpoint/tensor_names.hpp). Matrices stay where they lie in the mapped files; vectors (norms,
 // eoi_embedding) are copied into float32.
 //
-// The embedding has three names and its eoi_embedding two; a checkpoint that ties them may store any one.
+// The embedding has three names and its eoi_embedding two; a checkpoint that ties them may store any one
+// (transformers lists them in _tied_weights_keys).
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py, _tied_weights_keys of T5Gemma2Model and
-// T5Gemma2ForConditionalGeneration.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Model,
+// T5Gemma2ForConditionalGeneration
 #pragma once
 #include <algorithm>
 #include <cmath>

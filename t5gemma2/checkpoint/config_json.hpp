@@ -1,7 +1,8 @@
 // config.json -> Config: every spelling in which transformers reads it, and nothing else. A size that is
-// missing is an error, never replaced by a default. Reference: transformers
-// models/t5gemma2/configuration_t5gemma2.py T5Gemma2Config, T5Gemma2EncoderConfig;
-// models/siglip/configuration_siglip.py SiglipVisionConfig.
+// missing is an error, never replaced by a default.
+//
+// Reference: transformers models/t5gemma2/configuration_t5gemma2.py T5Gemma2Config, T5Gemma2EncoderConfig;
+// models/siglip/configuration_siglip.py SiglipVisionConfig
 #pragma once
 #include <filesystem>
 #include <optional>

@@ -2,9 +2,10 @@
 // names, with transformers' defaults. The paper leaves all of it out.
 //
 // Two things differ from transformers: `do_sample: true` in the file does not switch sampling on
-// (GenerateOptions::sample does), and the default limit is 128 new tokens. Reference: transformers
-// generation/configuration_utils.py GenerationConfig, generation/utils.py
-// GenerationMixin._prepare_generated_length.
+// (GenerateOptions::sample does), and the default limit is 128 new tokens.
+//
+// Reference: transformers generation/configuration_utils.py GenerationConfig; generation/utils.py
+// GenerationMixin._prepare_generated_length
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -6,7 +6,7 @@
 //   a start id or bos, but no eos   no eos: texts end at the limit only, and a note says so
 //
 // Reference: transformers generation/configuration_utils.py GenerationConfig.from_pretrained,
-// from_model_config.
+// GenerationConfig.from_model_config
 #pragma once
 #include <filesystem>
 #include <set>

@@ -7,8 +7,9 @@
 //   save_pretrained   model.encoder.layers.0...              model.encoder.vision_tower.encoder...
 //   DistributedDataParallel, torch.compile, PEFT             module.*   _orig_mod.*   base_model.model.*
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration,
-// conversion_mapping.py.
+// The spellings are those of transformers' conversion_mapping.py.
+//
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration
 #pragma once
 #include <algorithm>
 #include <array>

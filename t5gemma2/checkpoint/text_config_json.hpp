@@ -5,7 +5,7 @@
 //   rope_theta, rope_local_base_freq, rope_scaling, sliding_window_pattern                    older
 //
 // Reference: transformers models/t5gemma2/configuration_t5gemma2.py T5Gemma2TextConfig,
-// T5Gemma2DecoderConfig; modeling_rope_utils.py RotaryEmbeddingConfigMixin.convert_rope_params_to_dict.
+// T5Gemma2DecoderConfig; modeling_rope_utils.py RotaryEmbeddingConfigMixin.convert_rope_params_to_dict
 #pragma once
 #include <string>
 #include <string_view>

@@ -4,8 +4,9 @@
 //               = sum of log p(token) / tokens^length_penalty      when it has ended (finished_beams.hpp)
 //
 // Each step makes the num_beams * max(2, number of eos ids + 1) best continuations of the running texts, so
-// that num_beams are left when some of them end. The paper leaves all of it out. Reference: transformers
-// generation/utils.py GenerationMixin._beam_search.
+// that num_beams are left when some of them end. The paper leaves all of it out.
+//
+// Reference: transformers generation/utils.py GenerationMixin._beam_search
 #pragma once
 #include <algorithm>
 #include <cstdint>

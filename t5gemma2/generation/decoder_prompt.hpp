@@ -1,5 +1,6 @@
 // The decoder's first ids: the start id of the checkpoint, and the text that the decoder is to continue.
-// Reference: transformers generation/utils.py GenerationMixin._prepare_decoder_input_ids_for_generation.
+//
+// Reference: transformers generation/utils.py GenerationMixin._prepare_decoder_input_ids_for_generation
 #pragma once
 #include <optional>
 #include <string>

@@ -3,7 +3,7 @@
 //   sum of log p(token) / tokens^length_penalty
 //
 // Reference: transformers generation/utils.py GenerationMixin._update_finished_beams,
-// _check_early_stop_heuristic, _beam_search_has_unfinished_sequences.
+// GenerationMixin._check_early_stop_heuristic, GenerationMixin._beam_search_has_unfinished_sequences
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -2,9 +2,10 @@
 // change scores [vocab] of the token that follows `ids` in place; scores are logits, or in beam search
 // log-probabilities. The paper leaves all of it out. LogitsProcessors applies them in transformers' order.
 //
-// Reference: transformers generation/utils.py GenerationMixin._get_logits_processor,
-// generation/logits_process.py. Unless they say otherwise, functions throw Error for an id outside the
-// vocabulary.
+// Unless they say otherwise, functions throw Error for an id outside the vocabulary. Each rule is a class of
+// generation/logits_process.py.
+//
+// Reference: transformers generation/utils.py GenerationMixin._get_logits_processor
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,8 @@
 // The text that a person sees while tokens are generated: without special pieces, in whole characters, up to
-// a stop text; without a tokenizer the ids. The paper leaves it out. Reference: transformers
-// generation/streamers.py TextStreamer, generation/stopping_criteria.py StopStringCriteria.
+// a stop text; without a tokenizer the ids. The paper leaves it out.
+//
+// Reference: transformers generation/streamers.py TextStreamer; generation/stopping_criteria.py
+// StopStringCriteria
 #pragma once
 #include <algorithm>
 #include <span>

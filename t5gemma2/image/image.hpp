@@ -11,8 +11,9 @@
 // v >> 8, a transparent colour is compared at the depth of the file, and see bmp.hpp. Versions of libjpeg
 // smooth a progressive JPEG that lacks its last scans differently. The orientation is EXIF's, never XMP's.
 //
-// Reference: transformers models/gemma3/image_processing_pil_gemma3.py Gemma3ImageProcessorPil on PIL's
-// ImageOps.exif_transpose(Image.open(file)).
+// The reference gets the image that PIL's ImageOps.exif_transpose(Image.open(file)) gives.
+//
+// Reference: transformers models/gemma3/image_processing_pil_gemma3.py Gemma3ImageProcessorPil
 #pragma once
 #include <stb_image.h>
 #include <stb_image_write.h>

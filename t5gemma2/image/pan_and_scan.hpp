@@ -4,8 +4,9 @@
 //   ratio, rounded, from 2 to 4, but so few that none is shorter than 256 pixels (2 at least). No pieces at
 //   all where one would have a side below 256 pixels.
 //
-// Off by default, as in the reference. Reference: transformers models/gemma3/image_processing_pil_gemma3.py
-// Gemma3ImageProcessorPil.pan_and_scan, with the numbers of Gemma 3's processor.
+// Off by default, as in the reference. The numbers are those of Gemma 3's processor.
+//
+// Reference: transformers models/gemma3/image_processing_pil_gemma3.py Gemma3ImageProcessorPil.pan_and_scan
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -6,8 +6,9 @@
 //   decode   leave out special pieces and ids without a piece; the others become text (see piece_decoder.hpp)
 //
 // The paper says only that it uses the tokenizer of Gemma 3. Nothing is put behind the text, not even <eos>.
-// Reference: transformers models/gemma/tokenization_gemma.py GemmaTokenizer; tokenizers src/tokenizer/mod.rs
-// TokenizerImpl::encode, decode.
+// Beneath it: the tokenizers library, src/tokenizer/mod.rs, TokenizerImpl::encode and decode.
+//
+// Reference: transformers models/gemma/tokenization_gemma.py GemmaTokenizer
 #pragma once
 #include <filesystem>
 #include <optional>

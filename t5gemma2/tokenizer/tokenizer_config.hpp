@@ -1,7 +1,8 @@
 // tokenizer_config.json, beside tokenizer.json. Only tokenizer.json decides which ids a text gets here.
 // transformers differs where tokenizer_config.json names tokens that tokenizer.json lacks, which it adds, or
-// asks for special tokens to be read as text: then a note says so. Reference: transformers
-// tokenization_utils_tokenizers.py TokenizersBackend.
+// asks for special tokens to be read as text: then a note says so.
+//
+// Reference: transformers tokenization_utils_tokenizers.py TokenizersBackend
 #pragma once
 #include <algorithm>
 #include <array>

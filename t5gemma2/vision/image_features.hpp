@@ -6,7 +6,7 @@
 // In the encoder's input they replace the embeddings of the prompt's image tokens, without the embedding's
 // factor sqrt(d).
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MultiModalProjector, T5Gemma2Encoder.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MultiModalProjector, T5Gemma2Encoder
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -9,8 +9,9 @@
 //   patches = (image_size / patch_size)^2, row by row over the image;
 //   a patch is [channels, patch_size, patch_size]
 //
-// The paper leaves out all of it. The checkpoint's pooling head is not used. Reference: transformers
-// models/siglip/modeling_siglip.py SiglipVisionModel.
+// The paper leaves out all of it. The checkpoint's pooling head is not used.
+//
+// Reference: transformers models/siglip/modeling_siglip.py SiglipVisionModel
 #pragma once
 #include <cmath>
 #include <string>

@@ -3,7 +3,7 @@
 //   features = encode_image(vision, pixels)       once per image; may serve many prompts
 //   H = encode(model, ids, {features, ...})       model.hpp
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features.
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features
 #pragma once
 #include "../progress.hpp"
 #include "../trace.hpp"
