@@ -1,4 +1,5 @@
-// T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order: every header below uses only those above it.
+// T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order: every header below uses only those above it, and
+// the rooms below the paper, which stand last.
 // A header's `Reference:` names the file and the symbol that computes the same in transformers 5.23.
 // To use it:
 //
@@ -19,7 +20,53 @@
 #include "progress.hpp"                           // how far a long computation has come
 #include "trace.hpp"                              // names of intermediate tensors
 
-// ---- rooms below the paper: skip them at a first reading ----
+// ---- the paper, section 2: what every layer is made of ----
+#include "linear.hpp"                             // y = x W^T
+#include "rms_norm.hpp"                           // RMSNorm, QK-norm
+#include "rope.hpp"                               // positions
+#include "feed_forward.hpp"                       // GeGLU
+#include "mask.hpp"                               // which keys are visible
+#include "attention.hpp"                          // equation 4
+#include "embedding.hpp"                          // tied embedding
+#include "projections.hpp"                        // queries, keys, values
+#include "layer.hpp"                              // a transformer layer
+
+// ---- the encoder, and the decoder with its merged attention ----
+#include "encoder.hpp"                            // X -> H
+#include "kv_cache.hpp"                           // what decoding keeps
+#include "merged_attention.hpp"                   // equations 1 to 5
+#include "decoder.hpp"                            // H and tokens -> logits
+
+// ---- vision ----
+#include "weights.hpp"                            // checkpoint names -> structs
+#include "vision/layer_norm.hpp"                  // LayerNorm
+#include "vision/siglip.hpp"                      // the vision encoder
+#include "vision/image_features.hpp"              // patches to image features
+#include "vision/vision.hpp"                      // pixels to image features
+#include "vision/vision_weights.hpp"              // both, from a checkpoint
+
+// ---- the whole model, and text from it ----
+#include "model.hpp"                              // load, encode, forward
+#include "prompt.hpp"                             // images and a text to the encoder's input
+#include "sampling.hpp"                           // the next token
+#include "generation/logits_processors.hpp"       // what may come next
+#include "generation/shown_text.hpp"              // what a person sees of the tokens
+#include "generation/finished_beams.hpp"          // the best texts of beam search
+#include "generation/beam_search.hpp"             // several texts side by side
+#include "generation/decoder_prompt.hpp"          // the decoder's first ids
+#include "generate.hpp"                           // text
+#include "generation/gaps.hpp"                    // a text with gaps
+#include "generation/fill.hpp"                    // its gaps filled in
+
+// ---- about a model ----
+#include "analysis/parameters.hpp"                // what it is made of
+#include "analysis/memory.hpp"                    // what a run needs
+#include "analysis/cold_weights.hpp"              // what a run reads from the disk
+#include "analysis/reference_file.hpp"            // another implementation's inputs and tensors
+#include "analysis/comparer.hpp"                  // their tensors against ours
+#include "analysis/compare.hpp"                   // the engine against a reference file
+
+// ---- the rooms below the paper, for a second reading ----
 #include "kernels/parallel.hpp"                   // threads
 #include "kernels/functions.hpp"                  // sums, exp, softmax
 #include "kernels/stored_numbers.hpp"             // float32, float16, bfloat16
@@ -76,49 +123,3 @@
 #include "image/files/png.hpp"                    // PNG, checked for stb_image
 #include "image/files/simple.hpp"                 // GIF, PNM and TGA
 #include "image/image.hpp"                        // an image file to pixels
-
-// ---- the paper, section 2: what every layer is made of ----
-#include "linear.hpp"                             // y = x W^T
-#include "rms_norm.hpp"                           // RMSNorm, QK-norm
-#include "rope.hpp"                               // positions
-#include "feed_forward.hpp"                       // GeGLU
-#include "mask.hpp"                               // which keys are visible
-#include "attention.hpp"                          // equation 4
-#include "embedding.hpp"                          // tied embedding
-#include "projections.hpp"                        // queries, keys, values
-#include "layer.hpp"                              // a transformer layer
-
-// ---- the encoder, and the decoder with its merged attention ----
-#include "encoder.hpp"                            // X -> H
-#include "kv_cache.hpp"                           // what decoding keeps
-#include "merged_attention.hpp"                   // equations 1 to 5
-#include "decoder.hpp"                            // H and tokens -> logits
-
-// ---- vision ----
-#include "weights.hpp"                            // checkpoint names -> structs
-#include "vision/layer_norm.hpp"                  // LayerNorm
-#include "vision/siglip.hpp"                      // the vision encoder
-#include "vision/image_features.hpp"              // patches to image features
-#include "vision/vision.hpp"                      // pixels to image features
-#include "vision/vision_weights.hpp"              // both, from a checkpoint
-
-// ---- the whole model, and text from it ----
-#include "model.hpp"                              // load, encode, forward
-#include "prompt.hpp"                             // images and a text to the encoder's input
-#include "sampling.hpp"                           // the next token
-#include "generation/logits_processors.hpp"       // what may come next
-#include "generation/shown_text.hpp"              // what a person sees of the tokens
-#include "generation/finished_beams.hpp"          // the best texts of beam search
-#include "generation/beam_search.hpp"             // several texts side by side
-#include "generation/decoder_prompt.hpp"          // the decoder's first ids
-#include "generate.hpp"                           // text
-#include "generation/gaps.hpp"                    // a text with gaps
-#include "generation/fill.hpp"                    // its gaps filled in
-
-// ---- about a model ----
-#include "analysis/parameters.hpp"                // what it is made of
-#include "analysis/memory.hpp"                    // what a run needs
-#include "analysis/cold_weights.hpp"              // what a run reads from the disk
-#include "analysis/reference_file.hpp"            // another implementation's inputs and tensors
-#include "analysis/comparer.hpp"                  // their tensors against ours
-#include "analysis/compare.hpp"                   // the engine against a reference file

@@ -1,6 +1,6 @@
 """The include graph of t5gemma2/, and the rules that it keeps. t5gemma2.hpp lists every header once, in reading order;
-a header includes only headers that are listed above it. The ground is open to all. The rooms below the paper include
-the ground and each other, nothing of the paper.
+a header includes only headers that are listed above it, and the rooms below the paper, which are listed last. The
+ground is open to all. The rooms below the paper include the ground and each other, nothing of the paper.
 
 Run: python3 tests/project/include_graph.py, which draws the graph.
 """
@@ -47,6 +47,11 @@ def room(header: str) -> str:
     return header.partition("/")[0] if "/" in header else "paper"
 
 
+def floor(header: str) -> int:
+    """The ground lies below the rooms below the paper, and these below all others."""
+    return 0 if room(header) == "ground" else 1 if room(header) in ROOMS_BELOW else 2
+
+
 def circle(graph: Graph) -> list[str]:
     """Headers that include one another in turn, the first one again at the end; none where there is no circle."""
     done: set[str] = set()
@@ -66,7 +71,8 @@ def circle(graph: Graph) -> list[str]:
 
 def errors(graph: Graph) -> list[str]:
     """One line for each rule that is broken."""
-    order, headers = graph[LIST], {header: graph[header] for header in graph if header != LIST}
+    order = sorted(graph[LIST], key=floor)
+    headers = {header: graph[header] for header in graph if header != LIST}
     found = [f"{LIST}: {header} is listed {times} times" for header, times in Counter(order).items() if times > 1]
     found += [f"{LIST}: {header} is missing from the list" for header in headers if header not in order]
     if names := circle(graph):
