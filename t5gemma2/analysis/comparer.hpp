@@ -136,7 +136,7 @@ class Comparer {
         .name = tensor.name, .shape = tensor.shape, .verdict = Verdict::wrong_shape, .found = shape};
     if (tensor.shape != shape) return line;
     line.verdict = Verdict::wrong_type;
-    if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::f16 && tensor.dtype != Dtype::bf16) return line;
+    if (!storage_type(tensor.dtype)) return line;
     const Vector reference = to_vector(tensor);
     const Index matrices = kept * cols == 0 ? 0 : reference.size() / (kept * cols);
     Eigen::Map<const Matrix> theirs(reference.data(), matrices * kept, cols);
