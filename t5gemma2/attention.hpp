@@ -3,10 +3,10 @@
 //   A = softmax(Q K^T * scale, masked) V
 //
 //   Q [m, query heads*dh], K and V [keys, kv heads*dh], A [m, query heads*dh];
-//   scale = 1 / sqrt(query_pre_attn_scalar). Query head h reads key/value head h / (query heads / kv heads).
+//   scale = 1 / sqrt(query_pre_attn_scalar). Query head h uses key/value head h / (query heads / kv heads).
 //
-// The plain form writes the equation down and holds all the scores; the engine's form goes over blocks of
-// queries (kernels/attention_blocks.hpp).
+// The plain form follows the equation and holds all scores at once; the engine's form takes the queries block
+// by block (kernels/attention_blocks.hpp).
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py eager_attention_forward
 #pragma once
@@ -35,7 +35,7 @@ inline void check(const Matrix& Q, const Rows& K, const Rows& V, const Heads& he
 
 // ---- plain form ----
 
-/// softmax(Q K^T * scale, masked): [query heads*m, keys], head by head.
+/// softmax(Q K^T * scale, masked): [query heads*m, keys], head by head. Throws as plain_attention does.
 template <class Mask>
 Matrix attention_probabilities(const Matrix& Q, const Matrix& K, const Heads& heads, float scale, Mask mask) {
   attention_detail::check(Q, K, K, heads, scale);
@@ -53,8 +53,8 @@ Matrix attention_probabilities(const Matrix& Q, const Matrix& K, const Heads& he
   return P;
 }
 
-/// Throws std::invalid_argument where a shape does not fit, and where heads or scale are not set; attention
-/// does the same.
+/// Q [m, query heads*dh], K and V [keys, kv heads*dh] -> A [m, query heads*dh]. Throws std::invalid_argument
+/// where a shape does not fit, heads or scale are not set, or there are no keys; so does attention.
 template <class Mask>
 Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const Heads& heads, float scale,
                        Mask mask) {
@@ -70,7 +70,8 @@ Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const 
 
 // ---- the engine's form ----
 
-/// Keys and values in several segments, all in one softmax. Every query must see at least one key.
+/// Equation 4 with keys and values in several segments, all in one softmax: Q [m, query heads*dh] -> A, of
+/// the same shape. Every query needs at least one visible key.
 template <class... Mask>
 Matrix attention(const Matrix& Q, const Heads& heads, float scale, const KeySegment<Mask>&... segments) {
   (attention_detail::check(Q, segments.K, segments.V, heads, scale), ...);
@@ -78,7 +79,7 @@ Matrix attention(const Matrix& Q, const Heads& heads, float scale, const KeySegm
   return kernel::attention_in_blocks(Q, heads, scale, segments...);
 }
 
-/// Equation 4. Every query must see at least one key.
+/// Equation 4. Every query needs at least one visible key.
 template <class Mask>
 Matrix attention(const Matrix& Q, const Matrix& K, const Matrix& V, const Heads& heads, float scale,
                  Mask mask) {

@@ -1,10 +1,10 @@
-// The decoder (paper §2, Figure 2): Gemma 3 layers whose attention is merged attention, then the tied output
-// embedding.
+// The decoder (paper §2, Figure 2): Gemma 3 layers whose attention is merged attention, then the tied
+// output embedding.
 //
 //   logits = rms_norm(x) E^T        x [m, d], E [vocab, d], softcapped where the configuration says so
 //
-// Two forms with the same numbers: `decoder` runs all tokens at once and keeps nothing, like the equations;
-// `decode` continues a DecoderState by some tokens, which is what generation needs.
+// Two forms, equal up to rounding: `decoder` runs all tokens at once, without a cache, as in the equations;
+// `decode` continues a DecoderState by some tokens, as generation needs.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Decoder,
 // T5Gemma2ForConditionalGeneration
@@ -30,7 +30,8 @@ struct Decoder {
   Weight lm_head;  // [vocab, d]: embed_tokens.weight, unless the checkpoint stores another
 };
 
-/// Throws std::invalid_argument naming the field unless w is complete; each layer is checked where it is used.
+/// Throws std::invalid_argument naming the field unless w is complete; each layer is checked where it
+/// is used.
 inline void check(const Decoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "decoder layers",
                  "as many as num_hidden_layers", w.layers.size());
@@ -39,8 +40,9 @@ inline void check(const Decoder& w) {
   check_argument(w.config.rms_norm_eps >= 0, "decoder rms_norm_eps", "0 or more", w.config.rms_norm_eps);
 }
 
-/// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0. Progress counts layers. Throws Error for an id
-/// outside the vocabulary, std::invalid_argument where w is incomplete or shapes do not fit; so do the others.
+/// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0. Progress counts layers. Throws Error for
+/// an id outside the vocabulary, std::invalid_argument where w is incomplete or shapes do not fit; so do
+/// the others.
 inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matrix& H, const Tap& tap = {},
                       const Progress& progress = {}) {
   check(w);
@@ -64,11 +66,11 @@ inline Matrix logits_of(const Decoder& w, const Matrix& x, const Tap& tap = {}) 
 struct DecoderState {
   std::shared_ptr<const std::vector<KeyValue>> encoder_kv;  // [layers]; shared by all steps, and by copies
   std::vector<KvCache> past;                                // [layers]
-  Index position = 0;                                       // tokens seen
+  Index position = 0;                                       // tokens decoded so far
 };
 
-/// H [n, d] -> the state before the first token; n may be 0. May be copied to continue in several ways. Progress
-/// counts layers.
+/// H [n, d] -> the state before the first token; n may be 0. Copies of it can be continued differently.
+/// Progress counts layers.
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
   check(w);
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
@@ -117,8 +119,8 @@ inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<cons
 }
 
 /// The next id of each of several texts, equally long so far -> logits [states, vocab] of the id after it.
-/// Advances each state by one token. The same numbers as `decode` state by state, but the weights of feed-forward
-/// and head are read once for all.
+/// Advances each state by one token. Equal to `decode` state by state up to rounding, but the weights of
+/// feed-forward and head are read once for all.
 inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                               std::span<const TokenId> ids) {
   if (states.empty() || states.size() != ids.size())
@@ -135,8 +137,8 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
   return logits_of(w, x);
 }
 
-/// The next ids [m], m >= 1 -> logits [vocab] of the id after the last. Advances the state by m tokens. Progress
-/// counts tokens where there are several blocks of them.
+/// The next ids [m], m >= 1 -> logits [vocab] of the id after the last. Advances the state by m tokens.
+/// Progress counts tokens where there are several blocks of them.
 inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
                      const Progress& progress = {}) {
   check_argument(!ids.empty(), "decode ids", "one or more", "none");

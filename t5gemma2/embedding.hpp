@@ -4,8 +4,9 @@
 //   x_i      = E[id_i] * sqrt(d)            input
 //   logits   = h E^T                        output, then c tanh(logits / c) where a softcap c is set
 //
-// The paper leaves out: on both sides the end-of-image token gets a vector of its own, `eoi_embedding`, put in
-// after the scaling; and a fine-tuned checkpoint may store a matrix of its own for each of the decoder's uses.
+// The paper leaves out: the factor sqrt(d); the softcap; the end-of-image token, whose embedding is on both
+// sides a vector of its own, `eoi_embedding`, put in after the scaling; and fine-tuned checkpoints, which may
+// store another matrix for each of the decoder's two uses.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextScaledWordEmbedding,
 // T5Gemma2LMHead
@@ -20,7 +21,7 @@
 
 namespace t5gemma2 {
 
-/// The weights of x_i.
+/// The parameters of the input embedding.
 struct Embedding {
   Weight weight;                         // [vocab, d]   embed_tokens.weight
   Vector eoi_embedding;                  // [d]          embed_tokens.eoi_embedding
@@ -34,8 +35,8 @@ inline void check_ids(std::span<const TokenId> ids, Index vocab, const char* whe
       fail(where, "token id", "0 to " + std::to_string(vocab - 1), std::to_string(id));
 }
 
-/// ids [n] -> [n, d]. Throws Error for an id outside the vocabulary, std::invalid_argument where w is
-/// incomplete.
+/// ids [n] -> [n, d]. Throws Error for an id outside the vocabulary, std::invalid_argument where w
+/// is incomplete.
 inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
   check_argument(w.weight.rows > 0 && w.weight.cols > 0, "embed_tokens", "a matrix [vocab, d]", "none");
   check_ids(ids, w.weight.rows);
@@ -50,8 +51,8 @@ inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
   return x;
 }
 
-/// c tanh(logits / c), or logits as they are where no softcap is set. Throws std::invalid_argument unless c is
-/// above 0.
+/// c tanh(logits / c), or logits unchanged where no softcap c is set; any shape. Throws std::invalid_argument
+/// unless c is above 0.
 inline Matrix softcap(Matrix logits, const std::optional<float>& cap) {
   check_argument(!cap || *cap > 0, "softcap", "a number above 0", cap.value_or(0));
   if (cap) logits = *cap * (logits.array() / *cap).tanh();

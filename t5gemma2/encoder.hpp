@@ -1,11 +1,11 @@
-// The encoder (paper §2, Figure 2): Gemma 3 layers in which every token sees to both sides.
+// The encoder (paper §2, Figure 2): Gemma 3 layers with bidirectional attention.
 //
 //   Q = X Wq   K = X Wk   V = X Wv   O = softmax(Q K^T / sqrt(s), masked) V Wo        X [n, d], O [n, d]
 //
 //   s is query_pre_attn_scalar.
 //
-// The paper leaves out: queries and keys are normalised and rotated (projections.hpp); in local layers a token
-// sees about half the window to each side (mask.hpp); a last RMSNorm ends the encoder.
+// The formula leaves out QK-norm and RoPE (projections.hpp). The paper leaves out: in local layers the window
+// extends to both sides, about half of it to each (mask.hpp); a last RMSNorm ends the encoder.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder, T5Gemma2SelfAttention
 #pragma once
@@ -26,7 +26,8 @@ struct Encoder {
   Vector norm;  // [d]
 };
 
-/// Throws std::invalid_argument naming the field unless w is complete; each layer is checked where it is used.
+/// Throws std::invalid_argument naming the field unless w is complete; each layer is checked where it
+/// is used.
 inline void check(const Encoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "encoder layers",
                  "as many as num_hidden_layers", w.layers.size());
@@ -45,8 +46,8 @@ inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& 
   return tap("o_proj", linear(A, w.o_proj));
 }
 
-/// x [n, d], embedded tokens (and, in their places, image features) -> H [n, d]. Progress counts layers. Throws
-/// std::invalid_argument where w is incomplete or shapes do not fit.
+/// x [n, d], embedded tokens, with image features in the places of image tokens -> H [n, d]. Progress counts
+/// layers. Throws std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Progress& progress = {}) {
   check(w);
   check_shape(x, -1, w.config.hidden_size, "encoder x");

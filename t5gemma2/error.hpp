@@ -1,4 +1,4 @@
-// The exception for bad input. (A mistake of the calling code is std::invalid_argument: tensor.hpp.)
+// The exception for bad input. (Mistakes in the calling code throw std::invalid_argument: tensor.hpp.)
 #pragma once
 #include <stdexcept>
 #include <string>

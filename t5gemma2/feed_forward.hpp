@@ -1,9 +1,12 @@
 // GeGLU feed-forward (paper §2, "Gemma 3 building block"; Shazeer 2020):
 //
-//   y = (gelu(x Wgate^T) * (x Wup^T)) Wdown^T        x [rows, d], inside [rows, intermediate_size]
+//   y = (gelu(x Wgate^T) * (x Wup^T)) Wdown^T        x, y [rows, d]
 //
-// The paper leaves out: gelu is the tanh form,
-//   gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+//   Wgate, Wup [intermediate_size, d], Wdown [d, intermediate_size]; * is elementwise
+//
+// The paper leaves out the form of gelu:
+//
+//   gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MLP; activations.py GELUTanh
 #pragma once
@@ -21,7 +24,7 @@ struct FeedForward {
   Weight down_proj;  // [d, intermediate_size]   mlp.down_proj.weight
 };
 
-/// Elementwise, any shape.
+/// gelu, elementwise; x of any shape.
 inline Matrix gelu_tanh(Matrix x) {
   parallel_blocks(x.rows(), 16, [&](Index first, Index count) {
     auto v = x.middleRows(first, count).array();

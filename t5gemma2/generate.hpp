@@ -2,7 +2,7 @@
 //
 //   ids = decoder prompt
 //   repeat until eos, a stop text, or the limit:
-//     logits = decode(the ids that the decoder has not seen)
+//     logits = decode(the ids not decoded yet)
 //     ids   += choose(process(logits))
 //
 // Reference: transformers generation/utils.py GenerationMixin.generate
@@ -30,10 +30,10 @@ enum class FinishReason { eos, stop, length, interrupted };
 /// Called with each new id; returns false to end the generation.
 using OnToken = std::function<bool(TokenId)>;
 
-/// Appends new ids to `ids` (the decoder prompt, at least one id, of which `state` has seen none) up to and
-/// including an eos id. Throws Error for an id outside the vocabulary, for logits that are not finite, and
-/// where the options do not go together; std::invalid_argument where w is incomplete or an argument has no
-/// meaning.
+/// Appends new ids to `ids` (the decoder prompt, at least one id) up to and including an eos id; `state` is
+/// the one before the first token. Throws Error for an id outside the vocabulary, for logits that are not
+/// finite, and where the options do not go together; std::invalid_argument where w is incomplete or an
+/// argument is out of range.
 inline FinishReason generate_ids(const Decoder& w, DecoderState state, std::vector<TokenId>& ids,
                                  const GenerateOptions& options, std::mt19937_64& random,
                                  const OnToken& on_token, const Progress& progress = {}) {
@@ -160,8 +160,8 @@ std::vector<Generated> generate_shown(const Model& model, const Shown& shown, co
 /// num_return_sequences texts that follow the decoder prompt (at least one id), given H [n, d]; best first,
 /// or in the order they were drawn. A single text without beams is passed to on_text while it is generated,
 /// one call per id; of several, or with beams, on_text gets the first when all are finished. Progress counts
-/// layers and tokens of the reading of H and prompt, then the new tokens of texts that on_text does not get
-/// at once. Throws as generate_ids does.
+/// the layers that read H, the tokens of a long decoder prompt, then the new tokens of texts that are not
+/// passed to on_text while they are generated. Throws as generate_ids does.
 inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
                                                const Matrix& H, const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,

@@ -1,13 +1,13 @@
-// What the decoder keeps between steps, one of these per layer. The paper leaves caches out. Keys and values of the
-// encoder output have no decoder position (projections.hpp), so they serve all steps:
+// Keys and values kept from one decoding step to the next, for each layer. The paper leaves out caches. Keys
+// of the encoder output have no decoder position (projections.hpp), so they serve all steps:
 //
 //   encoder side   K and V of H, computed once, never changed
-//   decoder side   global layers: all tokens so far, growing
-//                  local layers: the last window - 1 tokens, in a ring; with the token that attends itself
-//                  they are a window
+//   decoder side   global layers: K and V of all tokens so far
+//                  local layers: K and V of the last window - 1 tokens, in a ring buffer; with the token of
+//                  the query itself they are the window
 //
-//   window 4, ring of 3, after tokens 0..4:    slot 0 1 2
-//                                          position 3 4 2
+//   window 4, ring buffer of 3 rows, after tokens 0..4:       row 0 1 2
+//                                                        position 3 4 2
 //
 // Reference: transformers cache_utils.py EncoderDecoderCache, DynamicCache, DynamicSlidingWindowLayer
 #pragma once
@@ -19,17 +19,17 @@
 
 namespace t5gemma2 {
 
-/// The decoder side of one layer: keys (normalised, rotated) and values.
+/// The decoder side of one layer: keys, after k_norm and RoPE, and values.
 class KvCache {
  public:
-  /// width = kv heads*dh; window = no_window in global layers. Throws std::invalid_argument unless both are at
-  /// least 1.
+  /// width = kv heads*dh; window = no_window in global layers. Throws std::invalid_argument unless both are
+  /// at least 1.
   KvCache(Index width, Index window) : width_(width), window_(window) {
     check_argument(width > 0, "KvCache width", "1 or more", width);
     check_argument(window > 0, "KvCache window", "1 or more", window);
   }
 
-  /// K, V [rows, width] of the tokens that follow the ones before.
+  /// Appends K, V [rows, width] of the next tokens. Throws std::invalid_argument where shapes do not fit.
   void append(const Matrix& K, const Matrix& V) {
     check_shape(K, -1, width_, "KvCache K");
     check_shape(V, K.rows(), width_, "KvCache V");
@@ -46,7 +46,7 @@ class KvCache {
   Eigen::Map<const Matrix> K() const { return {keys_.data(), rows(), width_}; }
   Eigen::Map<const Matrix> V() const { return {values_.data(), rows(), width_}; }
 
-  /// The position in the text of the token whose key lies in row `slot`.
+  /// The position of the token whose key is in row `slot`.
   Index position(Index slot) const {
     if (tokens_ <= capacity()) return slot;
     return tokens_ - 1 - (tokens_ - 1 - slot) % capacity();
@@ -66,7 +66,7 @@ class KvCache {
   std::vector<float> keys_, values_;
 };
 
-/// Which of the kept tokens the next ones see: all come before them, so only the window counts.
+/// Which keys in the cache are visible to the next tokens: all precede them, so only the window limits.
 struct CacheMask {
   const KvCache& cache;
 

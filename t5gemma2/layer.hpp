@@ -1,4 +1,4 @@
-// One transformer layer (paper §2, "Gemma 3 building block"), the same on both sides but for what attends:
+// One transformer layer (paper §2, "Gemma 3 building block"), the same on both sides but for its attention:
 //
 //   x = x + post_norm(attend(pre_norm(x)))          encoder: self-attention; decoder: merged attention
 //   x = x + post_norm(feed_forward(pre_norm(x)))
@@ -54,8 +54,8 @@ Matrix transformer_layer(const Layer& w, Matrix x, const Tap& tap, const Attend&
   return tap("", std::move(x));
 }
 
-/// One layer after the other: x [rows, d] -> [rows, d]; attend(number of the layer, normalised x, its self_attn's
-/// tap) -> [rows, d]. Progress counts layers.
+/// All layers, one after the other: x [rows, d] -> [rows, d]; attend(number of the layer, normalised x, tap
+/// of its self_attn) -> [rows, d]. Progress counts layers. Throws as transformer_layer does.
 template <class Attend>
 Matrix transformer_layers(const std::vector<Layer>& layers, Matrix x, const Tap& tap,
                           const Progress& progress, const Attend& attend) {

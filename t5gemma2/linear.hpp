@@ -2,8 +2,8 @@
 //
 //   y = x W^T        x [rows, in], W [out, in] as stored, y [rows, out]
 //
-// Two forms, equal up to rounding: plain_linear copies all of W to float32 first; linear converts a few rows of
-// W at a time, in the processor's cache (kernels/product.hpp). Reference: torch.nn.Linear.
+// Two forms of torch.nn.Linear, equal up to rounding: plain_linear copies all of W to float32 first; linear
+// converts a few rows of W at a time, in the processor's cache (kernels/product.hpp).
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -50,8 +50,7 @@ inline Matrix plain_linear(const Matrix& x, const Weight& W) {
   return x * to_matrix(W, 0, W.rows).transpose();
 }
 
-/// x [rows, in], W [out, in] -> [rows, out]. Throws std::invalid_argument where W is not set or shapes do not
-/// fit, as plain_linear does.
+/// x [rows, in], W [out, in] -> [rows, out]. Throws as plain_linear does.
 inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");

@@ -21,7 +21,7 @@
 
 namespace t5gemma2 {
 
-/// The window of a global layer.
+/// `window` of a global layer, which has none.
 constexpr Index no_window = std::numeric_limits<Index>::max();
 
 inline Index window_of(const TextConfig& config, LayerType type) {
@@ -38,14 +38,14 @@ struct EncoderMask {
   }
 };
 
-/// The decoder among its own tokens: causal, the last `window` of them (the query itself is one).
+/// The decoder side: causal; the last `window` tokens, the query's own included.
 struct DecoderMask {
   Index window;
 
   bool operator()(Index query, Index key) const { return key <= query && query - key < window; }
 };
 
-/// M: keys are [X; H], the decoder's own m tokens and then all of the encoder's.
+/// M of merged attention: keys are [X; H], the m decoder tokens, then all encoder tokens.
 struct MergedMask {
   Index window, m;
 
@@ -57,7 +57,7 @@ struct AllVisible {
   bool operator()(Index, Index) const { return true; }
 };
 
-// ---- what attention may skip ----
+// ---- ranges of visible keys ----
 
 /// Keys [begin, end).
 struct KeyRange {
@@ -66,8 +66,8 @@ struct KeyRange {
   Index size() const { return std::max<Index>(0, end - begin); }
 };
 
-/// visible_keys(mask, first, last, keys): a range of the `keys` keys outside which queries first .. last see
-/// nothing. The tightest there is.
+/// visible_keys(mask, first, last, keys): the smallest range of the `keys` keys that contains every key
+/// visible to any of the queries first .. last. Attention skips the others.
 inline KeyRange visible_keys(EncoderMask mask, Index first, Index last, Index keys) {
   if (mask.window == no_window) return {0, keys};
   return {std::max<Index>(0, first - (mask.window + 1) / 2 + 1), std::min(keys, last + mask.window / 2 + 1)};

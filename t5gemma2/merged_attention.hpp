@@ -6,11 +6,11 @@
 //   A = softmax(Q K^T / sqrt(s), masked by M) V     (4)   [m,   query heads*dh]
 //   O = A Wo                                        (5)   [m, d]
 //
-//   X [m, d] decoder tokens, H [n, d] encoder output, dh head size, s query_pre_attn_scalar.
+//   X [m, d] decoder tokens, H [n, d] encoder output, dh head size, s query_pre_attn_scalar (the paper: dh).
 //
-// The paper leaves out: queries and keys are normalised per head, the encoder side's keys too; RoPE rotates the
-// decoder side only (projections.hpp), so K and V of H serve every step; M limits the decoder side to the window
-// in local layers and shows all of H in every layer. With n = 0 this is Gemma 3's self-attention.
+// M limits the decoder side to the past, in local layers to the window, and leaves all of H visible in every
+// layer. The equations leave out QK-norm, of all queries and keys, and RoPE, on the decoder side only
+// (projections.hpp), so that K and V of H serve every step. With n = 0 this is Gemma 3's self-attention.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MergedAttention
 #pragma once
@@ -20,7 +20,7 @@
 
 namespace t5gemma2 {
 
-/// [X; H] of (2) and (3): x above h, of as many columns.
+/// The rows of x [m, c] above those of h [n, c] -> [m+n, c], for (2) and (3): [X; H] W = [X W; H W].
 inline Matrix stack(const Matrix& x, const Matrix& h) {
   check_shape(h, -1, x.cols(), "stack h");
   Matrix stacked(x.rows() + h.rows(), x.cols());
@@ -28,7 +28,8 @@ inline Matrix stack(const Matrix& x, const Matrix& h) {
   return stacked;
 }
 
-/// Reports the softmax of (4) as the reference splits it: the decoder's own part, and the encoder's.
+/// Reports the softmax of (4) as the reference splits it: [1, query heads, m, m] over the decoder side's
+/// keys, [1, query heads, m, n] over the encoder side's.
 inline void tap_probabilities(const Tap& tap, const Attention& w, const Matrix& Q, const Matrix& K,
                               MergedMask M) {
   if (!tap.wants("weights") && !tap.wants("cross_weights")) return;
@@ -54,7 +55,7 @@ inline Matrix merged_attention(const Attention& w, const Matrix& X, const Matrix
 
 /// The equations for the tokens X [m, d] that follow those in the cache, at their positions -> O [m, d].
 /// `encoder_kv` is encoder_keys_values(w, H). One softmax over three segments of keys: the tokens before X, X
-/// itself, and H. K and V of X join the cache. Throws as merged_attention does.
+/// itself, and H. Appends K and V of X to the cache. Throws as merged_attention does.
 inline Matrix merged_attention_step(const Attention& w, const Matrix& X, const CosSin& rope, KvCache& past,
                                     const KeyValue& encoder_kv) {
   check_argument(past.window() == w.window, "KvCache window", "the layer's", past.window());

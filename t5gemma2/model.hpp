@@ -1,4 +1,4 @@
-// The whole model: the weights of both sides, and the two steps of its use (paper §2):
+// The model: the weights of both sides, and the two steps of its use (paper §2):
 //
 //   H = encode(model, ids)                      once
 //   start_decoder(model.decoder, H), decode     token by token (decoder.hpp), or generate (generate.hpp)
@@ -58,9 +58,10 @@ inline Model load_model(const std::filesystem::path& folder) {
   return model;
 }
 
-/// ids [n], bos included -> H [n, d]; the features of each image (vision.hpp: encode_image) take the places of
-/// the image tokens in them. No ids (n = 0) make an empty H: the decoder then is Gemma 3's. Throws Error for
-/// an id outside the vocabulary, and when image features and image tokens do not match.
+/// ids [n], bos included -> H [n, d]; `features`, [mm_tokens_per_image, d] for each image (vision/vision.hpp:
+/// encode_image), take the places of the image tokens. No ids (n = 0) give an empty H: the decoder's
+/// attention is then Gemma 3's. Progress counts layers. Throws Error for an id outside the vocabulary, and
+/// when image features and image tokens do not match.
 inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span<const Matrix> features,
                      const Progress& progress = {}, const Trace* trace = nullptr) {
   check(model.encoder);

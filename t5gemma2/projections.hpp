@@ -1,12 +1,13 @@
-// Queries, keys and values (paper §2; (1) to (3) of merged attention), for tokens X [m, d] that attend and for
-// an encoder output H [n, d]:
+// Queries, keys and values (paper §2; equations 1 to 3 of merged attention), for the tokens X [m, d] of a
+// side and for the encoder output H [n, d]:
 //
 //   Q = rope(norm(X Wq))                                  [m, query heads*dh]
 //   K = rope(norm(X Wk))    V = X Wv                      [m, kv heads*dh]
 //   K =      norm(H Wk)     V = H Wv      encoder side    [n, kv heads*dh]
 //
-// The paper leaves out: queries and keys are normalised per head (QK-norm), the encoder side's keys too; RoPE
-// rotates queries and the tokens' own keys, but never the encoder side's, which so have no decoder position.
+// The equations leave out QK-norm and RoPE, which the paper's text names. It does not say where they apply:
+// QK-norm to queries and to all keys, the encoder side's too; RoPE to queries and the tokens' own keys, not
+// to the encoder side's keys, which therefore have no decoder position.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2SelfAttention, T5Gemma2MergedAttention
 #pragma once
@@ -53,20 +54,20 @@ inline void check(const Attention& w, Index d) {
   check_argument(w.window > 0, "window", "1 or more", w.window);
 }
 
-/// The same, and unless `rope` has the angles of `rows` rows.
+/// The same, and unless `rope` has a row for each row of X.
 inline void check(const Attention& w, const Matrix& X, const CosSin& rope) {
   check(w, X.cols());
   check_shape(rope.cos, X.rows(), w.heads.dim / 2, "rope cos");
   check_shape(rope.sin, X.rows(), w.heads.dim / 2, "rope sin");
 }
 
-/// K and V of some tokens, a row each.
+/// K and V, one row per token.
 struct KeyValue {
   Matrix K, V;  // [rows, kv heads*dh]
 };
 
-/// X [m, d] -> Q [m, query heads*dh]. Throws std::invalid_argument where w is incomplete or shapes do not fit;
-/// so do the others.
+/// X [m, d] -> Q [m, query heads*dh]. Throws std::invalid_argument where w is incomplete or shapes do not
+/// fit; so do the others.
 inline Matrix queries(const Attention& w, const Matrix& X, const CosSin& rope, const Tap& tap = {}) {
   check(w, X, rope);
   Matrix Q = tap("q_proj", linear(X, w.q_proj));

@@ -12,8 +12,8 @@
 //
 //   Here is the original image {image} and here are some crops to help you see better {crop} {crop}
 //
-// The paper leaves out all of it. The ids of the three tokens come from config.json: the tokenizer's texts
-// for them differ between checkpoints.
+// The paper leaves out these texts and the crops. The ids of the three tokens come from config.json: the
+// tokenizer's texts for them differ between checkpoints.
 //
 // Reference: transformers models/gemma3/processing_gemma3.py Gemma3Processor.__call__;
 // models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features
@@ -105,12 +105,12 @@ inline std::string add_crops(std::string_view prompt, std::span<const PromptImag
   return expanded;
 }
 
-/// The ids of bos, then of the text and, for each placeholder in it, of a whole image. Throws Error when
+/// The ids of bos, then of the text and, for each placeholder in it, of an image. Throws Error when
 /// config.json does not name the ids that an image needs, and where Tokenizer::encode does.
 inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, const Config& config,
                                                 std::string_view prompt) {
   const std::vector<std::string> texts = split_at_placeholders(prompt);
-  const bool utf8 = valid_utf8(prompt) == prompt.size();  // if not, encode says where in the whole prompt
+  const bool utf8 = valid_utf8(prompt) == prompt.size();  // if not, encode reports where in the prompt
   if (texts.size() == 1 || !utf8) return tokenizer.encode(prompt);
   if (!config.boi_token_index || !config.eoi_token_index || !config.image_token_index)
     fail("config.json", "boi_token_index, eoi_token_index, image_token_index", "ids for a prompt with images",
@@ -129,8 +129,8 @@ inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, cons
   return ids;
 }
 
-/// Throws Error unless ids hold the image tokens of the images and their crops. Without images any ids will
-/// do: an image token then is a token like any other.
+/// Throws Error unless ids hold the image tokens of the images and their crops. Without images any ids are
+/// accepted: an image token is then a token like any other.
 inline void check_image_tokens(std::span<const TokenId> ids, const Config& config,
                                std::span<const PromptImage> images) {
   Index count = 0;
@@ -151,9 +151,9 @@ inline std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Conf
 
 // ---- features ----
 
-/// The features [mm_tokens_per_image, d] of each image, an image's crops right after it; they may serve many
-/// prompts. Progress is told for one image or crop after the other. The trace gets `inputs.pixel_values`,
-/// too; each tensor is that of all images, [images and crops, ...].
+/// The features [mm_tokens_per_image, d] of each image, each image followed by its crops; they may serve many
+/// prompts. Progress counts layers, anew for each image or crop. The trace gets `inputs.pixel_values`, too;
+/// its tensors are those of all images and crops, [images and crops, ...].
 inline std::vector<Matrix> get_image_features(const Vision& vision, std::span<const PromptImage> images,
                                               const Progress& progress = {}, const Trace* trace = nullptr) {
   std::vector<Matrix> features;

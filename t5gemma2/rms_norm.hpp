@@ -2,8 +2,8 @@
 //
 //   y = x / sqrt(mean(x^2) + eps) * (1 + weight)
 //
-// The paper leaves out: weights are stored centred on 0, hence the 1 + weight. Each sub-layer is normalised
-// before AND after, and the same function normalises every head of q and k (QK-norm).
+// It stands before and after each sub-layer; applied to every head of queries and keys it is QK-norm. The
+// paper leaves out that weights are stored centred on 0, hence 1 + weight.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2RMSNorm
 #pragma once
@@ -15,8 +15,9 @@
 
 namespace t5gemma2 {
 
-/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight [size].
-/// Throws std::invalid_argument where weight or eps is not set, or rows are no multiple of the weight's size.
+/// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight
+/// [size]. Throws std::invalid_argument where weight or eps is not set, or x's width is no multiple of
+/// the weight's size.
 inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
   const Index size = weight.size();
   check_argument(size > 0, "rms_norm weight", "1 number or more", "none");

@@ -5,10 +5,9 @@
 //   y_i         = x_i        cos(angle_i) - x_{i+dh/2} sin(angle_i)
 //   y_{i+dh/2}  = x_{i+dh/2} cos(angle_i) + x_i        sin(angle_i)
 //
-// Local layers: theta 10k, factor 1. Global layers: theta 1M, factor 8 (position interpolation).
-// The paper leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a unit
-// in the last place of a frequency changes the result by 1e-4. So they are float32 here, rounded at the same
-// places.
+// Local layers: theta 10k, factor 1. Global layers: theta 1M, factor 8 (position interpolation). The paper
+// leaves out: frequencies and angles are float32 in the reference, and at position 4,000 half a unit in the
+// last place of a frequency changes the result by 1e-4. So they are float32 here, rounded at the same steps.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2RotaryEmbedding, apply_rotary_pos_emb
 #pragma once
@@ -77,7 +76,7 @@ inline Matrix apply_rope(Matrix x, const CosSin& rope) {
   return x;
 }
 
-/// Both layer types' for the same positions.
+/// cos and sin of both layer types, for the same positions.
 struct Ropes {
   CosSin sliding_attention, full_attention;
 
@@ -86,7 +85,7 @@ struct Ropes {
   }
 };
 
-/// For positions first_position .. first_position + rows - 1.
+/// Both, for positions first_position .. first_position + rows - 1. Throws as rope_at does.
 inline Ropes ropes_at(const TextConfig& config, Index first_position, Index rows) {
   const auto rope_of = [&](LayerType type) {
     return rope_at(config.rope(type), config.head_dim, first_position, rows);

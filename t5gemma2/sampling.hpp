@@ -1,4 +1,4 @@
-// The next token, given its scores as logits_processors.hpp leaves them (the paper leaves this to the user):
+// The next token, given the scores after generation/logits_processors.hpp (the paper leaves out sampling):
 //
 //   greedy     the first of the tokens with the largest score
 //   sampling   a draw from the softmax of scores / temperature, over the candidates that are left by, in
@@ -29,7 +29,7 @@
 
 namespace t5gemma2 {
 
-/// The score of a token that may not come.
+/// The score of a token that cannot be chosen.
 inline constexpr float impossible = -std::numeric_limits<float>::infinity();
 
 /// A token and its score.
@@ -72,7 +72,7 @@ inline std::vector<Candidate> top_candidates(const Vector& scores, Index top_k) 
 }
 
 /// softmax over candidates (anything with a score), which are sorted, largest first. Throws
-/// std::invalid_argument for none, and for scores without a softmax.
+/// std::invalid_argument for no candidates, and for scores that are not finite or not sorted.
 template <class Scored>
 std::vector<double> probabilities(const std::vector<Scored>& candidates) {
   check_argument(!candidates.empty(), "candidates", "one or more", "none");
@@ -128,7 +128,7 @@ inline void keep_typical(std::vector<Candidate>& candidates, double typical_p, s
 
 /// The candidates of a draw, largest first; at least `least` where there are as many. Throws Error when the
 /// temperature is so small that a score overflows, and when no token is possible; std::invalid_argument for
-/// fields of c that have no meaning.
+/// fields of c that are out of range.
 inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfig& c, Index least = 1) {
   generation_config_detail::check_search(c, true);
   check_argument(least > 0, "candidates_of least", "1 or more", least);
@@ -146,7 +146,7 @@ inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfi
   return candidates;
 }
 
-/// A number i with probability p[i] / whole, where `whole` is the sum of all p. Throws std::invalid_argument
+/// An index i with probability p[i] / whole, where `whole` is the sum of all p. Throws std::invalid_argument
 /// for no p or a NaN among them.
 inline std::size_t draw(std::span<const double> p, std::mt19937_64& random, double whole = 1) {
   check_argument(!p.empty(), "draw p", "one or more", "none");

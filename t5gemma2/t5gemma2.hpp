@@ -1,7 +1,6 @@
-// T5Gemma 2 (arXiv 2512.14856), the whole engine in reading order: every header below uses only those above it, and
-// the rooms below the paper, which stand last.
-// A header's `Reference:` names the file and the symbol that computes the same in transformers 5.23.
-// To use it:
+// T5Gemma 2 (arXiv 2512.14856): all headers of the engine in reading order. Each uses only headers above it,
+// and the folders below the paper, which are listed last. A header's `Reference:` names the file and the
+// symbol that computes the same in transformers 5.23. To use the engine:
 //
 //   #include <t5gemma2/t5gemma2.hpp>
 //   const auto folder = t5gemma2::find_model("google/t5gemma-2-270m-270m");
@@ -12,7 +11,7 @@
 #pragma once
 // clang-format off
 
-// ---- the ground ----
+// ---- shared by all ----
 #include "version.hpp"                            // which release
 #include "error.hpp"                              // what is thrown
 #include "tensor.hpp"                             // shapes
@@ -45,7 +44,7 @@
 #include "vision/vision.hpp"                      // pixels to image features
 #include "vision/vision_weights.hpp"              // both, from a checkpoint
 
-// ---- the whole model, and text from it ----
+// ---- the model, and text from it ----
 #include "model.hpp"                              // load, encode, forward
 #include "prompt.hpp"                             // images and a text to the encoder's input
 #include "sampling.hpp"                           // the next token
@@ -66,7 +65,7 @@
 #include "analysis/comparer.hpp"                  // their tensors against ours
 #include "analysis/compare.hpp"                   // the engine against a reference file
 
-// ---- the rooms below the paper, for a second reading ----
+// ---- the folders below the paper, for a second reading ----
 #include "kernels/parallel.hpp"                   // threads
 #include "kernels/functions.hpp"                  // sums, exp, softmax
 #include "kernels/stored_numbers.hpp"             // float32, float16, bfloat16

@@ -25,15 +25,15 @@ enum class StorageType { float32, float16, bfloat16 };
 /// Bytes of one stored number.
 constexpr Index bytes_of(StorageType type) { return type == StorageType::float32 ? 4 : 2; }
 
-/// A view of a stored matrix W [rows, cols]. The checkpoint owns the memory and must live longer.
+/// A view of a stored matrix W [rows, cols]. The checkpoint owns the memory and must outlive it.
 struct Weight {
   const std::byte* data = nullptr;  // aligned to bytes_of(type)
   StorageType type = StorageType::float32;
   Index rows = 0, cols = 0;
 };
 
-/// Stands for a number that has not been set and has no default. Functions that need the number throw
-/// std::invalid_argument.
+/// Marks a number that has not been set and has no default. Functions that need the number
+/// throw std::invalid_argument.
 inline constexpr float unset = std::numeric_limits<float>::quiet_NaN();
 
 /// Throws std::invalid_argument "NAME: expected EXPECTED, found FOUND" unless `fits`.

@@ -1,14 +1,13 @@
 // Taps: every intermediate tensor under the reference's own name, the path of the transformers module whose
 // output it is (`model.encoder.text_model.layers.3.self_attn.k_norm`, `logits`, ...).
 //
-// A Tap is a place in the module tree. A null one (the default) costs a branch and no memory:
+// A Tap is a place in the module tree. Without a trace (the default) it costs a branch and no memory:
 //
 //   const Matrix Q = tap("q_proj", linear(X, w.q_proj));      // reported, then passed on
 //   feed_forward(w.mlp, x, tap / "mlp");                      // a child module
 //
-// A tensor without numbers (an encoder output of no rows) is not reported.
-//
-// The paper has nothing of this. Reference: forward hooks on transformers' modules.
+// An empty tensor (the encoder side's keys where n = 0) is not reported. In transformers the same tensors
+// come from forward hooks on the modules.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -21,8 +20,9 @@
 
 namespace t5gemma2 {
 
-/// Who listens. `report` gets a name, the shape in the reference's order, and the values row-major (valid
-/// during the call only). `wants` is asked before a tensor is made that the engine itself never needs whole.
+/// The receiver of tensors. `report` gets a name, the shape in the reference's order, and the values
+/// row-major, valid during the call only. `wants` is asked before the engine makes a tensor that it does not
+/// need itself (attention probabilities).
 struct Trace {
   std::function<void(const std::string& name, const std::vector<Index>& shape, const float* values)> report;
   std::function<bool(const std::string& name)> wants = [](const std::string&) { return true; };
@@ -42,7 +42,7 @@ class Tap {
   }
   Tap operator/(Index number) const { return trace_ ? *this / std::to_string(number) : Tap(); }
 
-  /// Reports x [rows, cols] as [1, rows, cols] and passes it on. An empty name is this place itself.
+  /// Reports x [rows, cols] as [1, rows, cols] and passes it on. An empty name stands for this place itself.
   Matrix operator()(std::string_view name, Matrix x) const {
     report(name, {1, x.rows(), x.cols()}, x);
     return x;
@@ -64,7 +64,7 @@ class Tap {
     report(name, {1, heads, x.rows() / heads, x.cols()}, x);
   }
 
-  /// Reports x [side*side, channels], row by row over a picture, as [1, channels, side, side].
+  /// Reports x [side*side, channels], row by row over the image, as [1, channels, side, side].
   void channels_first(std::string_view name, const Matrix& x) const {
     if (!trace_) return;
     const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(x.rows()))));
@@ -72,7 +72,7 @@ class Tap {
     report(name, {1, x.cols(), side, side}, transposed);
   }
 
-  /// True when somebody listens and asks for this tensor.
+  /// Whether there is a trace and it wants this tensor.
   bool wants(std::string_view name) const { return trace_ && trace_->wants(path(name)); }
 
  private:
@@ -89,11 +89,11 @@ class Tap {
   std::string path_;
 };
 
-/// Joins what several runs of the same modules report (one run an image) into tensors [runs, ...], in the
-/// order of the first run.
+/// Stacks the tensors [1, ...] of several runs of the same modules (one run per image) into tensors
+/// [runs, ...], in the order of the first run.
 class StackedTrace {
  public:
-  /// The trace for one run; may be used for several runs, one after the other.
+  /// The trace of all runs, one run after the other. This object must outlive it.
   Trace trace() {
     return {.report = [this](const std::string& name, const std::vector<Index>& shape, const float* values) {
       auto entry =
@@ -108,7 +108,7 @@ class StackedTrace {
     }};
   }
 
-  /// Passes everything on.
+  /// Reports the stacked tensors.
   void report_to(const Trace& trace) const {
     for (const Entry& entry : tensors_) trace.report(entry.name, entry.shape, entry.values.data());
   }

@@ -1,9 +1,9 @@
-// From the tensors of a checkpoint to the structs of the modules, by canonical name
-// (checkpoint/tensor_names.hpp). Matrices stay where they lie in the mapped files; vectors (norms,
-// eoi_embedding) are copied into float32.
+// From the tensors of a checkpoint to the structs of the modules, by transformers' module path
+// (checkpoint/tensor_names.hpp). Matrices are views of the mapped files; vectors (norms, eoi_embedding) are
+// copied into float32.
 //
-// The embedding has three names and its eoi_embedding two; a checkpoint that ties them may store any one
-// (transformers lists them in _tied_weights_keys).
+// The embedding has three names and its eoi_embedding two; a checkpoint that ties them may store it under any
+// one of them (transformers lists them in _tied_weights_keys).
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Model,
 // T5Gemma2ForConditionalGeneration
@@ -100,8 +100,8 @@ inline void check_vocabulary_size(const StoredTensor& embedding, const TextConfi
            " in encoder.text_config and decoder of config.json");
 }
 
-/// The encoder's embedding. Where all are tied it may be stored under another name alone: the first stored
-/// one of three, in transformers' order.
+/// The encoder's embedding. Where embeddings and head are tied it may be stored under another name only: the
+/// first of three, in transformers' order, that is stored.
 inline Embedding read_embedding(WeightReader& read, const Config& config) {
   const TextConfig& c = config.encoder;
   const auto stored = [&](std::initializer_list<const char*> names) -> std::string {
