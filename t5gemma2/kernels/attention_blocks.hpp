@@ -1,8 +1,9 @@
-// Attention over blocks of queries: the engine's form of equation 4. It skips the keys that no query of a block
-// sees, and holds the scores of one block alone. Keys may come in several segments, all in one softmax.
+// Attention over blocks of queries: the engine's form of equation 4. It skips the keys that are visible to no
+// query of a block, and holds the scores of one block per thread. Keys may come in several segments, all in
+// one softmax.
 //
 // A mask is a predicate mask(query row, key row) with a function visible_keys(mask, first, last, keys) beside
-// it: a range {begin, end} of the keys outside which queries first .. last see nothing (../mask.hpp).
+// it: a range {begin, end} that contains every key visible to any of the queries first .. last (../mask.hpp).
 #pragma once
 #include <algorithm>
 #include <limits>
@@ -15,14 +16,14 @@
 
 namespace t5gemma2 {
 
-/// Keys and values, and who sees them.
+/// Keys and values with their mask.
 template <class Mask>
 struct KeySegment {
   Rows K, V;  // [keys, kv heads*dh]
   Mask mask;
 
-  /// The keys to look at, from a multiple of 16 on: so what is skipped does not move the others to another lane
-  /// of the softmax's sum.
+  /// The range of keys to compute. It begins at a multiple of 16, so that a skipped key does not move the
+  /// others to another of the 16 lanes of the softmax's sum.
   auto visible(Index first_query, Index last_query) const {
     auto range = visible_keys(mask, first_query, last_query, K.rows());
     range.begin = range.begin / 16 * 16;
@@ -34,8 +35,9 @@ KeySegment(const Keys&, const Values&, Mask) -> KeySegment<Mask>;
 
 namespace kernel {
 
-/// Scores x K^T * scale of the keys `range` of a segment; -infinity where the mask says no. x [count*group, dh]
-/// are the rows of queries `first`, first + 1, ..., query by query; `col` is the key/value head's first column.
+/// Scores x K^T * scale of the keys `range` of a segment; -infinity where the mask is false. x
+/// [count*group, dh] are the rows of queries `first`, first + 1, ..., query by query; `col` is the
+/// key/value head's first column.
 template <class Mask, class Range>
 void masked_scores(const Matrix& x, Index first, Index group, float scale, const KeySegment<Mask>& keys,
                    const Range& range, Index col, Eigen::Ref<Matrix> scores) {
@@ -75,15 +77,14 @@ Matrix attend_block(const Matrix& x, Index first, Index kv_head, const Heads& he
   return A;
 }
 
-/// Queries of a block: 256 rows with their heads; fewer when there are many keys, so that the scores stay below
-/// 16 MB per thread.
+/// The number of queries in a block: at most 256 rows, one for each query and head of a group; fewer when
+/// there are many keys, so that the scores stay within 16 MB per thread.
 inline Index query_block(const Heads& heads, Index keys) {
   constexpr Index rows = 256, scores = Index{1} << 22;
   return std::max<Index>(1, std::min(rows, scores / std::max<Index>(keys, 1)) / heads.group());
 }
 
-/// Q [m, query heads*dh] over the keys of all segments -> A [m, query heads*dh]. Shapes are the caller's to
-/// check.
+/// Q [m, query heads*dh] over the keys of all segments -> A [m, query heads*dh]. The caller checks shapes.
 template <class... Mask>
 Matrix attention_in_blocks(const Matrix& Q, const Heads& heads, float scale,
                            const KeySegment<Mask>&... segments) {

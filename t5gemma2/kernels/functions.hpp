@@ -1,9 +1,9 @@
 // Sums and functions over arrays, rounded as the reference rounds them.
 //
-// Deep random networks amplify one unit in the last place a thousandfold, so what is cheap to get to the same
-// bit is: the order of sums is that of torch's vectorised CPU kernels, and exp, sin and cos use the minimax
-// polynomials of the vector library beneath it (SLEEF, Shibata and Petrogalli 2019). Largest errors against
-// exact values: exp 1.0, sin and cos 1.0, tanh 0.5 units in the last place.
+// Deep networks with random weights amplify one unit in the last place a thousandfold. Therefore sums are
+// taken in the order of torch's vectorised CPU kernels, and exp, sin and cos use the minimax polynomials of
+// the vector library beneath torch (SLEEF, Shibata and Petrogalli 2019). Largest errors against exact values:
+// exp 1.0, sin and cos 1.0, tanh 0.5 units in the last place.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -27,8 +27,8 @@ inline float fused(float a, float b, float c) {
 #endif
 }
 
-/// Sum of x[i]^2, squares rounded first: 4 x 8 lanes over whole groups of 32, then groups of 8, then one by
-/// one.
+/// Sum of x[i]^2, squares rounded first: 4 x 8 lanes over whole groups of 32, then groups of 8, then one
+/// by one.
 inline float sum_of_squares(const float* x, Index size) {
   constexpr std::size_t lanes = 8, groups = 4;
   std::array<float, lanes * groups> sums{};
@@ -61,7 +61,7 @@ inline float sum_in_lanes(const float* x, Index size) {
   return sums[0];
 }
 
-/// e^x for x <= 0, the terms of a softmax. 0 below -80: masked scores (-infinity) weigh nothing, and no
+/// e^x for x <= 0, the terms of a softmax. 0 below -80: masked scores (-infinity) have no weight, and no
 /// denormal numbers arise. NaN stays NaN.
 inline float softmax_exp(float x) {
   constexpr float round_to_integer = 12582912.0f;  // 1.5 * 2^23: adding it leaves the integer in the low bits
@@ -77,7 +77,7 @@ inline float softmax_exp(float x) {
   return x < -80.0f ? 0.0f : significand * power;
 }
 
-/// scores[size] -> exp(scores - max) / sum, in place; -infinity weighs 0. NaN anywhere makes all NaN.
+/// scores[size] -> exp(scores - max) / sum, in place; -infinity becomes 0. One NaN makes all NaN.
 inline void softmax(float* scores, Index size) {
   float max = -std::numeric_limits<float>::infinity();
   for (Index i = 0; i < size; ++i) max = std::max(max, scores[i]);
@@ -86,8 +86,8 @@ inline void softmax(float* scores, Index size) {
   for (Index i = 0; i < size; ++i) scores[i] *= one_over_sum;
 }
 
-/// sin(turns * pi/2 + r) for the turns-th quarter, |r| <= pi/2, turns even: the sine's polynomial with its
-/// sign.
+/// sin(turns * pi/2 + r) for an even number of quarter turns, |r| <= pi/2: a polynomial in r with the sign
+/// that the turns give.
 inline float sine_of_reduced(double r, std::int64_t turns) {
   const double s = r * r;
   double p = 2.6083159809786593541503e-06f;
@@ -107,8 +107,8 @@ inline std::pair<float, float> cos_sin(float angle) {
           sine_of_reduced(x - even * half_pi, static_cast<std::int64_t>(even))};
 }
 
-/// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), elementwise in place; tanh(u) = 1 - 2 / (e^2u + 1) in
-/// double.
+/// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), elementwise in place; tanh(u) = 1 - 2 / (e^(2u) + 1) in
+/// double precision.
 template <class Array>
 void gelu_tanh_in_place(Eigen::ArrayBase<Array>& x) {
   constexpr float sqrt_two_over_pi = 0.7978845608028654f;

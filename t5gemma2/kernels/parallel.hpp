@@ -1,5 +1,5 @@
 // Threads, kept out of the equations: work is cut into tasks of a fixed size, whatever the number of threads,
-// and no task reads what another writes. So the same numbers come out for any thread count.
+// and no task reads what another writes. Results are therefore the same for any number of threads.
 #pragma once
 #include <algorithm>
 #include <exception>

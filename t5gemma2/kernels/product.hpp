@@ -1,12 +1,11 @@
-// Matrix products of float32 rows with rows as they are stored: the one place that knows vector registers.
+// Matrix products of float32 rows with rows as they are stored: the only code that uses vector registers.
 //
 //   multiply_transposed   y = x W^T     W's rows as in the checkpoint (linear layers), or keys (scores)
 //   multiply              y = x V       values
 //
 // Every sum over the depth is one chain of fused multiply-adds in order, as in the BLAS that the reference
-// runs on; so an exact input gives the reference's rounding, not only its value. The exception is the few
-// rows of a decoding step, which are bound by memory: there each weight is read once and its products are
-// summed in 32 lanes.
+// runs on, so that equal inputs are rounded as in the reference. The exception is the few rows of a decoding
+// step, which are bound by memory: there each weight is read once and its products are summed in 32 lanes.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -80,7 +79,7 @@ inline void multiply_panel(const Rows& x, const float* panel, Index panel_stride
   if (row < x.rows()) tile.template operator()<1>();
 }
 
-/// A scratch panel of this thread, zero beyond what is written to it.
+/// A scratch panel [depth, panel_cols] of this thread, filled with zeros.
 inline std::vector<float>& scratch_panel(Index depth) {
   thread_local std::vector<float> panel;
   panel.assign(static_cast<std::size_t>(depth * panel_cols), 0.0f);
@@ -89,7 +88,7 @@ inline std::vector<float>& scratch_panel(Index depth) {
 
 }  // namespace kernel
 
-/// y [rows, outputs] = x [rows, depth] W^T; W's rows are `stride` numbers apart.
+/// y [rows, outputs] = x [rows, depth] W^T, W [outputs, depth]; W's rows are `stride` numbers apart.
 template <class Stored>
 void multiply_transposed(const Rows& x, const Stored* W, Index stride, Eigen::Ref<Matrix> y) {
   using namespace kernel;

@@ -1,4 +1,4 @@
-// The C++ types of stored numbers: the only place that goes from a StorageType to one of them.
+// The C++ types of stored numbers, and the only switch over StorageType that chooses one.
 #pragma once
 #include <bit>
 #include <cstddef>
@@ -17,6 +17,7 @@ inline float to_float(Float16 stored) { return static_cast<float>(stored); }
 inline float to_float(BFloat16 stored) { return std::bit_cast<float>(std::uint32_t{stored.value} << 16); }
 
 /// Calls use(pointer) with `data` as a pointer to the numbers stored there: float, Float16 or BFloat16.
+/// Throws std::invalid_argument for any other type.
 template <class Use>
 void with_stored_numbers(const std::byte* data, StorageType type, const Use& use) {
   switch (type) {
