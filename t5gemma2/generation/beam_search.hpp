@@ -3,8 +3,8 @@
 //   score(text) = sum of log p(token)                              while the text grows
 //               = sum of log p(token) / tokens^length_penalty      when it has ended (finished_beams.hpp)
 //
-// Each step makes the num_beams * max(2, number of eos ids + 1) best continuations of the running texts, so
-// that num_beams are left when some of them end. The paper leaves all of it out.
+// Each step takes the num_beams * max(2, number of eos ids + 1) best continuations of the running texts, so
+// that num_beams are left when some of them end.
 //
 // Reference: transformers generation/utils.py GenerationMixin._beam_search
 #pragma once
@@ -50,7 +50,7 @@ inline void keep_drawn(std::vector<Continuation>& all, std::size_t count, std::m
   all = std::move(drawn);
 }
 
-/// Scores [vocab]: these candidates', and `impossible` for all other tokens.
+/// Scores [vocab]: those of the candidates, and `impossible` for all other tokens.
 inline Vector only(const std::vector<Candidate>& candidates, Index vocab_size) {
   Vector scores = Vector::Constant(vocab_size, impossible);
   for (const auto& [id, score] : candidates) scores[id] = score;
@@ -89,7 +89,7 @@ inline std::vector<Continuation> continuations(const Matrix& logits, const std::
   return all;
 }
 
-/// The texts of these continuations.
+/// The texts with their continuations.
 inline std::vector<Beam> longer(const std::vector<Beam>& beams, const std::vector<Continuation>& next) {
   std::vector<Beam> texts;
   for (const auto& [beam, id, score] : next) {
@@ -99,8 +99,8 @@ inline std::vector<Beam> longer(const std::vector<Beam>& beams, const std::vecto
   return texts;
 }
 
-/// Advances the decoder by these continuations: `states` become theirs -> logits [beams, vocab] of the tokens
-/// that follow. The last continuation of a state moves it, the others copy it.
+/// Advances the decoder by these continuations -> logits [beams, vocab] of the tokens that follow; `states`
+/// then holds one state for each continuation. The last continuation of a state moves it, the others copy it.
 inline Matrix advance(const Decoder& w, const std::vector<Continuation>& going,
                       std::vector<DecoderState>& states) {
   std::vector<DecoderState> next;
@@ -121,9 +121,9 @@ inline Matrix advance(const Decoder& w, const std::vector<Continuation>& going,
 using HasEnded = std::function<bool(std::span<const TokenId>)>;
 
 /// H [n, d] and the decoder prompt (at least one id) -> the num_return_sequences best continuations of it,
-/// best first; fewer where there are fewer. Progress counts tokens. Throws Error for an id outside the
+/// best first, or as many as have ended. Progress counts tokens. Throws Error for an id outside the
 /// vocabulary, for logits that are not finite, and where the options do not go together;
-/// std::invalid_argument where w is incomplete or an argument has no meaning.
+/// std::invalid_argument where w is incomplete or an argument is out of range.
 inline std::vector<Beam> beam_search(const Decoder& w, const Matrix& H, const std::vector<TokenId>& prompt,
                                      const GenerateOptions& options, const HasEnded& has_ended,
                                      const Progress& progress = {}) {
@@ -139,7 +139,7 @@ inline std::vector<Beam> beam_search(const Decoder& w, const Matrix& H, const st
   const Vector first = decode(w, start, prompt, progress);
   Matrix logits = first.transpose().replicate(options.config.num_beams, 1);
   std::vector<DecoderState> states(num_beams, start);
-  std::vector<Beam> beams(num_beams, Beam{prompt, out});  // all the same text: only the first counts
+  std::vector<Beam> beams(num_beams, Beam{prompt, out});  // all the same text, so only the first has a score
   beams[0].score = 0;
   Finished finished(options.config, most);
   for (Index made = 1; made <= most; ++made) {

@@ -1,11 +1,11 @@
-// The answer to a text with gaps (gaps.hpp): the decoder writes each sentinel, and behind it the words that
+// The answer to a text with gaps (gaps.hpp): the decoder writes each sentinel, and after it the words that
 // fill its gap.
 //
 //   text      monday tuesday ___ friday saturday ___ monday
 //   decoder   <bos> S1 wednesday thursday S2 sunday <eos>
 //
-// What the paper leaves out: an answer ends at <eos>, or at the sentinel that follows the last gap's, with
-// which T5's answers close (Raffel et al. 2020, §3.1.4). Ids behind it fill no gap.
+// The paper leaves out where an answer ends: at <eos>, or at the sentinel after the last gap's, which closes
+// T5's answers (Raffel et al. 2020, §3.1.4). Ids after it fill no gap.
 #pragma once
 #include <algorithm>
 #include <optional>
@@ -26,7 +26,7 @@ namespace t5gemma2 {
 /// A text with its gaps filled in.
 struct Filled {
   std::vector<std::string> around;                   // [g + 1]
-  std::vector<std::optional<std::string>> fillings;  // [g], with spaces that fit; none where one was left out
+  std::vector<std::optional<std::string>> fillings;  // [g], with fitting spaces; none where one was left out
   std::vector<std::string> notes;  // parts of the answer that fill no gap, and gaps left out
 };
 
@@ -36,7 +36,8 @@ inline std::string_view without_spaces_in_front(std::string_view text) {
   return text.substr(std::min(text.find_first_not_of(' '), text.size()));
 }
 
-/// A filling for the gap between `before` and `behind`, without spaces where these have some or are empty.
+/// The filling of the gap between `before` and `behind`, without spaces on a side where the text has spaces
+/// or is empty.
 inline std::string fitted(std::string_view filling, std::string_view before, std::string_view behind) {
   if (before.empty() || white_space_at_end(before) > 0) filling = without_spaces_in_front(filling);
   if (behind.empty() || white_space_at_start(behind) > 0)
@@ -69,7 +70,7 @@ class AnswerReader {
   }
 
  private:
-  /// Whether the answer, at its limit, ended before the first word of this filling.
+  /// Whether the limit ended the answer before the first word of this filling.
   bool was_cut(std::span<const TokenId> ids, std::size_t from, std::size_t end) const {
     const bool is_whole = end < ids.size() || ids.empty() || is_eos(options_, ids.back());
     return !is_whole && text_of(ids.subspan(from)).empty();
@@ -80,7 +81,7 @@ class AnswerReader {
     return last != gaps_.sentinels.end() && id == *last;
   }
 
-  /// Takes `ids` as the filling of the sentinel's gap; without a sentinel they are in front of all.
+  /// Takes `ids` as the filling of the sentinel's gap; without a sentinel they precede the first.
   void put(std::optional<TokenId> sentinel, std::span<const TokenId> ids) {
     const std::string text = text_of(ids);
     const auto asked = std::span(gaps_.sentinels).first(static_cast<std::size_t>(gaps_.count()));
@@ -116,7 +117,7 @@ class AnswerReader {
 
 }  // namespace fill_detail
 
-/// Adds the stop text that ends the answer behind the last gap.
+/// Adds the stop text that ends the answer after the last gap: the next sentinel.
 inline void stop_behind_gaps(const Tokenizer& tokenizer, const Gaps& gaps, GenerateOptions& options) {
   check(gaps);
   const auto last = static_cast<std::size_t>(gaps.count());
@@ -124,17 +125,17 @@ inline void stop_behind_gaps(const Tokenizer& tokenizer, const Gaps& gaps, Gener
     options.config.stop_strings.emplace_back(tokenizer.piece(gaps.sentinels[last]));
 }
 
-/// Reads the answer `ids`, with or without the decoder prompt's. The first filling of a gap counts. Throws
-/// std::invalid_argument for gaps without texts around them, or without sentinels.
+/// Reads the answer `ids`, with or without those of the decoder prompt. The first filling of a gap counts.
+/// Throws std::invalid_argument for gaps without texts around them, or without sentinels.
 inline Filled read_filled(const Tokenizer& tokenizer, const GenerateOptions& options, const Gaps& gaps,
                           std::span<const TokenId> ids) {
   check(gaps);
   return fill_detail::AnswerReader(tokenizer, options, gaps).read(ids);
 }
 
-/// The whole text, each filling between `begin` and `end`. A gap that was left out stays a gap; one filled
-/// with nothing goes with the spaces in front of it. Throws std::invalid_argument unless there is a text
-/// around all gaps.
+/// The text with each filling between `begin` and `end`. A gap that was left out stays a gap; one filled with
+/// nothing is removed with the spaces before it. Throws std::invalid_argument unless there is one text more
+/// than fillings.
 inline std::string filled_text(const Filled& filled, std::string_view begin = {}, std::string_view end = {}) {
   check_argument(filled.around.size() == filled.fillings.size() + 1, "texts around gaps",
                  "one more than fillings", filled.around.size());

@@ -28,7 +28,7 @@ struct Beam {
 
 namespace beam_search_detail {
 
-/// Added to the score of a text that no longer counts: it is then far below every other.
+/// Added to the score of a text that no longer counts, which puts it far below every other.
 inline constexpr float out = -1e9f;
 
 /// Keeps the k with the largest scores, largest first; equal scores are in torch.topk's order.
@@ -49,7 +49,7 @@ void keep_top(std::vector<Scored>& all, std::size_t k) {
 /// The num_beams best texts that have ended, best first; a free place holds a Beam that has not ended.
 class Finished {
  public:
-  /// `config` must live longer; `most` is the largest number of new tokens.
+  /// `config` must outlive this object; `most` is the largest number of new tokens.
   Finished(const GenerationConfig& config, Index most)
       : config_(config),
         most_(most),

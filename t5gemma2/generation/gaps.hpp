@@ -3,12 +3,12 @@
 //   text      monday tuesday ___ friday saturday ___ monday
 //   encoder   <bos> monday tuesday S1 friday saturday S2 monday
 //
-// What the paper leaves out:
-//   which tokens    S1, S2, ... are <unused6237>, <unused6236>, ... downwards (Google's sample code for
+// The paper leaves out:
+//   the sentinels   S1, S2, ... are <unused6237>, <unused6236>, ... downwards (Google's sample code for
 //                   T5Gemma 2, "UL2 Infilling"); a vocabulary without <unused6237> begins at its highest, as
 //                   the pocket model's at <unused31> (weights_tool's infilling.py)
-//   spaces          UL2 masks ids, and an id holds the space in front of its word: the spaces in front of a
-//                   gap are masked with it, those behind it stay (Google's sample leaves a space in front)
+//   spaces          UL2 masks ids, and an id holds the space before its word: the spaces before a gap are
+//                   masked with it, those after it stay (Google's sample leaves a space before the gap)
 #pragma once
 #include <algorithm>
 #include <charconv>
@@ -28,12 +28,12 @@ inline constexpr std::string_view gap_mark = "___";  // three underscores or mor
 
 /// A text with g gaps.
 struct Gaps {
-  std::vector<std::string> around;  // [g + 1], the texts in front of, between and behind the gaps
+  std::vector<std::string> around;  // [g + 1], the texts before, between and after the gaps
   std::vector<TokenId> sentinels;   // g or more, in order
   Index count() const { return std::ssize(around) - 1; }
 };
 
-/// Throws std::invalid_argument unless there is a text around all gaps and a sentinel for each.
+/// Throws std::invalid_argument unless there are texts around the gaps and a sentinel for each gap.
 inline void check(const Gaps& gaps) {
   check_argument(!gaps.around.empty(), "gaps around", "one text or more", "none");
   check_argument(gaps.count() <= std::ssize(gaps.sentinels), "gaps sentinels", "one for each gap",
@@ -116,7 +116,7 @@ inline Gaps find_gaps(const Tokenizer& tokenizer, std::string_view text, std::op
   return gaps;
 }
 
-/// The text for the encoder: each gap, with the spaces in front of it, becomes its sentinel.
+/// The text for the encoder: each gap, with the spaces before it, becomes its sentinel.
 inline std::string with_sentinels(const Tokenizer& tokenizer, const Gaps& gaps) {
   check(gaps);
   std::string text;

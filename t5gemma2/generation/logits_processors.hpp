@@ -1,9 +1,9 @@
 // The rules of generation_config.json that forbid, force or favour tokens before the next one is chosen. They
 // change scores [vocab] of the token that follows `ids` in place; scores are logits, or in beam search
-// log-probabilities. The paper leaves all of it out. LogitsProcessors applies them in transformers' order.
+// log-probabilities. LogitsProcessors applies them in transformers' order.
 //
-// Unless they say otherwise, functions throw Error for an id outside the vocabulary. Each rule is a class of
-// generation/logits_process.py.
+// Unless they say otherwise, functions throw Error for an id outside the vocabulary. Each rule is a class
+// of generation/logits_process.py.
 //
 // Reference: transformers generation/utils.py GenerationMixin._get_logits_processor
 #pragma once
@@ -81,7 +81,8 @@ inline void force(Vector& scores, std::span<const TokenId> ids) {
   for (const TokenId id : ids) scores[id] = 0;
 }
 
-/// Adds |score| * (factor^tokens - 1) to the score of each eos id; ids beyond the vocabulary are ignored.
+/// Adds |score| * (factor^tokens - 1) to the score of each eos id, at most the largest float32; ids beyond
+/// the vocabulary are ignored.
 inline void favour_the_end(Vector& scores, std::span<const TokenId> eos, double factor, Index tokens) {
   generation_config_detail::check_positive(factor, "exponential_decay_length_penalty factor");
   constexpr double most = std::numeric_limits<float>::max();
@@ -105,9 +106,9 @@ inline void log_softmax(Vector& scores) {
 /// All rules of one request.
 class LogitsProcessors {
  public:
-  /// `options` must live longer; `prompt` is the number of ids in the decoder prompt. Throws Error where the
-  /// options do not go together, or not with this prompt; std::invalid_argument where one has no meaning, and
-  /// for no ids.
+  /// `options` must outlive this object; `prompt` is the number of ids in the decoder prompt. Throws Error
+  /// where the options do not go together, or not with this prompt; std::invalid_argument where one is out of
+  /// range, and for a prompt of no ids.
   LogitsProcessors(const GenerateOptions& options, Index prompt, Index vocab_size)
       : config_(options.config),
         encoder_ids_(options.encoder_input_ids),

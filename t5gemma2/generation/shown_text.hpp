@@ -1,5 +1,5 @@
-// The text that a person sees while tokens are generated: without special pieces, in whole characters, up to
-// a stop text; without a tokenizer the ids. The paper leaves it out.
+// The text shown while tokens are generated: without special pieces, in complete characters, up to a stop
+// text; without a tokenizer the ids.
 //
 // Reference: transformers generation/streamers.py TextStreamer; generation/stopping_criteria.py
 // StopStringCriteria
@@ -64,14 +64,14 @@ class StopFilter {
 /// for them, up to the first stop text, which may be a hidden piece, too.
 class ShownText {
  public:
-  /// Both must live longer.
+  /// Both must outlive this object.
   ShownText(const Tokenizer& tokenizer, const GenerateOptions& options)
       : tokenizer_(tokenizer),
         options_(options),
         stream_(tokenizer, options.show_special),
         filter_(options.config.stop_strings) {}
 
-  /// The text that is certain now: whole UTF-8 characters, or none.
+  /// Takes one more id, returns the text that is certain now: complete UTF-8 characters, or none.
   std::string push(TokenId id) {
     const bool hidden = !options_.show_special && (tokenizer_.is_hidden(id) || is_eos(options_, id));
     if (!hidden) return filter_.push(stream_.push(id));
@@ -80,7 +80,7 @@ class ShownText {
     return {};
   }
 
-  /// The text held back. To be called once, at the end.
+  /// The text held back. Call it once, at the end.
   std::string finish() {
     std::string text = filter_.push(stream_.finish());
     return text += filter_.finish();
