@@ -1,5 +1,6 @@
-// The weights that a part of the model reads whole when it runs, and their pages that are still on the disk.
-// The embedding counts as the head, which reads all of it: as input only the rows of the ids are read.
+// The weights that a part of the model reads completely when it runs, and those of their pages that are still
+// on the disk. The embedding is counted with the decoder, whose head reads all of it; as input only the rows
+// of the ids are read.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -14,7 +15,7 @@
 
 namespace t5gemma2 {
 
-/// The places of weights in memory.
+/// The bytes of weights in memory.
 class WeightBytes {
  public:
   void add(const Encoder& w) { add(w.layers); }
@@ -33,7 +34,7 @@ class WeightBytes {
            layer.fc1.weight, layer.fc2.weight});
   }
 
-  /// The places in order of address.
+  /// One span per weight, by address.
   std::vector<Bytes> in_order() const {
     std::vector<Bytes> sorted = bytes_;
     std::ranges::sort(sorted, std::less(), [](const Bytes& one) { return one.data(); });
@@ -57,8 +58,9 @@ class WeightBytes {
   std::vector<Bytes> bytes_;
 };
 
-/// The cold pages of these weights, to be read before a run. None below 16 MB, which a run reads quickly, and
-/// none where they exceed the available memory: the last would push out the first.
+/// The cold pages (those still on the disk) of these weights, to be read before a run. None below 16 MB,
+/// which a run reads quickly, and none where they exceed `available` bytes of memory: the last would evict
+/// the first.
 inline std::vector<Bytes> pages_to_read(const WeightBytes& weights, double available = available_memory()) {
   constexpr std::size_t few = 16 << 20;
   std::vector<Bytes> cold;

@@ -18,8 +18,8 @@
 
 namespace t5gemma2 {
 
-/// Our greedy tokens behind the decoder prompt (at least one id) against those of `generated`, which begins
-/// with the prompt. Throws Error for an id outside the vocabulary.
+/// Our greedy tokens after the decoder prompt (at least one id) against those of `generated`, which begins
+/// with the prompt; H [n, d]. Progress counts tokens. Throws Error for an id outside the vocabulary.
 inline GeneratedComparison compare_generated(const Model& model, const Matrix& H,
                                              std::span<const TokenId> prompt,
                                              std::span<const TokenId> generated,
@@ -43,7 +43,9 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
   return result;
 }
 
-/// The features of each image of `inputs.pixel_values` [images, channels, size, size], reported to the trace.
+/// The image features [mm_tokens_per_image, d] of each image of `inputs.pixel_values` [images, channels,
+/// size, size], none where the file has no images; the trace gets all tensors on the way. Throws Error for
+/// another shape.
 inline std::vector<Matrix> encode_reference_images(const Model& model, const StoredTensors& reference,
                                                    const Trace& trace, const Progress& progress) {
   const auto found = reference.find("inputs.pixel_values");
@@ -67,7 +69,7 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
   return features;
 }
 
-/// Progress of one part after the other; `part` is its name: looking, encoding, decoding, writing.
+/// Progress of the parts, one after the other: looking (images), encoding, decoding, writing.
 using PartProgress = std::function<void(const std::string& part, Index finished, Index all)>;
 
 /// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest

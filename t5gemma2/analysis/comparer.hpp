@@ -1,4 +1,4 @@
-// Tensors that the engine reports against those of a reference file, each by its name.
+// Comparison of tensors that the engine reports with those of the same name in a reference file.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,7 @@
 
 namespace t5gemma2 {
 
-/// What a comparison found.
+/// The result for one tensor.
 enum class Verdict { ok, over_tolerance, missing, wrong_shape, wrong_type, not_a_number };
 
 /// One tensor of the file.
@@ -43,14 +43,14 @@ struct GeneratedComparison {
   float margin = 0;                       // our logit of our token minus our logit of the reference's
 };
 
-/// All of a file.
+/// The results for a file.
 struct Comparison {
-  std::vector<TensorComparison> tensors;  // in the engine's forward order; those it never made last
+  std::vector<TensorComparison> tensors;  // in the order reported, then those that were not
   std::optional<LogitsComparison> logits;
   std::optional<GeneratedComparison> generated;
 
   bool passed() const {
-    if (tensors.empty() && !generated) return false;  // an empty file shows nothing
+    if (tensors.empty() && !generated) return false;  // nothing was compared
     return std::all_of(tensors.begin(), tensors.end(),
                        [](const auto& t) { return t.verdict == Verdict::ok; }) &&
            !(generated && generated->first_difference);
@@ -85,7 +85,7 @@ inline LogitsComparison compare_logits(const Eigen::Ref<const Matrix>& ours,
 /// Compares the tensors that a Trace reports with those of a reference file.
 class Comparer {
  public:
-  /// `reference` must live longer; `tolerance` is relative to each tensor's largest value.
+  /// `reference` must outlive this object; `tolerance` is relative to each tensor's largest value.
   Comparer(const StoredTensors& reference, float tolerance) : tolerance_(tolerance) {
     check_argument(tolerance >= 0, "Comparer tolerance", "0 or more", tolerance);
     for (const auto& [name, tensor] : reference) {
@@ -96,14 +96,15 @@ class Comparer {
   }
   Comparer(const Comparer&) = delete;  // trace() refers to this object
 
-  /// Tensors of at least two axes; others are refused with std::invalid_argument.
+  /// A trace that compares each tensor when it is reported. Throws std::invalid_argument for a tensor of
+  /// fewer than two axes.
   Trace trace() {
     return {.report = [this](const std::string& name, const std::vector<Index>& shape,
                              const float* values) { compare(name, shape, values); },
             .wants = [this](const std::string& name) { return pending_.contains(name); }};
   }
 
-  /// All results; tensors that were never reported are missing.
+  /// All results; tensors that were not reported are `missing`.
   Comparison finish() {
     for (const auto& [name, expected] : pending_)
       result_.tensors.push_back({.name = expected.tensor->name,

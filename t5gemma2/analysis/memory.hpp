@@ -11,7 +11,7 @@
 
 namespace t5gemma2 {
 
-/// Bytes of float32 numbers. Weights are not counted: they stay in the mapped file.
+/// Bytes of the float32 numbers of a run. Weights are not counted: they stay in the mapped file.
 struct MemoryNeed {
   double encoder = 0;         // the largest intermediates of one layer over n tokens
   double encoder_output = 0;  // H
@@ -32,7 +32,7 @@ inline void check_sizes(const TextConfig& c) {
                  "as many as layer_types", c.num_hidden_layers);
 }
 
-/// For n encoder tokens and m decoder tokens. Throws std::invalid_argument where a size is not set.
+/// For n encoder tokens and m decoder tokens, one beam. Throws std::invalid_argument where a size is not set.
 inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   const TextConfig &e = config.encoder, &d = config.decoder;
   check_sizes(e);
@@ -51,14 +51,14 @@ inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   return need;
 }
 
-/// Bytes that the beams beside the first need: their caches, and the candidates made of each one's logits.
+/// Bytes that the beams beside the first need for m decoder tokens: their caches and their candidates.
 inline double beam_need(const Config& config, Index m, Index beams) {
   const double vocab = static_cast<double>(config.decoder.vocab_size);
   return static_cast<double>(beams - 1) * (2 * memory_need(config, 0, m).decoder_kv + 32 * vocab);
 }
 
-/// Bytes of all tensors of one traced pass. The attention probabilities of every layer are among them: n^2
-/// numbers per head of the encoder, m (m + n) per head of the decoder.
+/// Bytes of all tensors of one traced pass over n and m tokens, among them the attention probabilities of
+/// every layer: n^2 numbers per query head of the encoder, m (m + n) per query head of the decoder.
 inline double trace_need(const Config& config, Index n, Index m) {
   const auto side = [](const TextConfig& c, Index rows, Index keys) {
     const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
@@ -70,7 +70,7 @@ inline double trace_need(const Config& config, Index n, Index m) {
   return side(config.encoder, n, n) + side(config.decoder, m, m + n) + logits;
 }
 
-/// Bytes that Linux can give without swapping (MemAvailable); infinite where it does not say.
+/// Bytes that can be allocated without swapping (MemAvailable of Linux); infinity where this is not known.
 inline double available_memory() {
   std::ifstream meminfo("/proc/meminfo");
   std::string name, unit;
@@ -79,7 +79,7 @@ inline double available_memory() {
   return std::numeric_limits<double>::infinity();
 }
 
-/// Throws Error when the bytes that n input tokens need are not available.
+/// Throws Error when n input tokens need more bytes than are available.
 inline void check_memory(double needed, Index n, double available) {
   if (needed <= available) return;
   const auto gigabytes = [](double bytes) {

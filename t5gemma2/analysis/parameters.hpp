@@ -2,11 +2,10 @@
 // merging self-attention and cross-attention):
 //
 //   baseline         = encoder + decoder + 2 * embedding + cross_attention
-//   cross_attention  = decoder layers * (q, o: 2 * heads*dh*d   +   k, v: 2 * kv_heads*dh*d)
+//   cross_attention  = decoder layers * (q, o: 2 * query heads*dh*d   +   k, v: 2 * kv heads*dh*d)
 //
-// Of the baseline, the tied embedding saves one embedding and merged attention saves cross_attention.
-//
-// With Gemma 2 2B's sizes on both sides: 10.5 % and 6.6 % (the paper: 10.5 % and 6.5 %).
+// Of the baseline, the tied embedding saves one embedding and merged attention saves cross_attention. With
+// Gemma 2 2B's sizes on both sides: 10.5 % and 6.6 % (the paper: 10.5 % and 6.5 %).
 #pragma once
 #include <string>
 #include <utility>
@@ -15,14 +14,14 @@
 
 namespace t5gemma2 {
 
-/// Numbers that a checkpoint stores, by part.
+/// Numbers of parameters, by part.
 struct ParameterCount {
   Index embedding = 0;        // vocab*d and eoi_embedding, once
   Index encoder = 0;          // layers and last norm
   Index decoder = 0;          // layers and last norm
   Index untied = 0;           // the decoder's own embedding or head, where stored
   Index vision = 0;           // vision encoder and projector, where stored
-  Index cross_attention = 0;  // of the baseline's decoder; this one has none
+  Index cross_attention = 0;  // of the baseline's decoder; T5Gemma 2 has none
 
   Index text() const { return embedding + encoder + decoder + untied; }
   Index baseline() const { return encoder + decoder + 2 * embedding + cross_attention; }
@@ -53,11 +52,12 @@ inline ParameterCount count_parameters(const Config& config) {
           .cross_attention = d.num_hidden_layers * (2 * q + 2 * kv) * d.hidden_size};
 }
 
-/// Of a loaded checkpoint, with its untied embeddings and vision half where it stores them.
+/// Of a loaded checkpoint, with its untied embeddings and vision half where it stores them. Throws
+/// std::invalid_argument unless the model is loaded.
 inline ParameterCount count_parameters(const Model& model) {
   check(model);
   ParameterCount count = count_parameters(model.config);
-  count.untied = -count.embedding;  // of all embeddings and heads that are stored, one is the tied one
+  count.untied = -count.embedding;  // one of the stored embeddings and heads is the tied one
   for (const auto& [name, tensor] : model.checkpoint->tensors()) {
     const std::string part = canonical_name(name);
     const auto size = static_cast<Index>(tensor.bytes * 8 / bits_of(tensor.dtype));

@@ -1,14 +1,14 @@
-// A reference file: safetensors with what another implementation computed, and the inputs that it had.
+// A reference file: safetensors with the inputs and the tensors of another implementation.
 //
-//   inputs.input_ids            I64 [1, n]; n may be 0, which is a decoder without encoder input
+//   inputs.input_ids            I64 [1, n]; n may be 0: a decoder without encoder input
 //   inputs.decoder_input_ids    I64 [1, m]
 //   inputs.pixel_values         F32 [images, channels, size, size]
-//   generated                   I64 [1, k], greedy tokens; they begin with those of inputs.generate_from, or
-//                               with bos where the file has none
+//   inputs.generate_from        I64 [1, p], the decoder prompt of `generated`; bos where the file has none
+//   generated                   I64 [1, k], the decoder prompt, then greedy tokens
 //   all others                  tensors under transformers' module paths: `NAME[1]` at the second call of a
 //                               module, `NAME[-N:]` only the last N rows of the second-last axis
 //
-// t5gemma2-trace and weights_tool record write such files; yours may come from any implementation.
+// t5gemma2-trace and weights_tool record write such files; any other implementation may write one, too.
 #pragma once
 #include <algorithm>
 #include <set>
@@ -24,7 +24,7 @@
 
 namespace t5gemma2 {
 
-/// "k_norm[-64:]" -> "k_norm", 64; any other name -> the name as it is, 0.
+/// "k_norm[-64:]" -> "k_norm", 64; any other name -> the name unchanged, 0.
 inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
   const std::size_t open = name.rfind("[-");
   if (open == std::string::npos || !name.ends_with(":]")) return {name, 0};
@@ -54,7 +54,7 @@ inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string&
 /// The ids of a reference file.
 struct ReferenceInputs {
   std::vector<TokenId> input_ids, decoder_input_ids;
-  std::vector<TokenId> generate_from, generated;  // `generated` begins with the former; both may be empty
+  std::vector<TokenId> generate_from, generated;  // `generated` begins with generate_from; may be empty
 };
 
 /// Throws Error when inputs are missing, unknown, or do not fit this model.
