@@ -37,15 +37,15 @@ inline void check(const MultiModalProjector& w, Index hidden) {
   check_argument(w.eps >= 0, "eps", "0 or more", w.eps);
 }
 
-/// The whole number whose square is `area`; none where there is no such number above 0.
+/// The positive integer whose square is `area`; none where there is none.
 inline std::optional<Index> square_root(Index area) {
   if (area <= 0) return std::nullopt;
   const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(area))));
   return side * side == area ? std::optional(side) : std::nullopt;
 }
 
-/// x [side*side, hidden], row by row over the image -> the means of its squares [features_side^2, hidden].
-/// Throws std::invalid_argument unless `features_side` divides the side.
+/// x [side*side, hidden], row by row over the image -> the means of k x k patches [features_side^2, hidden],
+/// k = side / features_side. Throws std::invalid_argument unless `features_side` divides the side.
 inline Matrix average_pool(const Matrix& x, Index features_side) {
   check_argument(features_side > 0, "features per side", "1 or more", features_side);
   const Index side = square_root(x.rows()).value_or(0);
@@ -63,7 +63,8 @@ inline Matrix average_pool(const Matrix& x, Index features_side) {
   return pooled;
 }
 
-/// x [rows, in], W [in, out] as stored -> x W [rows, out]. `linear` multiplies by the transposed matrix.
+/// x [rows, in], W [in, out] as stored -> x W [rows, out]; `linear` instead multiplies by the transposed
+/// matrix. Throws std::invalid_argument where shapes do not fit.
 inline Matrix matmul(const Matrix& x, const Weight& W) {
   check_shape(W, x.cols(), -1, "matmul W");
   constexpr Index block = 64;
@@ -76,7 +77,8 @@ inline Matrix matmul(const Matrix& x, const Weight& W) {
 }
 
 /// patches [patches, hidden] of one image -> its features [mm_tokens_per_image, d]. Throws
-/// std::invalid_argument where w is incomplete, and where patches or features make no squares that divide.
+/// std::invalid_argument where w is incomplete, and unless patches and features form square grids, the side
+/// of one a multiple of the other's.
 inline Matrix image_features(const MultiModalProjector& w, const Matrix& patches, Index mm_tokens_per_image,
                              const Tap& tap = {}) {
   check(w, patches.cols());
@@ -90,8 +92,8 @@ inline Matrix image_features(const MultiModalProjector& w, const Matrix& patches
 
 // ---- image features in a prompt ----
 
-/// The places of the image tokens in ids, in order. Throws Error unless there are `features`, one for each
-/// row of image features.
+/// The indices of the image tokens in ids, in order. Throws Error unless there are `features` of them, one
+/// for each row of image features.
 inline std::vector<Index> image_token_places(std::span<const TokenId> ids, std::optional<Index> image_token,
                                              Index features) {
   std::vector<Index> places;
@@ -103,8 +105,9 @@ inline std::vector<Index> image_token_places(std::span<const TokenId> ids, std::
   return places;
 }
 
-/// x [n, d], the embeddings of ids [n]: the rows of the image tokens become the features of the images, each
-/// [features, d], in order. Throws Error unless there are as many image tokens as features.
+/// x [n, d], the embeddings of ids [n], with the rows of the image tokens replaced by the image features of
+/// each image [mm_tokens_per_image, d], in order -> [n, d]. Throws Error unless there are as many image
+/// tokens as rows of image features, std::invalid_argument where shapes do not fit.
 inline Matrix place_image_features(Matrix x, std::span<const TokenId> ids, std::optional<Index> image_token,
                                    std::span<const Matrix> features) {
   check_shape(x, static_cast<Index>(ids.size()), -1, "place_image_features x");

@@ -1,8 +1,6 @@
-// LayerNorm (Ba et al. 2016), the norm of SigLIP, row by row:
+// LayerNorm (Ba et al. 2016), the norm of SigLIP, row by row, as torch.nn.LayerNorm computes it:
 //
 //   y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias
-//
-// Reference: torch.nn.LayerNorm.
 #pragma once
 #include <cmath>
 #include <string>

@@ -4,12 +4,12 @@
 //   x = patches Wp^T + bp + position_embedding            [patches, hidden]
 //   x = x + out_proj(attention(layer_norm1(x)))           in every layer; all linear layers have biases
 //   x = x + fc2(gelu(fc1(layer_norm2(x))))
-//   H = post_layernorm(x)
+//   x = post_layernorm(x)
 //
 //   patches = (image_size / patch_size)^2, row by row over the image;
-//   a patch is [channels, patch_size, patch_size]
+//   a patch is [channels, patch_size, patch_size]; gelu as in ../feed_forward.hpp
 //
-// The paper leaves out all of it. The checkpoint's pooling head is not used.
+// A pooling head in the checkpoint is not used.
 //
 // Reference: transformers models/siglip/modeling_siglip.py SiglipVisionModel
 #pragma once
@@ -58,7 +58,7 @@ inline void check_patches(const VisionConfig& c) {
                  c.patch_size);
 }
 
-/// Throws std::invalid_argument naming the field unless `heads` heads share rows of `hidden` numbers.
+/// Throws std::invalid_argument naming the field unless rows of `hidden` numbers divide into `heads` heads.
 inline void check_heads(Index heads, Index hidden) {
   const std::string divisor = "a divisor of hidden_size " + std::to_string(hidden);
   check_argument(heads > 0 && hidden > 0 && hidden % heads == 0, "num_attention_heads", divisor.c_str(),
@@ -72,8 +72,8 @@ inline void check(const BiasedLinear& w, Index out, Index in, const std::string&
   check_shape(w.bias, w.weight.rows, 1, (name + " bias").c_str());
 }
 
-/// Throws std::invalid_argument naming the field unless all of w but the layers' linear layers, which are
-/// checked where they are used, is complete and has the sizes that its config gives.
+/// Throws std::invalid_argument naming the field unless w is complete and has the sizes of its config. The
+/// linear layers of its SiglipLayers are checked where they are used.
 inline void check(const Siglip& w) {
   const VisionConfig& c = w.config;
   check_patches(c);

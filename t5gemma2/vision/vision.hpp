@@ -1,6 +1,6 @@
 // The vision half: SigLIP and the projector.
 //
-//   features = encode_image(vision, pixels)       once per image; may serve many prompts
+//   features = encode_image(vision, pixels)       once per image; serves many prompts
 //   H = encode(model, ids, {features, ...})       model.hpp
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Encoder.get_image_features
@@ -19,8 +19,9 @@ struct Vision {
   Index mm_tokens_per_image = 0;
 };
 
-/// pixels [channels, image_size*image_size] in [-1, 1] (image.hpp: pixel_values) -> the image's features
-/// [mm_tokens_per_image, d]. Throws std::invalid_argument where `vision` is incomplete or shapes do not fit.
+/// pixels [channels, image_size*image_size] in [-1, 1] (image.hpp: pixel_values) -> its image features
+/// [mm_tokens_per_image, d]. Progress counts layers. Throws std::invalid_argument where `vision` is
+/// incomplete or shapes do not fit.
 inline Matrix encode_image(const Vision& vision, const Matrix& pixels, const Progress& progress = {},
                            const Trace* trace = nullptr) {
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" : Tap();

@@ -1,4 +1,4 @@
-// The vision half from a checkpoint; only runs with images read it.
+// The vision half from a checkpoint, loaded for runs with images only.
 #pragma once
 #include <optional>
 #include <string>
@@ -14,7 +14,8 @@ namespace t5gemma2 {
 
 namespace vision_detail {
 
-/// Throws Error unless patches divide the image, features the patches, and heads the hidden size.
+/// Throws Error unless the image divides into patches, their grid into image features, and the hidden size
+/// into heads.
 inline void check_sizes(const VisionConfig& c, Index mm_tokens_per_image) {
   const std::string at = "encoder.vision_config.";
   const auto divides = [&](Index part, Index whole, const char* field, const std::string& what) {
@@ -86,7 +87,8 @@ class TowerReader {
 
 }  // namespace vision_detail
 
-/// Throws Error when the checkpoint has no vision half or it is not as config.json says.
+/// The vision half; its matrices are views of the checkpoint, which must outlive it. Throws Error when the
+/// checkpoint has no vision half or one that does not fit config.json.
 inline Vision load_vision(const Config& config, const Checkpoint& checkpoint) {
   const std::string folder = checkpoint.folder().string();
   WeightReader read(checkpoint);
