@@ -1,5 +1,5 @@
-// config.json -> Config: every spelling in which transformers reads it, and nothing else. A size that is
-// missing is an error, never replaced by a default.
+// config.json -> Config, in every spelling that transformers reads and in no other. A missing size is an
+// error, never replaced by a default; vision_config alone has two defaults (read_vision_config).
 //
 // Reference: transformers models/t5gemma2/configuration_t5gemma2.py T5Gemma2Config, T5Gemma2EncoderConfig;
 // models/siglip/configuration_siglip.py SiglipVisionConfig
@@ -45,7 +45,7 @@ inline std::optional<Index> read_optional_id(const JsonField& field, Index vocab
   return field.given() ? std::optional(read_id(field, vocab_size)) : std::nullopt;
 }
 
-/// Ids of special tokens: those of the top level, else those of the decoder, as in transformers.
+/// Ids of the special tokens: the top level's, or else the decoder's, as in transformers.
 inline void read_special_ids(const JsonField& root, Config& config) {
   const Index vocab_size = config.decoder.vocab_size;
   const auto find = [&](std::string_view key) {
@@ -59,8 +59,8 @@ inline void read_special_ids(const JsonField& root, Config& config) {
   if (several.empty()) eos.refuse("one token id or more");
 }
 
-/// Ids of the tokens of images. The image token is the top level's before the encoder's, the end of an image
-/// the encoder's before the top level's, as in transformers.
+/// Ids of the tokens around and for images. As in transformers, the top level's id comes first for the image
+/// token, the encoder's for the end of an image.
 inline void read_image_ids(const JsonField& root, Config& config) {
   const Index vocab_size = config.encoder.vocab_size;
   const auto either = [](const JsonField& parent, std::string_view key, std::string_view alias) {
@@ -112,7 +112,7 @@ inline Config read_config(const JsonField& root) {
   config.encoder = read_text_config(encoder["text_config"], config.notes);
   config.decoder = read_text_config(decoder, config.notes);
   require_equal_sides(decoder, config);
-  // Only the top level's tie_word_embeddings has an effect, as in transformers; the parts' own have none.
+  // As in transformers, tie_word_embeddings has an effect only at the top level, not in encoder or decoder.
   if (const JsonField tie = root["tie_word_embeddings"]; tie.written())
     config.tie_word_embeddings = tie.boolean();
   if (encoder["vision_config"].given()) {
@@ -124,7 +124,7 @@ inline Config read_config(const JsonField& root) {
   return config;
 }
 
-/// The same out of its text; `where` is the file for messages.
+/// The same from the text of config.json; `where` is the file for messages.
 inline Config parse_config(std::string_view text, const std::string& where) {
   const nlohmann::json json = parse_json(text, where);
   return read_config({json, where});
@@ -138,7 +138,7 @@ struct ConfigFile {
   JsonField root() const { return {json, path}; }
 };
 
-/// Throws Error when the folder has no config.json, or one that is no JSON.
+/// Throws Error when the folder has no config.json, or one that is not JSON.
 inline ConfigFile open_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
   if (const std::string found = is_there(file) ? "" : found_instead(folder); !found.empty())

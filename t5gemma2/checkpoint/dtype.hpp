@@ -1,5 +1,5 @@
-// The number formats of safetensors files. Weights are F32, F16 or BF16; other tensors may have any format.
-// Reference: huggingface/safetensors, Dtype.
+// The number formats of safetensors files, those of Dtype in huggingface/safetensors. Weights are F32, F16 or
+// BF16; other tensors may have any format.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -13,7 +13,7 @@
 
 namespace t5gemma2 {
 
-/// Every number format that safetensors knows.
+/// Every number format of safetensors.
 enum class Dtype {
   boolean,
   f4,
@@ -39,12 +39,12 @@ enum class Dtype {
   u64
 };
 
-/// What is known of one number format.
+/// The properties of one number format.
 struct DtypeInfo {
   Dtype dtype;
   std::string_view name;                    // in the file
   std::size_t bits;                         // of one number
-  std::optional<StorageType> storage_type;  // where the engine computes with such numbers
+  std::optional<StorageType> storage_type;  // of formats that weights may have
 };
 
 inline constexpr std::array<DtypeInfo, 22> dtypes{{
@@ -85,7 +85,7 @@ constexpr std::size_t bits_of(Dtype dtype) { return info_of(dtype).bits; }
 /// The storage type of F32, F16 and BF16; nothing for the other formats.
 constexpr std::optional<StorageType> storage_type(Dtype dtype) { return info_of(dtype).storage_type; }
 
-/// Bytes of prod(shape) numbers; nothing when that overflows or does not fill whole bytes.
+/// Bytes of prod(shape) numbers; nothing when that overflows or is not an integer number of bytes.
 inline std::optional<std::size_t> bytes_of(Dtype dtype, const std::vector<Index>& shape) {
   std::size_t bits = bits_of(dtype);
   for (const Index extent : shape) {

@@ -1,4 +1,5 @@
-// Folders that hold no model as transformers saves it: what they hold instead, and what to do about it.
+// For messages about folders without a model as transformers saves it: what they hold instead, and what
+// to do.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -30,8 +31,8 @@ inline std::vector<std::filesystem::path> entries(const std::filesystem::path& f
   return found;
 }
 
-/// The first name in a folder that is `wanted` or, where `wanted` begins with a dot, ends with it;
-/// "" for none.
+/// The first file name in a folder that is `wanted` or, where `wanted` begins with a dot, ends with it; ""
+/// for none.
 inline std::string find_name(const std::filesystem::path& folder, std::string_view wanted) {
   for (const std::filesystem::path& entry : entries(folder)) {
     std::string name = entry.filename().string();
@@ -49,7 +50,7 @@ inline std::filesystem::path model_inside(const std::filesystem::path& folder) {
   return found;
 }
 
-/// What a file of this name says about the folder.
+/// A file name (or its ending, with a dot), and the advice for a folder that holds such a file.
 struct Clue {
   std::string_view name, advice;
 };
@@ -66,7 +67,7 @@ inline constexpr std::string_view other_name =
 inline constexpr std::string_view other_format =
     ", another format: the safetensors that transformers saves are read";
 
-/// The most certain first.
+/// The most certain clue first.
 inline constexpr std::array clues{
     Clue{"adapter_config.json", merge},
     Clue{"adapter_model.safetensors", merge},

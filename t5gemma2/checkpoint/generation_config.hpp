@@ -1,5 +1,5 @@
-// How a checkpoint wants its text to be generated: the fields of generation_config.json under their own
-// names, with transformers' defaults. The paper leaves all of it out.
+// The settings of generation: the fields of generation_config.json under their own names, with
+// transformers' defaults.
 //
 // Two things differ from transformers: `do_sample: true` in the file does not switch sampling on
 // (GenerateOptions::sample does), and the default limit is 128 new tokens.
@@ -33,21 +33,21 @@ struct LengthDecay {
   double factor = 1;
 };
 
-/// When beam search stops. yes: when num_beams texts have ended. no: when, besides, no running text is likely
-/// to score higher. never: when, besides, no running text can score higher.
+/// When beam search stops. yes: when num_beams texts have ended. no: when num_beams texts have ended and no
+/// running text is likely to score higher. never: when they have ended and no running text can score higher.
 enum class EarlyStopping { no, yes, never };
 
-inline constexpr Index most_texts = 1024;  // of num_beams and num_return_sequences
+inline constexpr Index most_texts = 1024;  // limit of num_beams and num_return_sequences
 
 /// The fields of generation_config.json.
 struct GenerationConfig {
   std::optional<TokenId> decoder_start_token_id{}, bos_token_id{}, forced_bos_token_id{};
   std::vector<TokenId> eos_token_id{}, forced_eos_token_id{};
 
-  std::optional<Index> max_new_tokens{}, min_new_tokens{};  // where given, the next two have no effect
+  std::optional<Index> max_new_tokens{}, min_new_tokens{};  // where given, they replace the next two
   std::optional<Index> max_length{};                        // counts the decoder prompt, too
   Index min_length = 0;                                     // counts the decoder prompt, too
-  std::vector<std::string> stop_strings{};                  // each ends the text and is no part of it
+  std::vector<std::string> stop_strings{};                  // each ends the text and is not part of it
 
   bool do_sample = false;
   double temperature = 1, top_p = 1, min_p = 0, typical_p = 1;
@@ -69,23 +69,23 @@ struct GenerationConfig {
   std::vector<std::string> notes{};               // about the file: fields without effect, no eos
 };
 
-/// How one request is answered.
+/// The settings of one request.
 struct GenerateOptions {
   GenerationConfig config;               // Model::generation_config with the request's changes
   bool sample = false;                   // draw tokens; config.do_sample has no effect
   std::uint64_t seed = 0;                // of the draws
-  std::optional<Index> repeat_last_n{};  // repetition_penalty looks at this many last ids; none: at all
+  std::optional<Index> repeat_last_n{};  // how many last ids repetition_penalty counts; none: all
   bool show_special = false;             // special pieces and sentinels in the text
   std::vector<TokenId>
       encoder_input_ids{};  // the ids that H was made of; only the encoder_... rules need them
 };
 
-/// The smallest and the largest number of ids of a text, the decoder prompt's among them.
+/// The smallest and the largest number of ids of a text, those of the decoder prompt included.
 struct LengthLimits {
   Index least, most;
 };
 
-/// For a decoder prompt of `prompt` ids. Throws Error when max_length leaves no room for another.
+/// For a decoder prompt of `prompt` ids. Throws Error when max_length leaves no room for a new id.
 inline LengthLimits length_limits(const GenerationConfig& c, Index prompt) {
   constexpr Index without_limit = 128;
   const Index least = c.min_new_tokens ? prompt + *c.min_new_tokens : c.min_length;
@@ -162,8 +162,8 @@ inline void check_rules(const GenerationConfig& c) {
 
 }  // namespace generation_config_detail
 
-/// Throws std::invalid_argument for a field that has no meaning (temperature 0 where tokens are drawn, no
-/// beams), and Error where fields do not go together, or not with a vocabulary of this size.
+/// Throws std::invalid_argument for a field out of range (temperature 0 where tokens are drawn, num_beams 0),
+/// and Error where fields do not go together, or not with a vocabulary of this size.
 inline void check(const GenerateOptions& options, Index vocab_size) {
   using namespace generation_config_detail;
   const GenerationConfig& c = options.config;

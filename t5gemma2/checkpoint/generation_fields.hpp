@@ -1,5 +1,5 @@
 // The kinds of values in generation_config.json: ids and lists of them, counts, biases, texts. Each function
-// throws Error naming the field where its value is another.
+// throws Error naming the field where its value is of another kind.
 #pragma once
 #include <cstddef>
 #include <limits>
@@ -52,7 +52,7 @@ inline void read(const JsonField& field, bool& value) {
   if (field.given()) value = field.boolean();
 }
 
-/// A list of [ids, bias]; where ids come twice, the last bias counts.
+/// A list of [ids, bias]; where the same ids occur twice, the last bias counts.
 inline std::vector<SequenceBias> read_biases(const JsonField& field) {
   std::vector<SequenceBias> biases;
   std::map<std::vector<TokenId>, std::size_t> places;

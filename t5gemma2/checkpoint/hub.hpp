@@ -5,7 +5,7 @@
 //   CACHE/models--google--t5gemma-2-270m-270m/snapshots/COMMIT/...     the model's folder
 //   PREFIX/share/t5gemma2/pocket                                       of a program PREFIX/bin/PROGRAM
 //
-// Reference: huggingface_hub constants.py, and "Understand caching" in its documentation.
+// The cache is that of huggingface_hub (its constants.py, and "Understand caching" in its documentation).
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -50,7 +50,7 @@ inline std::string expand(std::string text) {
   return text;
 }
 
-/// Whether `name` may stand on either side of the / in a hub id.
+/// Whether `name` is valid on either side of the / in a hub id.
 inline bool is_hub_name(std::string_view name) {
   constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
   return !name.empty() && name.size() <= 96 && name.find_first_not_of(letters) == name.npos && name[0] != '.';
@@ -61,7 +61,7 @@ inline bool is_hub_id(std::string_view text) {
   return slash != text.npos && is_hub_name(text.substr(0, slash)) && is_hub_name(text.substr(slash + 1));
 }
 
-/// Folders that may hold the pocket model: by the folder of this program, then by the CMake package.
+/// Folders that may hold the pocket model: beside the folder of this program, then that of the CMake package.
 inline std::vector<std::filesystem::path> pocket_places() {
   std::error_code none;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);

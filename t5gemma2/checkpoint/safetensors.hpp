@@ -1,9 +1,9 @@
 // Safetensors files, memory-mapped, and the tensors of a checkpoint folder: those of one file,
 // model.safetensors, or of the shards listed in model.safetensors.index.json.
 //
-// Opening a file reads its header alone. The numbers of a tensor stay in the mapped file and come from the
-// disk at their first use. The exception is a tensor that does not begin at a multiple of its number size,
-// which the format allows: it is copied when the file is opened.
+// Opening a file reads only its header. The numbers of a tensor stay in the mapped file and are read from the
+// disk when they are first used. The exception is a tensor that does not begin at a multiple of its number
+// size, which the format allows: it is copied when the file is opened.
 #pragma once
 #include <cstring>
 #include <filesystem>
@@ -66,8 +66,8 @@ class SafetensorsFile {
 
 namespace safetensors_detail {
 
-/// All shards that the index names, sorted by name. Throws Error when one cannot be opened or lacks a tensor
-/// that the index says it holds.
+/// All shards that the index `index` names, sorted by name. Throws Error when one cannot be opened or lacks a
+/// tensor that the index says it holds.
 inline std::vector<SafetensorsFile> open_shards(const std::filesystem::path& folder,
                                                 const std::filesystem::path& index) {
   const nlohmann::json json = parse_json(read_text(index, "an index of shards"), index.string());
@@ -101,9 +101,9 @@ inline std::vector<SafetensorsFile> open_shards(const std::filesystem::path& fol
 /// All tensors of a checkpoint folder under their names in the files.
 class Checkpoint {
  public:
-  /// Opens model.safetensors, or else every shard of model.safetensors.index.json.
-  /// Throws Error when neither is there, a shard is missing, outside the folder or not as the index says, or
-  /// two shards hold the same tensor.
+  /// Opens model.safetensors, or else every shard of model.safetensors.index.json. Throws Error when
+  /// neither is there, a shard is missing, outside the folder or not as the index says, or two shards hold
+  /// the same tensor.
   static Checkpoint open(const std::filesystem::path& folder) {
     const std::filesystem::path single = folder / "model.safetensors",
                                 index = folder / "model.safetensors.index.json";

@@ -4,8 +4,8 @@
 //    "data_offsets": [0, 1280]}, ...}
 //
 // Offsets count from the end of the header. Tensors fill the data without holes or overlaps, to the last
-// byte. Reference: huggingface/safetensors safetensors/src/tensor.rs Metadata::validate; stricter than that:
-// a name may stand only once.
+// byte. The checks are those of Metadata::validate in huggingface/safetensors, safetensors/src/tensor.rs, and
+// one more: a name may occur only once.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -40,7 +40,7 @@ namespace safetensors_detail {
 constexpr std::size_t length_bytes = 8;
 constexpr std::size_t longest_header = 100'000'000;  // the reference's limit
 
-/// The JSON text of the header. Throws Error where `file` is no safetensors file or cut off.
+/// The JSON text of the header. Throws Error where `file` is not a safetensors file or is cut off.
 inline std::string_view header_text(std::span<const std::byte> file, const std::string& where) {
   const std::string expected = "a safetensors file";
   refuse_failed_download(as_text(file), where, expected);
@@ -122,7 +122,7 @@ inline void check_layout(const std::vector<TensorEntry>& tensors, std::size_t be
 
 }  // namespace safetensors_detail
 
-/// The header of `file`, the whole content of a safetensors file; no byte of the data is read. Throws Error
+/// The header of `file`, the content of a safetensors file; no byte of the data is read. Throws Error
 /// naming `where` and the field when anything is wrong.
 inline SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const std::string& where) {
   using namespace safetensors_detail;

@@ -28,8 +28,8 @@ struct NamedTensor {
 
 namespace safetensors_detail {
 
-/// Length and JSON of the header for `tensors` in this order, padded so that the data begins at a
-/// multiple of 8 bytes.
+/// Length and JSON of the header for `tensors` in this order, padded so that the data begins at a multiple of
+/// 8 bytes.
 inline std::string header_for(std::span<const NamedTensor* const> tensors,
                               const std::map<std::string, std::string>& metadata) {
   nlohmann::json header = nlohmann::json::object();
@@ -57,7 +57,7 @@ inline std::string header_for(std::span<const NamedTensor* const> tensors,
 
 /// Writes `tensors` to `path`, atomically. Their data are sorted by decreasing number size, so that every
 /// tensor is aligned. Throws Error when the file cannot be written, std::invalid_argument when a tensor's
-/// bytes are not as many as its shape says or a name stands twice.
+/// bytes do not fit its shape or a name occurs twice.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                               const std::map<std::string, std::string>& metadata = {}) {
   std::vector<const NamedTensor*> ordered;

@@ -1,5 +1,5 @@
-// One tensor in a memory-mapped file, and its numbers as the engine takes them: a matrix where it lies, a
-// small vector copied into float32, token ids copied into integers.
+// One tensor in a memory-mapped file, and its numbers as the engine uses them: a matrix as a view of the
+// file, a vector copied into float32, token ids copied into integers.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -44,14 +44,14 @@ inline void check_shape(const StoredTensor& tensor, const std::vector<Index>& sh
        text_of(tensor.dtype, tensor.shape));
 }
 
-/// How the numbers of a F32, F16 or BF16 tensor are stored. Throws Error for any other dtype.
+/// How the numbers of an F32, F16 or BF16 tensor are stored. Throws Error for any other dtype.
 inline StorageType storage_type(const StoredTensor& tensor) {
   if (const auto type = storage_type(tensor.dtype)) return *type;
   fail(tensor.file, readable(tensor.name), "F32, F16 or BF16 numbers", text_of(tensor.dtype, tensor.shape));
 }
 
-/// The matrix [rows, cols] where it lies. Throws Error when the tensor is of another shape or dtype than a
-/// matrix of real numbers, std::invalid_argument when nobody has set it.
+/// The matrix [rows, cols], a view of the file. Throws Error when the tensor is of another shape or not F32,
+/// F16 or BF16, std::invalid_argument when it is not set.
 inline Weight as_weight(const StoredTensor& tensor, Index rows, Index cols, const std::string& reason) {
   check_shape(tensor, {rows, cols}, reason);
   const Weight weight{tensor.data, storage_type(tensor), rows, cols};
@@ -59,8 +59,8 @@ inline Weight as_weight(const StoredTensor& tensor, Index rows, Index cols, cons
   return weight;
 }
 
-/// The numbers of a F32, F16 or BF16 tensor of any shape in float32, in the order they are stored. Throws as
-/// as_weight does.
+/// The numbers of an F32, F16 or BF16 tensor of any shape in float32, in stored order. Throws Error for any
+/// other dtype, std::invalid_argument when the tensor is not set.
 inline Vector to_vector(const StoredTensor& tensor) {
   const StorageType type = storage_type(tensor);
   check(tensor);
@@ -78,7 +78,7 @@ inline Vector to_vector(const StoredTensor& tensor, Index size, const std::strin
 }
 
 /// The numbers of an I64 or I32 tensor of any shape (token ids). Throws Error for any other dtype,
-/// std::invalid_argument when nobody has set the tensor.
+/// std::invalid_argument when the tensor is not set.
 inline std::vector<Index> to_integers(const StoredTensor& tensor) {
   if (tensor.dtype != Dtype::i64 && tensor.dtype != Dtype::i32)
     fail(tensor.file, readable(tensor.name), "I64 or I32 numbers", text_of(tensor.dtype, tensor.shape));

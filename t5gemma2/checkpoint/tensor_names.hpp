@@ -1,11 +1,12 @@
-// Names of tensors. The engine knows each tensor by its canonical name: the path of its module in
-// transformers, the same as in the names of taps. Files spell names as the version of transformers did that
-// wrote them, and wrappers of a model put names of their own in front:
+// Names of tensors. The engine's name for a tensor begins with its module path in transformers, as the names
+// of taps do. Files use the spelling of the version of transformers that wrote them, and wrappers of a model
+// add names of their own at the front:
 //
-//   canonical         model.encoder.text_model.layers.0...   model.encoder.vision_tower.encoder...
+//   module path       model.encoder.text_model.layers.0...   model.encoder.vision_tower.encoder...
 //   published         model.encoder.layers.0...              model.encoder.vision_tower.vision_model...
 //   save_pretrained   model.encoder.layers.0...              model.encoder.vision_tower.encoder...
-//   DistributedDataParallel, torch.compile, PEFT             module.*   _orig_mod.*   base_model.model.*
+//   wrappers          module.* (DistributedDataParallel)     _orig_mod.* (torch.compile)
+//                     base_model.model.* (PEFT)
 //
 // The spellings are those of transformers' conversion_mapping.py.
 //
@@ -44,7 +45,8 @@ inline std::string without_wrappers(std::string_view stored) {
 
 }  // namespace name_detail
 
-/// The canonical name of a tensor that a file stores under `stored`. Any other name only loses its wrappers.
+/// The name, by transformers' module path, of a tensor that a file stores under `stored`. A name that is not
+/// of this model only loses its wrappers.
 inline std::string canonical_name(std::string_view stored) {
   using namespace name_detail;
   std::string name = without_wrappers(stored);
@@ -58,14 +60,14 @@ inline std::string canonical_name(std::string_view stored) {
   return (name.starts_with(encoder_part) || name.starts_with("decoder.") ? "model." : "") + name;
 }
 
-/// The name under which save_pretrained stores a tensor, for messages: files are written in this spelling.
+/// The name under which save_pretrained stores the tensor with this module path, for messages.
 inline std::string saved_name(std::string canonical) {
   constexpr std::string_view encoder = "model.encoder.", text_model = "text_model.";
   if (canonical.starts_with("model.encoder.text_model.")) canonical.erase(encoder.size(), text_model.size());
   return canonical;
 }
 
-/// Whether a canonical name is that of a tensor of the vision encoder or the projector.
+/// Whether a name, by module path, is that of a tensor of the vision encoder or the projector.
 inline bool is_vision(std::string_view canonical) {
   return canonical.starts_with("model.encoder.vision_tower.") ||
          canonical.starts_with("model.encoder.multi_modal_projector.");

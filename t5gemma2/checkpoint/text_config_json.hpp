@@ -20,7 +20,7 @@ namespace config_detail {
 
 using Notes = std::vector<std::string>;
 
-// Upper limits, far above every published model: arithmetic on sizes cannot overflow.
+// Upper limits, far above every published model, so that arithmetic on sizes cannot overflow.
 constexpr Index most_layers = 1024, most_heads = 4096, most_features = 1 << 20, most_ids = 1 << 22;
 constexpr Index longest_context = Index{1} << 31;
 
@@ -109,8 +109,8 @@ inline void read_attention(const JsonField& side, TextConfig& text) {
   }
 }
 
-/// Throws Error naming the field that is missing or wrong; fields read in an unusual way are added to
-/// `notes`.
+/// Throws Error naming the field that is missing or wrong; fields read in an unusual way are added
+/// to `notes`.
 inline TextConfig read_text_config(const JsonField& side, Notes& notes) {
   if (!side.given()) side.refuse("an object");
   TextConfig text;

@@ -1,4 +1,4 @@
-// A checkpoint's tensors under their canonical names, and which of them have been asked for.
+// A checkpoint's tensors by transformers' module path (tensor_names.hpp), and which of them have been read.
 #pragma once
 #include <functional>
 #include <map>
@@ -15,7 +15,7 @@
 
 namespace t5gemma2 {
 
-/// Finds tensors by canonical name. The checkpoint must live longer.
+/// Finds tensors by module path. The checkpoint must outlive the reader.
 class WeightReader {
  public:
   /// Throws Error when two spellings of one name are stored, or weights that belong to a LoRA adapter.
@@ -31,8 +31,8 @@ class WeightReader {
 
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
-  /// W [rows, cols] where it lies. `sizes` names the fields of config.json that give its shape. This and the
-  /// functions below throw Error when the tensor is missing or of another shape or dtype.
+  /// W [rows, cols], a view of the file. `sizes` names the fields of config.json that give its shape. This
+  /// and the functions below throw Error when the tensor is missing or of another shape or dtype.
   Weight matrix(const std::string& name, Index rows, Index cols, const std::string& sizes) {
     return as_weight(tensor(name, {rows, cols}, sizes), rows, cols, sizes);
   }
@@ -55,8 +55,8 @@ class WeightReader {
     return *found->second;
   }
 
-  /// Tensors that nobody has asked for and that are no part of vision, by the names in their files; sorted by
-  /// canonical name.
+  /// Tensors that have not been read and are not part of vision: their names in the files, sorted by
+  /// module path.
   std::vector<std::string> unknown() const {
     std::vector<std::string> names;
     for (const auto& [name, tensor] : tensors_)
@@ -66,8 +66,8 @@ class WeightReader {
 
  private:
   std::string folder_;
-  std::map<std::string, const StoredTensor*, std::less<>> tensors_;  // by canonical name
-  std::set<std::string, std::less<>> used_;                          // canonical names
+  std::map<std::string, const StoredTensor*, std::less<>> tensors_;  // by module path
+  std::set<std::string, std::less<>> used_;                          // module paths
 };
 
 }  // namespace t5gemma2
