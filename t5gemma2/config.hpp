@@ -78,7 +78,7 @@ struct VisionConfig {
 
 struct Config {
   TextConfig encoder, decoder;
-  bool tie_word_embeddings = true;  // embeddings and head not stored are the one that is
+  bool tie_word_embeddings = true;  // embeddings and head share one matrix, unless stored apart
   std::optional<VisionConfig> vision;
   Index mm_tokens_per_image = 0;  // 0 without vision
   std::optional<Index> pad_token_id;

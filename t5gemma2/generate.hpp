@@ -24,7 +24,7 @@
 
 namespace t5gemma2 {
 
-/// Why a text ended; interrupted by a callback that returned false.
+/// Why a text ended: an eos id, a stop text, the limit, or a callback that returned false.
 enum class FinishReason { eos, stop, length, interrupted };
 
 /// Called with each new id; returns false to end the generation.

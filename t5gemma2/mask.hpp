@@ -24,6 +24,7 @@ namespace t5gemma2 {
 /// `window` of a global layer, which has none.
 constexpr Index no_window = std::numeric_limits<Index>::max();
 
+/// The window of layers of this type, in tokens.
 inline Index window_of(const TextConfig& config, LayerType type) {
   return type == LayerType::sliding_attention ? config.sliding_window : no_window;
 }

@@ -5,7 +5,7 @@
 //   K = rope(norm(X Wk))    V = X Wv                      [m, kv heads*dh]
 //   K =      norm(H Wk)     V = H Wv      encoder side    [n, kv heads*dh]
 //
-// The equations leave out QK-norm and RoPE, which the paper's text names. It does not say where they apply:
+// The equations leave out QK-norm and RoPE, which the paper's text names without saying where they apply:
 // QK-norm to queries and to all keys, the encoder side's too; RoPE to queries and the tokens' own keys, not
 // to the encoder side's keys, which therefore have no decoder position.
 //

@@ -16,7 +16,7 @@
 namespace t5gemma2 {
 
 /// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight
-/// [size]. Throws std::invalid_argument where weight or eps is not set, or x's width is no multiple of
+/// [size]. Throws std::invalid_argument where weight or eps is not set, or x's width is not a multiple of
 /// the weight's size.
 inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
   const Index size = weight.size();

@@ -42,8 +42,8 @@ struct Candidate {
   throw Error("logits: expected a token that may come next, found none: the rules forbid all");
 }
 
-/// The first of the largest scores. Throws Error when no token is possible, std::invalid_argument for no
-/// scores or a NaN among them.
+/// The first of the largest scores. Throws Error when no token is possible, std::invalid_argument where
+/// there are no scores or one is NaN.
 inline TokenId most_likely(const Vector& scores) {
   check_argument(scores.size() > 0, "scores", "one for each token", "none");
   check_argument(!scores.hasNaN(), "scores", "numbers", "NaN");
@@ -147,7 +147,7 @@ inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfi
 }
 
 /// An index i with probability p[i] / whole, where `whole` is the sum of all p. Throws std::invalid_argument
-/// for no p or a NaN among them.
+/// for an empty p or a NaN in it.
 inline std::size_t draw(std::span<const double> p, std::mt19937_64& random, double whole = 1) {
   check_argument(!p.empty(), "draw p", "one or more", "none");
   // Not std::uniform_real_distribution: its numbers differ between standard libraries, and a seed must give

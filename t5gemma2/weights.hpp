@@ -120,6 +120,7 @@ inline Embedding read_embedding(WeightReader& read, const Config& config) {
           .eoi_token_index = config.eoi_token_index};
 }
 
+/// The encoder. Throws Error when a tensor is missing or of another shape or dtype; so do the others.
 inline Encoder read_encoder(WeightReader& read, const Config& config) {
   const TextConfig& c = config.encoder;
   const ModuleReader encoder{read, "model.encoder.text_model.", "encoder.text_config"};

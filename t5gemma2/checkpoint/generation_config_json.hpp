@@ -1,8 +1,8 @@
 // generation_config.json -> GenerationConfig. Where the file or an id in it is missing:
 //
 //   no file                         all fields from config.json, the top level before the decoder
-//   neither start id nor bos        bos from config.json, and eos where the file has none (transformers refuses
-//                                   such a file)
+//   neither start id nor bos        bos from config.json, and eos where the file has none (transformers
+//                                   refuses such a file)
 //   a start id or bos, but no eos   no eos: texts end at the limit only, and a note says so
 //
 // Reference: transformers generation/configuration_utils.py GenerationConfig.from_pretrained,
@@ -96,7 +96,8 @@ inline const Names& harmless_fields() {
   return fields;
 }
 
-/// Whether the value switches nothing on: null, false, 0, an empty list or object, or 1 if that is the default.
+/// Whether the value switches nothing on: null, false, 0, an empty list or object, or 1 if that is
+/// the default.
 inline bool is_neutral(const std::string& key, const JsonField& field) {
   if (!field.given() || field.is(false) || field.is(0)) return true;
   if (field.is(nlohmann::json::array()) || field.is(nlohmann::json::object())) return true;

@@ -108,7 +108,7 @@ class LogitsProcessors {
  public:
   /// `options` must outlive this object; `prompt` is the number of ids in the decoder prompt. Throws Error
   /// where the options do not go together, or not with this prompt; std::invalid_argument where one is out of
-  /// range, and for a prompt of no ids.
+  /// range, and where `prompt` is 0.
   LogitsProcessors(const GenerateOptions& options, Index prompt, Index vocab_size)
       : config_(options.config),
         encoder_ids_(options.encoder_input_ids),

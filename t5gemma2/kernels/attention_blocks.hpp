@@ -77,8 +77,8 @@ Matrix attend_block(const Matrix& x, Index first, Index kv_head, const Heads& he
   return A;
 }
 
-/// The number of queries in a block: at most 256 rows, one for each query and head of a group; fewer when
-/// there are many keys, so that the scores stay within 16 MB per thread.
+/// The number of queries in a block. Each makes a row of scores per query head of the group; a block has at
+/// most 256 rows, fewer where there are many keys, so that its scores stay within 16 MB.
 inline Index query_block(const Heads& heads, Index keys) {
   constexpr Index rows = 256, scores = Index{1} << 22;
   return std::max<Index>(1, std::min(rows, scores / std::max<Index>(keys, 1)) / heads.group());
