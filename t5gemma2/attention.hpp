@@ -18,6 +18,7 @@
 #include "kernels/functions.hpp"
 #include "mask.hpp"
 #include "tensor.hpp"
+#include "trace.hpp"
 
 namespace t5gemma2 {
 
@@ -45,8 +46,13 @@ Matrix attention_probabilities(const Matrix& Q, const Matrix& K, const Heads& he
     p = Q.middleCols(head * heads.dim, heads.dim) *
         K.middleCols(head / heads.group() * heads.dim, heads.dim).transpose() * scale;
     for (Index query = 0; query < p.rows(); ++query) {
+      Index visible = 0;
       for (Index key = 0; key < p.cols(); ++key)
-        if (!mask(query, key)) p(query, key) = -std::numeric_limits<float>::infinity();
+        if (mask(query, key))
+          ++visible;
+        else
+          p(query, key) = -std::numeric_limits<float>::infinity();
+      check_argument(visible > 0, "attention mask", "a visible key for every query", "none");
       softmax(p.row(query).data(), p.cols());
     }
   }
@@ -68,6 +74,17 @@ Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const 
   return A;
 }
 
+/// Reports the softmax of equation 4 as the reference splits it: [1, query heads, m, own] over the first `own`
+/// keys, and in merged attention [1, query heads, m, n] over the encoder side's.
+template <class Mask>
+void tap_probabilities(const Tap& tap, const Matrix& Q, const Matrix& K, const Heads& heads, float scale,
+                       Mask mask, Index own) {
+  if (!tap.wants("weights") && !tap.wants("cross_weights")) return;
+  const Matrix P = attention_probabilities(Q, K, heads, scale, mask);
+  tap.stacked("weights", heads.query, P.leftCols(own));
+  tap.stacked("cross_weights", heads.query, P.rightCols(P.cols() - own));
+}
+
 // ---- the engine's form ----
 
 /// Equation 4 with keys and values in several segments, all in one softmax: Q [m, query heads*dh] -> A, of
@@ -76,6 +93,10 @@ template <class... Mask>
 Matrix attention(const Matrix& Q, const Heads& heads, float scale, const KeySegment<Mask>&... segments) {
   (attention_detail::check(Q, segments.K, segments.V, heads, scale), ...);
   check_argument((segments.K.rows() + ...) > 0, "attention K", "a key or more", "none");
+  (check(segments.mask, segments.K.rows()), ...);
+  for (const Index query : {Index{0}, Q.rows() - 1})
+    check_argument(Q.rows() == 0 || (segments.visible(query, query).size() + ...) > 0, "attention mask",
+                   "a visible key for every query", "none");
   return kernel::attention_in_blocks(Q, heads, scale, segments...);
 }
 

@@ -9,6 +9,7 @@
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Decoder,
 // T5Gemma2ForConditionalGeneration
 #pragma once
+#include <cmath>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -36,8 +37,9 @@ inline void check(const Decoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "decoder layers",
                  "as many as num_hidden_layers", w.layers.size());
   check_shape(w.norm, w.config.hidden_size, 1, "decoder norm");
-  check_shape(w.lm_head, w.config.vocab_size, w.config.hidden_size, "lm_head");
-  check_argument(w.config.rms_norm_eps >= 0, "decoder rms_norm_eps", "0 or more", w.config.rms_norm_eps);
+  check(w.lm_head, w.config.vocab_size, w.config.hidden_size, "lm_head");
+  check_argument(w.config.rms_norm_eps >= 0 && std::isfinite(w.config.rms_norm_eps), "decoder rms_norm_eps",
+                 "0 or more", w.config.rms_norm_eps);
 }
 
 /// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0. Progress counts layers. Throws Error for
@@ -106,6 +108,9 @@ inline void check(const DecoderState& state, const Decoder& w) {
   const bool started = state.encoder_kv && state.encoder_kv->size() == w.layers.size();
   check_argument(started && state.past.size() == w.layers.size(), "DecoderState", "one from start_decoder",
                  "another");
+  for (const KvCache& past : state.past)
+    check_argument(past.tokens() == state.position, "DecoderState position",
+                   "as many tokens as in its caches", state.position);
 }
 
 /// The next ids [m] -> x [m, d] after the last norm. Advances the state by m tokens.
@@ -125,7 +130,11 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                               std::span<const TokenId> ids) {
   if (states.empty() || states.size() != ids.size())
     throw std::invalid_argument("decode_together ids: expected one for each state");
-  for (const DecoderState& state : states) check(state, w);
+  for (const DecoderState& state : states) {
+    check(state, w);
+    check_argument(state.position == states[0].position, "decode_together states", "texts of one length",
+                   "several");
+  }
   const Ropes ropes = ropes_at(w.config, states[0].position, 1);
   const Matrix x = decoder_layers(w, ids, [&](std::size_t i, const Matrix& X) {
     Matrix O(X.rows(), X.cols());

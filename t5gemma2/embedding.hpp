@@ -54,7 +54,7 @@ inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
 /// c tanh(logits / c), or logits unchanged where no softcap c is set; any shape. Throws std::invalid_argument
 /// unless c is above 0.
 inline Matrix softcap(Matrix logits, const std::optional<float>& cap) {
-  check_argument(!cap || *cap > 0, "softcap", "a number above 0", cap.value_or(0));
+  check_argument(!cap || (*cap > 0 && std::isfinite(*cap)), "softcap", "a number above 0", cap.value_or(0));
   if (cap) logits = *cap * (logits.array() / *cap).tanh();
   return logits;
 }

@@ -9,6 +9,7 @@
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder, T5Gemma2SelfAttention
 #pragma once
+#include <cmath>
 #include <iterator>
 #include <vector>
 
@@ -32,7 +33,8 @@ inline void check(const Encoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "encoder layers",
                  "as many as num_hidden_layers", w.layers.size());
   check_shape(w.norm, w.config.hidden_size, 1, "encoder norm");
-  check_argument(w.config.rms_norm_eps >= 0, "encoder rms_norm_eps", "0 or more", w.config.rms_norm_eps);
+  check_argument(w.config.rms_norm_eps >= 0 && std::isfinite(w.config.rms_norm_eps), "encoder rms_norm_eps",
+                 "0 or more", w.config.rms_norm_eps);
 }
 
 /// X [n, d] -> O [n, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.
@@ -40,8 +42,7 @@ inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& 
   const Matrix Q = queries(w, X, rope, tap);
   const auto [K, V] = keys_values(w, X, rope, tap);
   const EncoderMask mask{w.window};
-  if (tap.wants("weights"))
-    tap.stacked("weights", w.heads.query, attention_probabilities(Q, K, w.heads, w.scale, mask));
+  tap_probabilities(tap, Q, K, w.heads, w.scale, mask, K.rows());
   const Matrix A = attention(Q, K, V, w.heads, w.scale, mask);
   return tap("o_proj", linear(A, w.o_proj));
 }

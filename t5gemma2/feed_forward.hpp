@@ -35,9 +35,9 @@ inline Matrix gelu_tanh(Matrix x) {
 
 /// Throws std::invalid_argument naming the matrix unless w takes rows of d numbers.
 inline void check(const FeedForward& w, Index d) {
-  check_shape(w.gate_proj, -1, d, "gate_proj");
-  check_shape(w.up_proj, w.gate_proj.rows, d, "up_proj");
-  check_shape(w.down_proj, d, w.gate_proj.rows, "down_proj");
+  check(w.gate_proj, -1, d, "gate_proj");
+  check(w.up_proj, w.gate_proj.rows, d, "up_proj");
+  check(w.down_proj, d, w.gate_proj.rows, "down_proj");
 }
 
 /// x [rows, d] -> [rows, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.

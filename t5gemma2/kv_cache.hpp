@@ -48,6 +48,7 @@ class KvCache {
 
   /// The position of the token whose key is in row `slot`.
   Index position(Index slot) const {
+    check_argument(slot >= 0 && slot < rows(), "KvCache slot", "one of its rows", slot);
     if (tokens_ <= capacity()) return slot;
     return tokens_ - 1 - (tokens_ - 1 - slot) % capacity();
   }
@@ -74,6 +75,10 @@ struct CacheMask {
     return cache.tokens() + query - cache.position(slot) < cache.window();
   }
 };
+
+inline void check(const CacheMask& mask, Index keys) {
+  check_argument(keys == mask.cache.rows(), "CacheMask keys", "the cache's", keys);
+}
 
 inline KeyRange visible_keys(const CacheMask&, Index, Index, Index keys) { return {0, keys}; }
 

@@ -18,6 +18,7 @@ namespace t5gemma2 {
 /// Throws std::invalid_argument unless W is set: the address of stored numbers, with sizes.
 inline void check(const Weight& W, const char* name) {
   check_argument(W.data != nullptr, name, "a stored matrix", "none");
+  check_argument(W.type != StorageType{}, name, "a storage type", "none");
   check_argument(W.rows >= 0, name, "0 rows or more", W.rows);
   check_argument(W.cols >= 0, name, "0 columns or more", W.cols);
   const auto address = reinterpret_cast<std::uintptr_t>(W.data);
@@ -26,6 +27,12 @@ inline void check(const Weight& W, const char* name) {
                  W.type == StorageType::float32 ? "an address at a multiple of 4 bytes"
                                                 : "an address at a multiple of 2 bytes",
                  "one that is not");
+}
+
+/// The same, and unless W is [rows, cols]; -1 stands for any.
+inline void check(const Weight& W, Index rows, Index cols, const char* name) {
+  check_shape(W, rows, cols, name);
+  check(W, name);
 }
 
 /// Rows [first, first + count) of W, copied to float32 [count, W.cols]. Throws std::invalid_argument where W

@@ -31,7 +31,7 @@ inline Index window_of(const TextConfig& config, LayerType type) {
 
 /// The encoder: bidirectional; in local layers about half the window to each side.
 struct EncoderMask {
-  Index window;
+  Index window = no_window;
 
   bool operator()(Index query, Index key) const {
     if (window == no_window) return true;
@@ -41,14 +41,14 @@ struct EncoderMask {
 
 /// The decoder side: causal; the last `window` tokens, the query's own included.
 struct DecoderMask {
-  Index window;
+  Index window = no_window;
 
   bool operator()(Index query, Index key) const { return key <= query && query - key < window; }
 };
 
 /// M of merged attention: keys are [X; H], the m decoder tokens, then all encoder tokens.
 struct MergedMask {
-  Index window, m;
+  Index window = no_window, m = -1;
 
   bool operator()(Index query, Index key) const { return key >= m || DecoderMask{window}(query, key); }
 };
@@ -57,6 +57,21 @@ struct MergedMask {
 struct AllVisible {
   bool operator()(Index, Index) const { return true; }
 };
+
+// ---- checks ----
+
+/// Throws std::invalid_argument unless the mask's fields are set and fit so many keys.
+inline void check(EncoderMask mask, Index) {
+  check_argument(mask.window > 0, "EncoderMask window", "1 or more", mask.window);
+}
+inline void check(DecoderMask mask, Index) {
+  check_argument(mask.window > 0, "DecoderMask window", "1 or more", mask.window);
+}
+inline void check(MergedMask mask, Index keys) {
+  check_argument(mask.window > 0, "MergedMask window", "1 or more", mask.window);
+  check_argument(mask.m >= 0 && mask.m <= keys, "MergedMask m", "0 to the number of keys", mask.m);
+}
+inline void check(AllVisible, Index) {}
 
 // ---- ranges of visible keys ----
 

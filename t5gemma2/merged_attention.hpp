@@ -28,16 +28,6 @@ inline Matrix stack(const Matrix& x, const Matrix& h) {
   return stacked;
 }
 
-/// Reports the softmax of (4) as the reference splits it: [1, query heads, m, m] over the decoder side's
-/// keys, [1, query heads, m, n] over the encoder side's.
-inline void tap_probabilities(const Tap& tap, const Attention& w, const Matrix& Q, const Matrix& K,
-                              MergedMask M) {
-  if (!tap.wants("weights") && !tap.wants("cross_weights")) return;
-  const Matrix P = attention_probabilities(Q, K, w.heads, w.scale, M);
-  tap.stacked("weights", w.heads.query, P.leftCols(M.m));
-  tap.stacked("cross_weights", w.heads.query, P.rightCols(P.cols() - M.m));
-}
-
 /// The equations, without a cache: X [m, d] from position 0 on, H [n, d] -> O [m, d]; n may be 0. Throws
 /// std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix merged_attention(const Attention& w, const Matrix& X, const Matrix& H, const CosSin& rope,
@@ -48,7 +38,7 @@ inline Matrix merged_attention(const Attention& w, const Matrix& X, const Matrix
   const KeyValue x = keys_values(w, X, rope, tap), h = encoder_keys_values(w, H, tap);  // one side each
   const Matrix K = stack(x.K, h.K);                                                     // (2)
   const Matrix V = stack(x.V, h.V);                                                     // (3)
-  tap_probabilities(tap, w, Q, K, M);
+  tap_probabilities(tap, Q, K, w.heads, w.scale, M, X.rows());
   const Matrix A = attention(Q, K, V, w.heads, w.scale, M);  // (4)
   return tap("o_proj", linear(A, w.o_proj));                 // (5)
 }

@@ -43,13 +43,13 @@ struct Attention {
 inline void check(const Attention& w, Index d) {
   check(w.heads);
   const Index q = w.heads.query * w.heads.dim, kv = w.heads.kv * w.heads.dim;
-  check_shape(w.q_proj, q, d, "q_proj");
-  check_shape(w.k_proj, kv, d, "k_proj");
-  check_shape(w.v_proj, kv, d, "v_proj");
-  check_shape(w.o_proj, d, q, "o_proj");
+  check(w.q_proj, q, d, "q_proj");
+  check(w.k_proj, kv, d, "k_proj");
+  check(w.v_proj, kv, d, "v_proj");
+  check(w.o_proj, d, q, "o_proj");
   check_shape(w.q_norm, w.heads.dim, 1, "q_norm");
   check_shape(w.k_norm, w.heads.dim, 1, "k_norm");
-  check_argument(w.eps >= 0, "eps", "0 or more", w.eps);
+  check_argument(w.eps >= 0 && std::isfinite(w.eps), "eps", "0 or more", w.eps);
   check_argument(w.scale > 0 && std::isfinite(w.scale), "scale", "a number above 0", w.scale);
   check_argument(w.window > 0, "window", "1 or more", w.window);
 }
@@ -57,6 +57,7 @@ inline void check(const Attention& w, Index d) {
 /// The same, and unless `rope` has a row for each row of X.
 inline void check(const Attention& w, const Matrix& X, const CosSin& rope) {
   check(w, X.cols());
+  check_argument(w.heads.dim % 2 == 0, "heads.dim", "an even number, for RoPE", w.heads.dim);
   check_shape(rope.cos, X.rows(), w.heads.dim / 2, "rope cos");
   check_shape(rope.sin, X.rows(), w.heads.dim / 2, "rope sin");
 }

@@ -115,6 +115,8 @@ inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, cons
   if (!config.boi_token_index || !config.eoi_token_index || !config.image_token_index)
     fail("config.json", "boi_token_index, eoi_token_index, image_token_index", "ids for a prompt with images",
          "none");
+  check_argument(config.mm_tokens_per_image > 0, "mm_tokens_per_image", "1 or more",
+                 config.mm_tokens_per_image);
   std::vector<TokenId> ids{tokenizer.bos_id()};
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string text = (i > 0 ? "\n\n" : "") + texts[i] + (i + 1 < texts.size() ? "\n\n" : "");

@@ -29,8 +29,11 @@ struct CosSin {
 /// dh/2 frequencies, in radians per position. Throws std::invalid_argument where theta, factor or head_dim
 /// is not set.
 inline Vector rope_frequencies(const RopeConfig& rope, Index head_dim) {
-  check_argument(rope.theta > 0, "rope theta", "a number above 0", rope.theta);
-  check_argument(rope.factor > 0, "rope factor", "a number above 0", rope.factor);
+  const auto is_positive = [](double number) {  // as float32, too
+    return static_cast<float>(number) > 0 && std::isfinite(static_cast<float>(number));
+  };
+  check_argument(is_positive(rope.theta), "rope theta", "a number above 0", rope.theta);
+  check_argument(is_positive(rope.factor), "rope factor", "a number above 0", rope.factor);
   check_argument(head_dim > 0 && head_dim % 2 == 0, "rope head_dim", "an even number above 0", head_dim);
   Vector frequency(head_dim / 2);
   for (Index i = 0; i < frequency.size(); ++i) {

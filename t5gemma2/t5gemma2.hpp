@@ -35,14 +35,14 @@
 #include "kv_cache.hpp"                           // what decoding keeps
 #include "merged_attention.hpp"                   // equations 1 to 5
 #include "decoder.hpp"                            // H and tokens -> logits
+#include "weights.hpp"                            // both, from a checkpoint
 
 // ---- vision ----
-#include "weights.hpp"                            // checkpoint names -> structs
 #include "vision/layer_norm.hpp"                  // LayerNorm
 #include "vision/siglip.hpp"                      // the vision encoder
 #include "vision/image_features.hpp"              // patches to image features
 #include "vision/vision.hpp"                      // pixels to image features
-#include "vision/vision_weights.hpp"              // both, from a checkpoint
+#include "vision/vision_weights.hpp"              // vision, from a checkpoint
 
 // ---- the model, and text from it ----
 #include "model.hpp"                              // load, encode, forward

@@ -20,7 +20,7 @@ using Vector = Eigen::VectorXf;
 using TokenId = std::int32_t;
 
 /// Number formats of weights in a checkpoint (safetensors F32, F16, BF16).
-enum class StorageType { float32, float16, bfloat16 };
+enum class StorageType { float32 = 1, float16, bfloat16 };  // 0: not set
 
 /// Bytes of one stored number.
 constexpr Index bytes_of(StorageType type) { return type == StorageType::float32 ? 4 : 2; }
@@ -28,7 +28,7 @@ constexpr Index bytes_of(StorageType type) { return type == StorageType::float32
 /// A view of a stored matrix W [rows, cols]. The checkpoint owns the memory and must outlive it.
 struct Weight {
   const std::byte* data = nullptr;  // aligned to bytes_of(type)
-  StorageType type = StorageType::float32;
+  StorageType type{};
   Index rows = 0, cols = 0;
 };
 

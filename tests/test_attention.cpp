@@ -41,6 +41,9 @@ struct Later {
 };
 
 template <class Mask>
+void check(const Later<Mask>&, Index) {}
+
+template <class Mask>
 KeyRange visible_keys(const Later<Mask>&, Index, Index, Index keys) {
   return {0, keys};
 }
@@ -308,6 +311,22 @@ TEST_CASE("attention: heads, scales and shapes that do not fit are refused, in b
   refused({4, 2, 8}, 0.5f, K, V, "attention Q: expected [any, 32], found [3, 16]");
   refused({4, 2, 4}, 0.5f, K, V.topRows(4), "attention V: expected [5, 8], found [4, 8]");
   refused({4, 2, 4}, 0.5f, Matrix(0, 8), Matrix(0, 8), "attention K: expected a key or more, found none");
+}
+
+TEST_CASE("attention: a mask with a field that is not set, or without a visible key, is refused") {
+  const Inputs x(3, 5, {4, 2, 4});
+  const auto refused = [](const auto& attend, const char* why) {
+    CHECK_THROWS_WITH_AS(attend(), why, std::invalid_argument);
+  };
+  refused([&] { x.fast(DecoderMask{0}); }, "DecoderMask window: expected 1 or more, found 0");
+  refused([&] { x.fast(EncoderMask{-10}); }, "EncoderMask window: expected 1 or more, found -10");
+  refused([&] { x.fast(MergedMask{0, 3}); }, "MergedMask window: expected 1 or more, found 0");
+  refused([&] { x.fast(MergedMask{4}); }, "MergedMask m: expected 0 to the number of keys, found -1");
+  refused([&] { x.fast(MergedMask{4, 6}); }, "MergedMask m: expected 0 to the number of keys, found 6");
+  const Inputs longer(20, 5, {4, 2, 4});
+  const char* const none = "attention mask: expected a visible key for every query, found none";
+  refused([&] { longer.fast(DecoderMask{4}); }, none);
+  refused([&] { longer.plain(DecoderMask{4}); }, none);
 }
 
 }  // namespace test_attention

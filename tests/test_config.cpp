@@ -294,7 +294,7 @@ TEST_CASE("config: sizes that do not go together") {
   contains(complaint("/decoder/num_key_value_heads", 4),
            "expected a divisor of num_attention_heads 2, found 4");
   contains(complaint("/decoder/head_dim", 33),
-           "decoder.head_dim: expected an even number: RoPE turns pairs, found 33");
+           "decoder.head_dim: expected an even number: RoPE rotates pairs, found 33");
   contains(complaint("/decoder/hidden_size", 65),
            "decoder.hidden_size: expected the encoder's, 64, found 65");
   contains(complaint("/decoder/vocab_size", 101),

@@ -293,4 +293,17 @@ TEST_CASE("decoder: a state of another decoder, or of none, and no ids are refus
                        std::invalid_argument);
 }
 
+TEST_CASE("decoder: states of several lengths, or with caches of another length, are refused") {
+  const Decoder& w = fixture_model().decoder;
+  std::vector<DecoderState> states(2, start_decoder(w, Matrix(0, 24)));
+  decode(w, states[1], Ids{2, 5});
+  CHECK_THROWS_WITH_AS(decode_together(w, states, Ids{2, 2}),
+                       "decode_together states: expected texts of one length, found several",
+                       std::invalid_argument);
+  states[0].position = 7;
+  CHECK_THROWS_WITH_AS(decode(w, states[0], Ids{2}),
+                       "DecoderState position: expected as many tokens as in its caches, found 7",
+                       std::invalid_argument);
+}
+
 }  // namespace test_decoder

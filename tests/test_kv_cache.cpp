@@ -99,4 +99,10 @@ TEST_CASE("kv_cache: a window or a width of nothing is refused") {
   CHECK_THROWS_WITH_AS(KvCache(0, 5), "KvCache width: expected 1 or more, found 0", std::invalid_argument);
 }
 
+TEST_CASE("kv_cache: a slot that holds no token has no position") {
+  CHECK_THROWS_WITH_AS(filled(1, 9, 2).position(0), "KvCache slot: expected one of its rows, found 0",
+                       std::invalid_argument);
+  for (const Index slot : {-1, 4}) CHECK_THROWS_AS(filled(5, 9, 2).position(slot), std::invalid_argument);
+}
+
 }  // namespace test_kv_cache

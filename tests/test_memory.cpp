@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include "fixture.hpp"
 #include "scratch.hpp"
+#include "t5gemma2/checkpoint/config_json.hpp"
 
 namespace test_memory {
 
@@ -137,6 +139,18 @@ TEST_CASE("memory: sizes that are not set are refused") {
   CHECK(complaint([](Config& c) { c.decoder.layer_types.clear(); }) ==
         "num_hidden_layers: expected as many as layer_types, found 2");
   CHECK_THROWS_WITH_AS(memory_need(small(), -1, 0), "memory_need tokens: expected 0 or more, found -1",
+                       std::invalid_argument);
+}
+
+TEST_CASE("memory: a window or a layer type that is not set is refused") {
+  Config config = load_config(data_folder("basic"));
+  config.decoder.sliding_window = 0;
+  CHECK_THROWS_WITH_AS(memory_need(config, 1, 1), "sliding_window: expected 1 or more, found 0",
+                       std::invalid_argument);
+  config = load_config(data_folder("basic"));
+  config.encoder.layer_types[0] = {};
+  CHECK_THROWS_WITH_AS(memory_need(config, 1, 1),
+                       "layer_types: expected sliding_attention or full_attention, found none",
                        std::invalid_argument);
 }
 

@@ -97,4 +97,22 @@ TEST_CASE("projections: a rope of other rows or another head size is refused") {
   }
 }
 
+TEST_CASE("projections: heads of odd size cannot be rotated, and matrices without data are refused by name") {
+  const Matrix X = random_matrix(3, 24, 1);
+  const StoredMatrix Q(random_matrix(20, 24, 2)), O(random_matrix(24, 20, 3));
+  Attention w = whole();
+  w.heads = {4, 4, 5};
+  w.q_proj = w.k_proj = w.v_proj = Q.weight();
+  w.o_proj = O.weight();
+  w.q_norm = w.k_norm = Vector::Zero(5);
+  CHECK_THROWS_WITH_AS(queries(w, X, rope_at({.theta = 10000, .factor = 1}, 4, 0, 3)),
+                       "heads.dim: expected an even number, for RoPE, found 5", std::invalid_argument);
+  check_refused(changed([](Attention& a) { a.o_proj.data = nullptr; }),
+                "o_proj: expected a stored matrix, found none");
+  check_refused(changed([](Attention& a) { a.q_proj.type = {}; }),
+                "q_proj: expected a storage type, found none");
+  check_refused(changed([](Attention& a) { a.eps = std::numeric_limits<float>::infinity(); }),
+                "eps: expected 0 or more, found inf");
+}
+
 }  // namespace test_projections

@@ -135,4 +135,11 @@ TEST_CASE("rope: what is not set, or of another size, is refused by name") {
                        std::invalid_argument);
 }
 
+TEST_CASE("rope: a theta or a factor that is no number in float32 is refused") {
+  for (const double bad : {1e-300, 1e39, std::numeric_limits<double>::infinity(), -1.0, double{unset}}) {
+    CHECK_THROWS_AS(rope_at({.theta = bad, .factor = 1}, 8, 0, 1), std::invalid_argument);
+    CHECK_THROWS_AS(rope_at({.theta = 10, .factor = bad}, 8, 0, 1), std::invalid_argument);
+  }
+}
+
 }  // namespace test_rope

@@ -289,4 +289,17 @@ TEST_CASE("sampling: arguments that have no meaning are refused") {
   CHECK(error_of([&] { draw_token(Vector(), plain, random); }) != "");
 }
 
+TEST_CASE("sampling: NaN and infinity among the scores are refused, a token that may not come is left out") {
+  GenerationConfig c;
+  for (const float bad : {unset, std::numeric_limits<float>::infinity()}) {
+    Vector scores(3);
+    scores << 1, bad, 2;
+    CHECK_THROWS_WITH_AS(candidates_of(scores, c), "scores: expected finite numbers, found NaN or infinity",
+                         Error);
+  }
+  Vector scores(3);
+  scores << 1, impossible, 2;
+  CHECK(candidates_of(scores, c).size() == 2);
+}
+
 }  // namespace test_sampling

@@ -30,6 +30,11 @@ inline void check_sizes(const TextConfig& c) {
   check_argument(c.intermediate_size > 0, "intermediate_size", "1 or more", c.intermediate_size);
   check_argument(c.num_hidden_layers == std::ssize(c.layer_types), "num_hidden_layers",
                  "as many as layer_types", c.num_hidden_layers);
+  for (const LayerType type : c.layer_types) {
+    check_argument(type != LayerType{}, "layer_types", "sliding_attention or full_attention", "none");
+    check_argument(type == LayerType::full_attention || c.sliding_window > 0, "sliding_window", "1 or more",
+                   c.sliding_window);
+  }
 }
 
 /// For n encoder tokens and m decoder tokens, one beam. Throws std::invalid_argument where a size is not set.

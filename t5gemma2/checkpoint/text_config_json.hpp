@@ -69,7 +69,7 @@ inline RopeConfig read_rope(const JsonField& parameters, const JsonField& scalin
   const JsonField theta = find("rope_theta"), partial = find("partial_rotary_factor");
   RopeConfig rope{.factor = 1};
   rope.theta = (old_theta.given() && !theta.given() ? old_theta : theta).number(1, 1e12);
-  if (partial.given() && partial.number(0, 1) != 1) partial.refuse("1: RoPE turns whole heads");
+  if (partial.given() && partial.number(0, 1) != 1) partial.refuse("1: RoPE rotates whole heads");
   if (kind == "linear") {
     rope.factor = factor.number(0.01, 1e6);
     // Without rope_parameters transformers 5.23 sets rope_type "default" before it looks at `type`.
@@ -101,7 +101,7 @@ inline void read_attention(const JsonField& side, TextConfig& text) {
                                        std::to_string(text.num_attention_heads));
   }
   text.head_dim = side["head_dim"].integer(2, most_features);
-  if (text.head_dim % 2 != 0) side["head_dim"].refuse("an even number: RoPE turns pairs");
+  if (text.head_dim % 2 != 0) side["head_dim"].refuse("an even number: RoPE rotates pairs");
   text.query_pre_attn_scalar = static_cast<float>(side["query_pre_attn_scalar"].number(1e-3, 1e9));
   text.sliding_window = side["sliding_window"].integer(1, longest_context);
   if (side["attention_bias"].given() && side["attention_bias"].boolean()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Image {
 inline void check(const Image& image) {
   check_argument(image.width > 0, "image width", "1 or more", image.width);
   check_argument(image.height > 0, "image height", "1 or more", image.height);
+  constexpr Index most = std::numeric_limits<Index>::max() / 3;
+  check_argument(image.width <= most / image.height, "image width", "one that memory can hold", image.width);
   const std::string bytes = std::to_string(3 * image.width * image.height) + " bytes (3 * width * height)";
   check_argument(std::ssize(image.rgb) == 3 * image.width * image.height, "image rgb", bytes.c_str(),
                  image.rgb.size());

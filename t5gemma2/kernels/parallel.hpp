@@ -27,6 +27,7 @@ void parallel_tasks(Index tasks, const Run& run) {
 /// Calls run(first, count) for consecutive blocks of at most `block` out of `size`, on OpenMP's threads.
 template <class Run>
 void parallel_blocks(Index size, Index block, const Run& run) {
+  check_argument(block > 0, "parallel_blocks block", "1 or more", block);
   parallel_tasks((size + block - 1) / block, [&](Index task) {
     const Index first = task * block;
     run(first, std::min(block, size - first));

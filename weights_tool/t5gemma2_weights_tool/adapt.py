@@ -1,7 +1,8 @@
 """`weights_tool adapt`: a Gemma 3 checkpoint becomes an untrained T5Gemma 2 (paper section 3.1).
 
 The encoder layers and the decoder layers both start as Gemma 3's layers, the one embedding is Gemma 3's. With no
-encoder input the result IS Gemma 3; with one it writes junk until it is trained.
+encoder input the result computes what Gemma 3 computes with the same RoPE factor; with one it writes junk until it is
+trained.
 
 The folder is text only. transformers insists on a `vision_config`, so config.json has one, as small as it can be
 (1 layer of width 16); no vision tensor is stored. `from_pretrained` then reports those few tensors as newly
