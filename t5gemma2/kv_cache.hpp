@@ -42,13 +42,13 @@ class KvCache {
 
   Index tokens() const { return tokens_; }  // appended so far: the position of the next
   Index window() const { return window_; }
-  Index rows() const { return std::min(tokens_, capacity()); }
-  Eigen::Map<const Matrix> K() const { return {keys_.data(), rows(), width_}; }
-  Eigen::Map<const Matrix> V() const { return {values_.data(), rows(), width_}; }
+  Index kept() const { return std::min(tokens_, capacity()); }
+  Eigen::Map<const Matrix> K() const { return {keys_.data(), kept(), width_}; }
+  Eigen::Map<const Matrix> V() const { return {values_.data(), kept(), width_}; }
 
   /// The position of the token whose key is in row `slot`.
   Index position(Index slot) const {
-    check_argument(slot >= 0 && slot < rows(), "KvCache slot", "one of its rows", slot);
+    check_argument(slot >= 0 && slot < kept(), "KvCache slot", "one of its rows", slot);
     if (tokens_ <= capacity()) return slot;
     return tokens_ - 1 - (tokens_ - 1 - slot) % capacity();
   }
@@ -77,7 +77,7 @@ struct CacheMask {
 };
 
 inline void check(const CacheMask& mask, Index keys) {
-  check_argument(keys == mask.cache.rows(), "CacheMask keys", "the cache's", keys);
+  check_argument(keys == mask.cache.kept(), "CacheMask keys", "the cache's", keys);
 }
 
 inline KeyRange visible_keys(const CacheMask&, Index, Index, Index keys) { return {0, keys}; }

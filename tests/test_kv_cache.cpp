@@ -46,14 +46,14 @@ TEST_CASE("kv_cache: a ring keeps exactly the last window - 1 tokens, and knows 
         CAPTURE(window);
         CAPTURE(tokens);
         CAPTURE(block);
-        REQUIRE(cache.rows() == std::min(tokens, window - 1));
+        REQUIRE(cache.kept() == std::min(tokens, window - 1));
         std::set<Index> kept;
-        for (Index slot = 0; slot < cache.rows(); ++slot) {
+        for (Index slot = 0; slot < cache.kept(); ++slot) {
           kept.insert(cache.position(slot));
           CHECK(same_bits(cache.K().row(slot), numbered(cache.position(slot), 1)));
           CHECK(same_bits(cache.V().row(slot), numbered(cache.position(slot) + 1000, 1)));
         }
-        const std::vector<Index> last = range(tokens - cache.rows(), tokens - 1);
+        const std::vector<Index> last = range(tokens - cache.kept(), tokens - 1);
         CHECK(kept == std::set<Index>(last.begin(), last.end()));
       }
 }
@@ -69,7 +69,7 @@ TEST_CASE("kv_cache: a global layer keeps all, in order") {
 
 TEST_CASE("kv_cache: with window 1 nothing is kept") {
   const KvCache cache = filled(1, 9, 2);
-  CHECK(cache.rows() == 0);
+  CHECK(cache.kept() == 0);
   CHECK(cache.K().cols() == 3);
 }
 
@@ -79,10 +79,10 @@ TEST_CASE("kv_cache: the mask shows each query the kept tokens inside its window
       const KvCache cache = filled(window, tokens, 1);
       const CacheMask mask{cache};
       for (Index query = 0; query < 8; ++query)
-        for (Index slot = 0; slot < cache.rows(); ++slot)
+        for (Index slot = 0; slot < cache.kept(); ++slot)
           CHECK(mask(query, slot) == DecoderMask{window}(tokens + query, cache.position(slot)));
-      CHECK(visible_keys(mask, 0, 7, cache.rows()).begin == 0);
-      CHECK(visible_keys(mask, 0, 7, cache.rows()).end == cache.rows());
+      CHECK(visible_keys(mask, 0, 7, cache.kept()).begin == 0);
+      CHECK(visible_keys(mask, 0, 7, cache.kept()).end == cache.kept());
     }
   const KvCache all = filled(no_window, 30, 1);
   CHECK(CacheMask{all}(0, 0));
