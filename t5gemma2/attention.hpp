@@ -74,8 +74,8 @@ Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const 
   return A;
 }
 
-/// Reports the softmax of equation 4 as the reference splits it: [1, query heads, m, own] over the first `own`
-/// keys, and in merged attention [1, query heads, m, n] over the encoder side's.
+/// Reports the softmax of equation 4 as the reference splits it: [1, query heads, m, own] over the first
+/// `own` keys, and in merged attention [1, query heads, m, n] over the encoder side's.
 template <class Mask>
 void tap_probabilities(const Tap& tap, const Matrix& Q, const Matrix& K, const Heads& heads, float scale,
                        Mask mask, Index own) {

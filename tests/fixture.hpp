@@ -1,7 +1,7 @@
 // For tests: the small checkpoints in tests/data and what transformers computed with them, generated
 // matrices, and the difference between two matrices. `basic` is a model with two layers in the encoder and
-// two in the decoder, the first local, the second global; its reference file holds every tap of one forward
-// pass.
+// two in the decoder, the first local, the second global; its reference file holds every tap of one
+// forward pass.
 #pragma once
 #include <doctest/doctest.h>
 #include <omp.h>
@@ -34,9 +34,9 @@ inline std::filesystem::path data_folder(const std::string& name = "") {
 
 // ---- the difference between two matrices ----
 
-/// max |found - expected| / max |expected|; NaN if either holds a NaN or an infinity, infinity if the shapes
-/// differ. Meant for CHECK(difference(found, expected) <= tight), which fails for a NaN and prints the
-/// number.
+/// max |found - expected| / max |expected|; NaN if either holds a NaN or an infinity, infinity if the
+/// shapes differ. Meant for CHECK(difference(found, expected) <= tight), which fails for a NaN and prints
+/// the number.
 template <class Found, class Expected>
 double difference(const Found& found, const Expected& expected) {
   if (found.rows() != expected.rows() || found.cols() != expected.cols()) {

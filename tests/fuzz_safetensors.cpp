@@ -1,5 +1,5 @@
-// libFuzzer: whatever a safetensors file holds, it is read or refused with an Error; all data lies inside the
-// file.
+// libFuzzer: whatever a safetensors file holds, it is read or refused with an Error; all data lies inside
+// the file.
 #include <cstdint>
 #include <cstdlib>
 

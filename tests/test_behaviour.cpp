@@ -1,7 +1,7 @@
-// The pocket model at its tasks: held-out items of every task must get the very tokens that transformers made
-// of them, and be as sure of each (tests/data/pocket, written by weights_tool answers). What each part
-// computes is tested elsewhere; a kernel, a mask or a tokenizer that goes wrong in any of them shows here,
-// too.
+// The pocket model at its tasks: held-out items of every task must get the very tokens that transformers
+// made of them, and be as sure of each (tests/data/pocket, written by weights_tool answers). What each
+// part computes is tested elsewhere; a kernel, a mask or a tokenizer that goes wrong in any of them shows
+// here, too.
 #include <algorithm>
 #include <cmath>
 #include <fstream>

@@ -1,5 +1,5 @@
-// Generation: a decoder made to say given pieces, so that every ending, stop text and hidden piece can be
-// seen.
+// Generation: a decoder made to say given pieces, so that every ending, stop text and hidden piece can
+// be seen.
 #include "t5gemma2/generate.hpp"
 
 #include "fixture.hpp"
@@ -369,8 +369,8 @@ Ids random_ids(std::mt19937& random) {
   return ids;
 }
 
-/// Stop texts cut from the text, twice in a row, one inside another, with a beginning that is the text
-/// before.
+/// Stop texts cut from the text, twice in a row, one inside another, with a beginning that is the
+/// text before.
 std::vector<std::string> random_stops(std::mt19937& random, const std::string& text) {
   std::vector<std::string> stops;
   for (std::size_t count = random() % 4; count > 0; --count) {

@@ -20,7 +20,8 @@ std::string picture(const Mask& mask, Index queries, Index keys) {
   return text;
 }
 
-/// Where visible_keys(mask, first, last, keys) leaves out a visible key, or begins or ends with one that no row of it sees.
+/// Where visible_keys(mask, first, last, keys) leaves out a visible key, or begins or ends with one that no
+/// row of it sees.
 template <class Mask>
 std::string not_tight(const Mask& mask, Index queries, Index keys) {
   std::string wrong;

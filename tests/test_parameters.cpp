@@ -39,8 +39,8 @@ TEST_CASE("parameters: with Gemma 2 2B's sizes tying saves 10.5 % and merging 6.
 }
 
 TEST_CASE("parameters: the published sizes: 270M, 1B and 4B a side") {
-  // SigLIP: embeddings, 27 layers of two norms, four square matrices and an MLP, the last norm; the
-  // projector.
+  // SigLIP: embeddings, 27 layers of two norms, four square matrices and an MLP, the last norm;
+  // the projector.
   const Index v = 1152, patches = v * 3 * 14 * 14 + v + 4096 * v, mlp = 2 * v * 4304 + 4304 + v;
   const auto vision = [&](Index d) {
     return patches + 27 * (4 * v + 4 * (v * v + v) + mlp) + 2 * v + v + v * d;
@@ -55,8 +55,8 @@ TEST_CASE("parameters: the published sizes: 270M, 1B and 4B a side") {
 }
 
 TEST_CASE("parameters: the count of a small checkpoint is the count of the numbers it stores") {
-  // Of `shards` the head is stored too, of `untied` the head, the decoder's embedding and its end-of-image
-  // vector.
+  // Of `shards` the head is stored too, of `untied` the head, the decoder's embedding and its
+  // end-of-image vector.
   for (const auto& [fixture, stored_twice] : {std::pair<std::string, Index>{"basic", 0},
                                               {"unequal", 0},
                                               {"old_keys", 0},

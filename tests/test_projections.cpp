@@ -1,5 +1,5 @@
-// Queries, keys and values: that they are what the equations say, and that nothing is computed from an Attention
-// with a field that is not set.
+// Queries, keys and values: that they are what the equations say, and that nothing is computed from an
+// Attention with a field that is not set.
 #include "t5gemma2/projections.hpp"
 
 #include "fixture.hpp"

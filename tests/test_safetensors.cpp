@@ -57,8 +57,8 @@ std::string index_of(const std::string& name, const std::string& shard) {
   return "{\"metadata\":{},\"weight_map\":{\"" + name + "\":\"" + shard + "\"}}";
 }
 
-/// The complaint about a checkpoint folder with this index and a good shard "a.safetensors" that holds tensor
-/// "a".
+/// The complaint about a checkpoint folder with this index and a good shard "a.safetensors" that holds
+/// tensor "a".
 std::string index_complaint(const std::string& index) {
   const ScratchFolder folder;
   folder.write("model.safetensors.index.json", index);

@@ -1,5 +1,5 @@
-// For tests: a small vocabulary built like Gemma's (tests/data/tokenizer), what the tokenizers library makes of
-// texts with it, and the errors about files like it.
+// For tests: a small vocabulary built like Gemma's (tests/data/tokenizer), what the tokenizers library makes
+// of texts with it, and the errors about files like it.
 #pragma once
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
-// The flags -m, --model; -t, --threads; -q, --quiet. The default model is pocket, which comes with the
-// programs.
+// The flags -m, --model; -t, --threads; -q, --quiet. The default model is pocket, which comes with
+// the programs.
 #pragma once
 #include <omp.h>
 

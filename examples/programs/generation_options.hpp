@@ -51,7 +51,8 @@ inline GenerateOptions options_for(const GenerationSettings& s, const Generation
   options.sample = asks_to_sample(s) && config.temperature > 0;
   const Index seed = s.seed.value_or(at_random);
   options.seed = seed == at_random ? std::random_device()() : static_cast<std::uint64_t>(seed);
-  // Several texts without sampling or beams make sense to the file only with its do_sample, which is not obeyed.
+  // Several texts without sampling or beams make sense to the file only with its do_sample, which is
+  // not obeyed.
   if (!options.sample && config.num_beams == 1 && !s.num_return_sequences) config.num_return_sequences = 1;
   return options;
 }

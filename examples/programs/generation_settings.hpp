@@ -28,8 +28,8 @@ struct Range {
   double low, high;
 };
 
-/// Calls visit(names, value, allowed, description) for each setting that says where a text ends: `allowed` is a
-/// Range for a number, a list for a word, and left out for other types.
+/// Calls visit(names, value, allowed, description) for each setting that says where a text ends: `allowed` is
+/// a Range for a number, a list for a word, and left out for other types.
 template <class Visit>
 void for_each_length_setting(GenerationSettings& s, const Visit& visit) {
   visit("-n,--n-predict", s.n_predict, Range{until_eos, most_tokens},

@@ -110,8 +110,8 @@ class ArgumentReader {
     return {};
   }
 
-  /// Reads short flags in one word, of which the last may take a value: -qn5 is -q -n 5. Returns false where a
-  /// letter is no flag.
+  /// Reads short flags in one word, of which the last may take a value: -qn5 is -q -n 5. Returns false where
+  /// a letter is no flag.
   bool read_letters(const std::string& argument) {
     for (std::size_t i = 1; i < argument.size(); ++i) {
       const auto takes_value = known_.takes_value(std::string("-") + argument[i]);

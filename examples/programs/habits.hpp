@@ -36,8 +36,8 @@ std::string about_ignored(const std::vector<Ignored>& flags);
 /// itself where it is none.
 std::string parameter_for(const std::string& flag);
 
-/// The advice after a word that is none of our programs: "; did you mean NEAREST?", or our program in place of
-/// another engine's.
+/// The advice after a word that is none of our programs: "; did you mean NEAREST?", or our program in place
+/// of another engine's.
 std::string about_program(const std::string& word, const std::vector<std::string>& programs);
 
 }  // namespace cli

@@ -33,8 +33,8 @@ inline const std::map<std::string, std::string> twins = {
     {"--img", "--image"},
 };
 
-/// Why a flag of another program changes nothing here, and its value: none, one, or (`word`) perhaps one of on,
-/// off, auto, True and False.
+/// Why a flag of another program changes nothing here, and its value: none, one, or (`word`) perhaps one of
+/// on, off, auto, True and False.
 struct WithoutEffect {
   enum { none, one, word } values;
   const char* why;

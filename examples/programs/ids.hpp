@@ -12,7 +12,8 @@
 
 namespace cli {
 
-/// The ids in "2,5,7", "2 5 7" or "[2, 5, 7]". Throws Error with `where` and the byte at which there is no id.
+/// The ids in "2,5,7", "2 5 7" or "[2, 5, 7]". Throws Error with `where` and the byte at which there is
+/// no id.
 inline std::vector<t5gemma2::TokenId> parse_ids(std::string_view text, const std::string& where) {
   constexpr std::string_view between = " \t\r\n,[]";
   std::vector<t5gemma2::TokenId> ids;

@@ -14,8 +14,8 @@ struct Conversation {
 };
 
 /// Answers until standard input ends, or /exit. An error in a request is one line on stderr. Ctrl-C ends the
-/// answer on a terminal, and the conversation elsewhere. Returns the exit code: `failed` after an error, unless
-/// the requests were typed on a terminal.
+/// answer on a terminal, and the conversation elsewhere. Returns the exit code: `failed` after an error,
+/// unless the requests were typed on a terminal.
 int converse(const Conversation& conversation);
 
 }  // namespace cli

@@ -104,8 +104,8 @@ inline Json weights_json(const Weights& weights) {
           {"levels", base64(std::as_bytes(std::span(packed.levels)))}};
 }
 
-/// The template with `data` in the place of {{data}}; '<' is escaped, so that no text ends the script
-/// element.
+/// The template with `data` in the place of {{data}}; '<' is escaped, so that no text ends the
+/// script element.
 inline std::string fill_in(std::string_view page, const Json& data) {
   const std::string_view place = "{{data}}";
   const std::size_t at = page.find(place);

@@ -25,8 +25,8 @@ std::string clock_text(double time) {
   return text;
 }
 
-/// At most `room` columns. Where that is too few, the bar is shortened, then left out, then the pace, then all
-/// words of the title but the first.
+/// At most `room` columns. Where that is too few, the bar is shortened, then left out, then the pace, then
+/// all words of the title but the first.
 std::string bar_text(const std::string& title, long done, long all, const std::string& pace,
                      std::size_t room) {
   constexpr std::size_t widest = 31, narrowest = 4;

@@ -14,7 +14,8 @@ namespace cli {
 
 using namespace t5gemma2;
 
-/// The gaps of the prompt; none without --fill. Throws Error where the prompt has none, and as find_gaps does.
+/// The gaps of the prompt; none without --fill. Throws Error where the prompt has none, and as
+/// find_gaps does.
 inline std::optional<Gaps> gaps_of(const Input& input, const GenerationSettings& settings,
                                    const Tokenizer* tokenizer) {
   if (!settings.fill) return {};
@@ -28,7 +29,8 @@ inline Input input_with_sentinels(Input input, const Tokenizer& tokenizer, const
   return input;
 }
 
-/// Throws Error unless the decoder's ids can begin an answer: after special tokens, with the sentinel of a gap.
+/// Throws Error unless the decoder's ids can begin an answer: after special tokens, with the sentinel of
+/// a gap.
 inline void check_answer_start(std::span<const TokenId> ids, const Tokenizer& tokenizer, const Gaps& gaps) {
   const auto asked = std::span(gaps.sentinels).first(static_cast<std::size_t>(gaps.count()));
   const auto id = std::ranges::find_if(ids, [&](TokenId one) { return !tokenizer.is_special(one); });

@@ -1,5 +1,5 @@
-// t5gemma2-tokenize: text from a flag or stdin to token ids on stdout, or back. All of stdin is text, including
-// a newline at its end.
+// t5gemma2-tokenize: text from a flag or stdin to token ids on stdout, or back. All of stdin is text,
+// including a newline at its end.
 #include <filesystem>
 #include <iostream>
 #include <iterator>

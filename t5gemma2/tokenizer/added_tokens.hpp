@@ -35,8 +35,8 @@ class AddedTokens {
     }
   }
 
-  /// Splits `text`, in order: on_token(id) is called for each token in it, on_text(text) for each text
-  /// between.
+  /// Splits `text`, in order: on_token(id) is called for each token in it, on_text(text) for each
+  /// text between.
   template <class OnToken, class OnText>
   void split(std::string_view text, OnToken on_token, OnText on_text) const {
     std::size_t done = 0;

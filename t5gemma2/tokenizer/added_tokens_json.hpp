@@ -21,8 +21,8 @@ namespace t5gemma2 {
 
 namespace added_tokens_detail {
 
-/// A token as the file describes it. Throws Error for single_word: it would need to know the letters of all
-/// scripts.
+/// A token as the file describes it. Throws Error for single_word: it would need to know the letters of
+/// all scripts.
 inline Piece added_piece(const JsonField& token) {
   const JsonField content = token["content"], single_word = token["single_word"];
   if (content.text().empty()) content.refuse("a text that is not empty");

@@ -31,8 +31,8 @@
 
 namespace t5gemma2 {
 
-/// The user's cache folder for this project; nothing when neither XDG_CACHE_HOME nor HOME is an absolute
-/// path.
+/// The user's cache folder for this project; nothing when neither XDG_CACHE_HOME nor HOME is an
+/// absolute path.
 inline std::optional<std::filesystem::path> cache_folder() {
   const auto absolute = [](const char* variable) {
     const char* value = std::getenv(variable);
@@ -79,8 +79,8 @@ inline std::optional<Vocabulary> read_cached(const std::filesystem::path& file) 
   return std::nullopt;
 }
 
-/// Writes the vocabulary to a `file` of the cache, so that it is complete or not there. Failing is not an
-/// error.
+/// Writes the vocabulary to a `file` of the cache, so that it is complete or not there. Failing is not
+/// an error.
 inline void write_cached(const std::filesystem::path& file, const Vocabulary& vocabulary) {
   const std::string model = to_sentencepiece(vocabulary);
   std::error_code ignored;

@@ -1,15 +1,15 @@
-// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next merge
-// differently:
+// The merges of a tokenizer.json as SentencePiece scores. The two libraries choose the next
+// merge differently:
 //
 //   tokenizers      the pair (left, right) that stands first in the list of merges
 //   SentencePiece   any pair whose joined text is a piece, the piece with the highest score first
 //
 // Both take the leftmost of equals. They agree when the list holds every pair that makes a piece, and all
 // pairs of a piece side by side: then score = -(rank of the piece's first pair). Gemma's list is of this
-// kind, except for its runs of white space (one character 2 to 31 times), whose pairs are not side by side;
-// the libraries agree on these, too, since a run grows from its left end in either order. Any other list is
-// refused. Reference: tokenizers src/models/bpe/word.rs Word::merge_all, sentencepiece src/bpe_model.cc
-// Model::SampleEncode.
+// kind, except for its runs of white space (one character 2 to 31 times), whose pairs are not side by
+// side; the libraries agree on these, too, since a run grows from its left end in either order. Any other
+// list is refused. Reference: tokenizers src/models/bpe/word.rs Word::merge_all, sentencepiece
+// src/bpe_model.cc Model::SampleEncode.
 #pragma once
 #include <algorithm>
 #include <cstddef>

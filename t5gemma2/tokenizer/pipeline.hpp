@@ -5,10 +5,10 @@
 //   post_processor   <bos> in front
 //   decoder          '▁' becomes ' ', byte pieces become text, all is joined
 //
-// Any other pipeline is refused. `truncation` and `padding`, which training leaves in the file, are ignored
-// as in transformers, which uses them only when a caller asks for them. Reference: tokenizers
-// src/tokenizer/serialization.rs; transformers tokenization_utils_tokenizers.py
-// TokenizersBackend.set_truncation_and_padding.
+// Any other pipeline is refused. `truncation` and `padding`, which training leaves in the
+// file, are ignored as in transformers, which uses them only when a caller asks for them.
+// Reference: tokenizers src/tokenizer/serialization.rs; transformers
+// tokenization_utils_tokenizers.py TokenizersBackend.set_truncation_and_padding.
 #pragma once
 #include <string>
 #include <vector>
@@ -104,8 +104,8 @@ inline JsonField template_of(const JsonField& post_processor) {
 
 }  // namespace pipeline_detail
 
-/// Throws Error naming the part of `root`, a tokenizer.json, that is not Gemma's (the post_processor: see
-/// bos_of).
+/// Throws Error naming the part of `root`, a tokenizer.json, that is not Gemma's (the post_processor:
+/// see bos_of).
 inline void check_pipeline(const JsonField& root) {
   pipeline_detail::check_normalizer(root["normalizer"]);
   pipeline_detail::check_pre_tokenizer(root["pre_tokenizer"]);

@@ -1,5 +1,5 @@
-// A vocabulary as a SentencePiece model (tokenizer.model): a protobuf message, of which a few fields are
-// needed.
+// A vocabulary as a SentencePiece model (tokenizer.model): a protobuf message, of which a few fields
+// are needed.
 //
 //   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec
 //                   200 checksum (our own, see cache.hpp)

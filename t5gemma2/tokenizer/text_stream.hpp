@@ -8,8 +8,8 @@
 
 namespace t5gemma2 {
 
-/// Decodes id by id. The texts that push and finish return, joined, are the text that Tokenizer::decode
-/// returns.
+/// Decodes id by id. The texts that push and finish return, joined, are the text that
+/// Tokenizer::decode returns.
 class TextStream {
  public:
   /// The tokenizer must live longer.

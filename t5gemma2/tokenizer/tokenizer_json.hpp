@@ -1,5 +1,5 @@
-// A vocabulary from tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's uses
-// it:
+// A vocabulary from tokenizer.json, the format of Hugging Face's tokenizers library, as far as Gemma's
+// uses it:
 //
 //   model   {"type": "BPE", "byte_fallback": true, "vocab": {"piece": id, ...}, "merges": [["a", "b"], ...]}
 //   normalizer, pre_tokenizer, post_processor, decoder   see pipeline.hpp

@@ -1,6 +1,6 @@
-// GIF, PNM and TGA: checks that the whole image is in the file, since stb_image reads zeros past its end, and
-// the rest that it takes to read them as PIL does. Reference: PIL GifImagePlugin.py, PpmImagePlugin.py,
-// TgaImagePlugin.py.
+// GIF, PNM and TGA: checks that the whole image is in the file, since stb_image reads zeros past its end,
+// and the rest that it takes to read them as PIL does. Reference: PIL GifImagePlugin.py,
+// PpmImagePlugin.py, TgaImagePlugin.py.
 #pragma once
 #include <algorithm>
 #include <cctype>
