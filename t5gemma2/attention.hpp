@@ -79,7 +79,8 @@ Matrix plain_attention(const Matrix& Q, const Matrix& K, const Matrix& V, const 
 template <class Mask>
 void tap_probabilities(const Tap& tap, const Matrix& Q, const Matrix& K, const Heads& heads, float scale,
                        Mask mask, Index own) {
-  if (!tap.wants("weights") && !tap.wants("cross_weights")) return;
+  const bool crosses = own < K.rows();
+  if (!tap.wants("weights") && !(crosses && tap.wants("cross_weights"))) return;
   const Matrix P = attention_probabilities(Q, K, heads, scale, mask);
   tap.stacked("weights", heads.query, P.leftCols(own));
   tap.stacked("cross_weights", heads.query, P.rightCols(P.cols() - own));

@@ -37,9 +37,9 @@ inline void check(const Decoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "decoder layers",
                  "as many as num_hidden_layers", w.layers.size());
   check_shape(w.norm, w.config.hidden_size, 1, "decoder norm");
-  check(w.lm_head, w.config.vocab_size, w.config.hidden_size, "lm_head");
   check_argument(w.config.rms_norm_eps >= 0 && std::isfinite(w.config.rms_norm_eps), "decoder rms_norm_eps",
                  "0 or more", w.config.rms_norm_eps);
+  check(w.lm_head, w.config.vocab_size, w.config.hidden_size, "lm_head");
 }
 
 /// ids [m], H [n, d] -> x [m, d] after the last norm; n may be 0. Progress counts layers. Throws Error for

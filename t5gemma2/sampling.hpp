@@ -134,7 +134,7 @@ inline std::vector<Candidate> candidates_of(Vector scores, const GenerationConfi
   check_argument(least > 0, "candidates_of least", "1 or more", least);
   const auto at_least = static_cast<std::size_t>(least);
   const auto finite = [&] { return scores.array().isFinite().count(); };
-  if (scores.hasNaN() || scores.maxCoeff() == std::numeric_limits<float>::infinity())
+  if (scores.hasNaN() || (scores.array() == -impossible).any())
     throw Error("scores: expected finite numbers, found NaN or infinity");
   const Index possible = finite();
   scores /= static_cast<float>(c.temperature);
