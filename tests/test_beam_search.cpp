@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
 #include "scratch.hpp"
 
@@ -257,23 +258,17 @@ TEST_CASE("beam_search: a small checkpoint, its window and cache: each beam's sc
 
 TEST_CASE("beam_search: an incomplete decoder and arguments that have no meaning are refused") {
   const Chain chain(9);
-  const auto complaint = [](const auto& action) {
-    try {
-      action();
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string();
-  };
   for (const Index beams : {-1, 0})
-    contains(complaint([&] { chain.search(options_for(beams, 1, 4)); }), "num_beams: expected from 1");
-  contains(complaint([&] { chain.search(options_for(2, 0, 4)); }), "num_return_sequences: expected from 1");
-  contains(complaint([&] { chain.search(options_for(2, 1, 4), {}); }),
+    contains(argument_error([&] { chain.search(options_for(beams, 1, 4)); }), "num_beams: expected from 1");
+  contains(argument_error([&] { chain.search(options_for(2, 0, 4)); }),
+           "num_return_sequences: expected from 1");
+  contains(argument_error([&] { chain.search(options_for(2, 1, 4), {}); }),
            "expected a decoder prompt, found no ids");
   const auto never = [](std::span<const TokenId>) { return false; };
-  CHECK(complaint([&] { beam_search(Decoder(), Matrix(0, 5), {start}, options_for(2, 1, 0), never); }) != "");
+  CHECK(argument_error([&] { beam_search(Decoder(), Matrix(0, 5), {start}, options_for(2, 1, 0), never); }) !=
+        "");
   const Model& model = fixture_model();
-  CHECK(complaint([&] { beam_search(model.decoder, Matrix(0, 24), {2}, options_for(2, 1, 4), {}); }) ==
+  CHECK(argument_error([&] { beam_search(model.decoder, Matrix(0, 24), {2}, options_for(2, 1, 4), {}); }) ==
         "has_ended: expected a function, found none");
 }
 

@@ -2,6 +2,7 @@
 // be seen.
 #include "t5gemma2/generate.hpp"
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
 #include "scratch.hpp"
 
@@ -519,14 +520,6 @@ TEST_CASE("generate: the repetition penalty counts the decoder prompt, and seeds
 }
 
 TEST_CASE("generate: an incomplete decoder and arguments that have no meaning are refused") {
-  const auto complaint = [](const auto& action) {
-    try {
-      action();
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string();
-  };
   const Decoder& w = fixture_model().decoder;
   std::mt19937_64 random;
   const auto ids_with = [&](const Decoder& decoder, DecoderState state, const OnToken& on_token) {
@@ -535,14 +528,14 @@ TEST_CASE("generate: an incomplete decoder and arguments that have no meaning ar
   };
   const auto go_on = [](TokenId) { return true; };
   const DecoderState start = start_decoder(w, Matrix(0, 24));
-  CHECK(complaint([&] { ids_with(Decoder(), start, go_on); }) ==
+  CHECK(argument_error([&] { ids_with(Decoder(), start, go_on); }) ==
         "decoder rms_norm_eps: expected 0 or more, found nan");
-  CHECK(complaint([&] { ids_with(w, DecoderState(), go_on); }) ==
+  CHECK(argument_error([&] { ids_with(w, DecoderState(), go_on); }) ==
         "DecoderState: expected one from start_decoder, found another");
-  CHECK(complaint([&] { ids_with(w, start, {}); }) == "on_token: expected a function, found none");
+  CHECK(argument_error([&] { ids_with(w, start, {}); }) == "on_token: expected a function, found none");
   DecoderState later = start;
   decode(w, later, Ids{2, 5, 7});
-  CHECK(complaint([&] { ids_with(w, later, go_on); }) ==
+  CHECK(argument_error([&] { ids_with(w, later, go_on); }) ==
         "position of the state: expected 0, the beginning of ids, found 3");
   const Scripted scripted(sentence);
   GenerateOptions options = until_eos();
@@ -550,17 +543,20 @@ TEST_CASE("generate: an incomplete decoder and arguments that have no meaning ar
     generate_several(model, tokenizer(), Matrix(0, rows()), {2}, options, on_text);
   };
   const auto read_on = [](std::string_view) { return true; };
-  CHECK(complaint([&] { texts(Model(), read_on); }) == "decoder rms_norm_eps: expected 0 or more, found nan");
-  CHECK(complaint([&] { texts(scripted.model(), {}); }) == "on_text: expected a function, found none");
+  CHECK(argument_error([&] { texts(Model(), read_on); }) ==
+        "decoder rms_norm_eps: expected 0 or more, found nan");
+  CHECK(argument_error([&] { texts(scripted.model(), {}); }) == "on_text: expected a function, found none");
   options.config.num_return_sequences = 0;
-  contains(complaint([&] { texts(scripted.model(), read_on); }), "num_return_sequences: expected from 1");
+  contains(argument_error([&] { texts(scripted.model(), read_on); }),
+           "num_return_sequences: expected from 1");
   options = until_eos();
   options.config.num_beams = 0;
-  contains(complaint([&] { texts(scripted.model(), read_on); }), "num_beams: expected from 1");
+  contains(argument_error([&] { texts(scripted.model(), read_on); }), "num_beams: expected from 1");
   options = until_eos();
   options.sample = true;
   options.config.temperature = 0;
-  contains(complaint([&] { texts(scripted.model(), read_on); }), "temperature: expected a number above 0");
+  contains(argument_error([&] { texts(scripted.model(), read_on); }),
+           "temperature: expected a number above 0");
 }
 
 }  // namespace test_generate

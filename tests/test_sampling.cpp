@@ -1,6 +1,7 @@
 // The next token: each step of the reference by hand-computed numbers, the draw by its distribution.
 #include "t5gemma2/sampling.hpp"
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
 #include "scratch.hpp"
 
@@ -250,40 +251,32 @@ TEST_CASE(
 }
 
 TEST_CASE("sampling: arguments that have no meaning are refused") {
-  const auto complaint = [](const auto& action) {
-    try {
-      action();
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string();
-  };
   const Vector three{{1.0f, 2.0f, 3.0f}}, nan{{1.0f, nan_value, 3.0f}};
   std::vector<Candidate> none, some = candidates({0.5, 0.3, 0.2});
   std::mt19937_64 random(1);
-  CHECK(complaint([] { most_likely(Vector()); }) == "scores: expected one for each token, found none");
-  CHECK(complaint([&] { most_likely(nan); }) == "scores: expected numbers, found NaN");
-  CHECK(complaint([&] { top_candidates(three, -1); }) == "top_k: expected 0 or more, found -1");
-  CHECK(complaint([&] { probabilities(none); }) == "candidates: expected one or more, found none");
+  CHECK(argument_error([] { most_likely(Vector()); }) == "scores: expected one for each token, found none");
+  CHECK(argument_error([&] { most_likely(nan); }) == "scores: expected numbers, found NaN");
+  CHECK(argument_error([&] { top_candidates(three, -1); }) == "top_k: expected 0 or more, found -1");
+  CHECK(argument_error([&] { probabilities(none); }) == "candidates: expected one or more, found none");
   const std::vector<Candidate> rising{{0, -2000}, {1, 2000}};
-  CHECK(complaint([&] { probabilities(rising); }) ==
+  CHECK(argument_error([&] { probabilities(rising); }) ==
         "candidates: expected finite scores, largest first, found others");
-  CHECK(complaint([&] { keep_top_p(none, 0.5); }) == "candidates: expected one or more, found none");
-  CHECK(complaint([&] { keep_top_p(some, std::nan("")); }) ==
+  CHECK(argument_error([&] { keep_top_p(none, 0.5); }) == "candidates: expected one or more, found none");
+  CHECK(argument_error([&] { keep_top_p(some, std::nan("")); }) ==
         "top_p: expected a number from 0 to 1, found nan");
-  CHECK(complaint([&] { keep_min_p(some, 1.5); }) == "min_p: expected a number from 0 to 1, found 1.5");
-  CHECK(complaint([&] { keep_typical(some, 0); }) ==
+  CHECK(argument_error([&] { keep_min_p(some, 1.5); }) == "min_p: expected a number from 0 to 1, found 1.5");
+  CHECK(argument_error([&] { keep_typical(some, 0); }) ==
         "typical_p: expected a number above 0, at most 1, found 0");
-  CHECK(complaint([&] { candidates_of(three, plain, 0); }) ==
+  CHECK(argument_error([&] { candidates_of(three, plain, 0); }) ==
         "candidates_of least: expected 1 or more, found 0");
-  CHECK(complaint([&] { draw({}, random); }) == "draw p: expected one or more, found none");
-  CHECK(complaint([&] {
+  CHECK(argument_error([&] { draw({}, random); }) == "draw p: expected one or more, found none");
+  CHECK(argument_error([&] {
           draw(std::vector<double>{std::nan(""), 0.5}, random);
         }) == "draw p: expected numbers, found NaN");
   for (const double temperature : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
     GenerationConfig config = plain;
     config.temperature = temperature;
-    contains(complaint([&] { draw_token(three, config, random); }),
+    contains(argument_error([&] { draw_token(three, config, random); }),
              "temperature: expected a number above 0, found");
   }
   CHECK(error_of([&] { draw_token(Vector(), plain, random); }) != "");
