@@ -50,7 +50,7 @@ class Tap {
 
   /// Reports x [rows, heads*size] as the reference stores heads, [1, heads, rows, size], and passes it on.
   Matrix heads(std::string_view name, Index heads, Matrix x) const {
-    if (!trace_) return x;
+    if (!trace_ || x.size() == 0) return x;
     check_argument(heads > 0 && x.cols() % heads == 0, "Tap heads", "a divisor of the columns", heads);
     const Index rows = x.rows(), size = x.cols() / heads;
     Matrix by_head(heads * rows, size);
