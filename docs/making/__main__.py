@@ -1,0 +1,62 @@
+"""docs/make: see there."""
+import importlib
+import sys
+from pathlib import Path
+
+from blocks import remake
+from compare import differences
+from links import with_links
+from prose import unmade_numbers
+from repository import DOCS, ROOT
+
+USAGE = "usage: docs/make [--check] [PAGE.md | PICTURE.svg | NOTEBOOK.ipynb]..."
+
+
+def pictures() -> dict[str, str]:
+    """Name of each picture in docs/ -> the module that prints it."""
+    return {name: module.stem for module in sorted(Path(__file__).parent.glob("*.py"))
+            if "\nFIGURES" in module.read_text() and module.stem != "__main__"
+            for name in importlib.import_module(module.stem).FIGURES}
+
+
+def make(file: Path) -> str:
+    """What stands in the file, made anew."""
+    if file.suffix == ".svg":
+        return importlib.import_module(pictures()[file.name]).FIGURES[file.name]()
+    if file.suffix == ".ipynb":
+        return importlib.import_module("notebook").execute(file)
+    page = with_links(remake(file.read_text()), file.name)
+    if unmade := unmade_numbers(page):
+        sys.exit(f"docs/{file.name}: numbers that nothing on the page makes: {', '.join(unmade)}")
+    return page
+
+
+def chosen(names: list[str]) -> list[Path]:
+    """Pictures first: pages may show them."""
+    all_files = [DOCS / name for name in pictures()] + sorted(DOCS.glob("*.md")) + sorted(DOCS.glob("*.ipynb"))
+    unknown = set(names) - {file.name for file in all_files}
+    if unknown:
+        sys.exit(f"docs/make: nothing in docs/ is called {', '.join(sorted(unknown))}\n{USAGE}")
+    return [file for file in all_files if not names or file.name in names]
+
+
+def main(arguments: list[str]) -> None:
+    check = "--check" in arguments
+    names = [argument for argument in arguments if argument != "--check"]
+    if any(name.startswith("-") for name in names):
+        sys.exit(USAGE)
+    wrong: list[str] = []
+    for file in chosen(names):
+        print(file.relative_to(ROOT), file=sys.stderr, flush=True)
+        made = make(file)
+        if not check:
+            file.write_text(made)
+            continue
+        stands = file.read_text() if file.exists() else ""
+        wrong += differences(stands, made, file.relative_to(ROOT).as_posix())
+    if wrong:
+        sys.exit("\n".join([*wrong, f"docs/make: {len(wrong)} lines differ; docs/make writes them"]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
