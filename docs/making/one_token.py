@@ -188,12 +188,12 @@ def normalised(x: Array, weight: Array, y: Array) -> list[str]:
     """RMSNorm of a vector, followed for its first number."""
     rms = np.sqrt((x * x).mean() + EPS)
     return ["", f"rms  = sqrt(mean of the {len(x)} squares) = {number(rms)}",
-            f"y[0] = {number(x[0])} / {number(rms)} * (1 + {signed(weight[0])})", f"     = {number(y[0])}"]
+            f"y[0] = {number(x[0])} / {number(rms)} * (1 + {signed(weight[0])}) = {number(y[0])}"]
 
 
-def added(x: Array, y: Array) -> list[str]:
+def added(x: Array, y: Array) -> str:
     """A residual connection, followed for its first number."""
-    return ["", f"x[0] + y[0] = {number(x[0])} + {signed(y[0])}", f"            = {number(x[0] + y[0])}"]
+    return f"x[0] + y[0] = {number(x[0])} + {signed(y[0])} = {number(x[0] + y[0])}"
 
 
 def read(name: str) -> Array:
@@ -204,14 +204,14 @@ def read(name: str) -> Array:
 # ---- the page's blocks ----
 
 def sizes() -> str:
-    rows = [("d", D, "numbers per token"), ("heads", HEADS, "query heads"),
-            ("kv", CONFIG["num_key_value_heads"], "key/value head"), ("dh", DH, "numbers per head"),
-            ("mlp", CONFIG["intermediate_size"], "numbers inside the feed-forward"),
-            ("vocab", CONFIG["vocab_size"], "tokens"), ("layers", len(CONFIG["layer_types"]), "on each side")]
-    return table(["size", "value", "what"], [[a, f"{b:,}", c] for a, b, c in rows])
+    """The sizes in config.json."""
+    return (f"d = {D}; {HEADS} query heads and {CONFIG['num_key_value_heads']} key/value head of {DH} numbers; "
+            f"feed-forward {CONFIG['intermediate_size']};\n{len(CONFIG['layer_types'])} layers on each side; window "
+            f"{CONFIG['sliding_window']}; {CONFIG['vocab_size']} tokens in the vocabulary.")
 
 
 def ids() -> str:
+    """The tokens of both sides."""
     s = steps()
     rows = [[side, str(position), str(token), f"`{piece}`"]
             for side, tokens in (("encoder", s["encoder ids"]), ("decoder", s["ids"]))
@@ -219,108 +219,100 @@ def ids() -> str:
     return table(["side", "position", "id", "piece"], rows)
 
 
-def embedding() -> str:
-    s = steps()
-    token = s["ids"][-1]
-    row, x = s["E"][token], s["x"][-1]
-    return fence(*vectors((f"E[{token}]", row), ("x", x)), "",
-                 f"x[0] = {number(row[0])} * sqrt({D}) = {number(row[0])} * {number(np.sqrt(D))}",
-                 f"     = {number(x[0])}")
-
-
 def encoder_output() -> str:
+    """The rows of H."""
     s = steps()
     return fence(*vectors(*zip(keys(s)[len(s["ids"]):], s["H"], strict=True)))
 
 
+def embedding() -> str:
+    """From the row of E to x."""
+    s = steps()
+    token = s["ids"][-1]
+    row, x = s["E"][token], s["x"][-1]
+    return fence(*vectors((f"E[{token}]", row), ("x", x)), "",
+                 f"x[0] = {number(row[0])} * sqrt({D}) = {number(row[0])} * {number(np.sqrt(D))} = {number(x[0])}")
+
+
 def pre_norm() -> str:
+    """The norm before attention."""
     s = steps()
     x, weight, y = s["x"][-1], read("layers.0.pre_self_attn_layernorm"), s["0.pre"][-1]
     return fence(*vectors(("x", x), ("weight", weight), ("y", y)), *normalised(x, weight, y))
 
 
 def projections() -> str:
+    """q, k, v of the token, and k, v of the last row of H, with QK-norm."""
     s = steps()
     own, last = keys(s)[len(s["ids"]) - 1], keys(s)[-1]
-    return fence(*vectors(("q, four heads", s["0.q"][-1]), (f"k of {own}", s["0.k"][-1]),
-                          (f"v of {own}", s["0.v"][-1]), (f"k of {last}", s["0.kH"][-1]),
-                          (f"v of {last}", s["0.vH"][-1])))
-
-
-def qk_norm() -> str:
-    s = steps()
-    own, last = keys(s)[len(s["ids"]) - 1], keys(s)[-1]
-    q, weight, y = s["0.q"][-1][:DH], read("layers.0.self_attn.q_norm"), s["0.q_norm"][0, -1]
-    return fence(*vectors(("q, head 0", q), ("weight of q_norm", weight), ("q_norm, head 0", y),
+    q, weight, y = s["0.q"][-1], read("layers.0.self_attn.q_norm"), s["0.q_norm"][0, -1]
+    return fence(*vectors(("q, four heads", q), (f"k of {own}", s["0.k"][-1]), (f"v of {own}", s["0.v"][-1]),
+                          (f"k of {last}", s["0.kH"][-1]), (f"v of {last}", s["0.vH"][-1])), "",
+                 *vectors(("weight of q_norm", weight), ("y = q_norm, head 0", y),
                           (f"k_norm of {own}", s["0.k_norm"][0, -1]),
-                          (f"k_norm of {last}", s["0.kH_norm"][0, -1])), *normalised(q, weight, y))
+                          (f"k_norm of {last}", s["0.kH_norm"][0, -1])), *normalised(q[:DH], weight, y))
 
 
 def rope() -> str:
+    """Two pairs of head 0 turned, the first of them followed."""
     s = steps()
     angle = (len(s["ids"]) - 1) * frequencies(CONFIG["layer_types"][0])
     before, after, half = s["0.q_norm"][0, -1], s["0.q_rope"][0, -1], DH // 2
     rows = [[str(i), *map(number, (angle[i], before[i], before[i + half], after[i], after[i + half]))]
-            for i in (0, 1, 2, half - 1)]
-    a, b, cos, sin = before[0], before[half], np.cos(angle[0]), np.sin(angle[0])
+            for i in (0, 1)]
     return table(["i", "angle", "q[i]", f"q[i+{half}]", "new q[i]", f"new q[i+{half}]"], rows) + "\n\n" + fence(
-        f"cos(angle) = {number(cos)}, sin(angle) = {number(sin)}",
-        f"new q[0]  = {number(a)} * {number(cos)} - {signed(b)} * {number(sin)}", f"          = {number(after[0])}",
-        f"new q[{half}] = {number(b)} * {number(cos)} + {signed(a)} * {number(sin)}",
-        f"          = {number(after[half])}")
+        f"new q[0] = q[0] * cos(angle) - q[{half}] * sin(angle)",
+        f"         = {number(before[0])} * {number(np.cos(angle[0]))} - {signed(before[half])} * "
+        f"{number(np.sin(angle[0]))} = {number(after[0])}")
 
 
 def scores() -> str:
+    """Head 0 over all keys: scores, the softmax, and the values mixed."""
     s = steps()
-    dot, p, m = s["0.dot"][0, -1], s["0.p"][0, -1], len(s["ids"])
-    power = np.exp(dot * SCALE)
+    score, p, v, m = s["0.dot"][0, -1] * SCALE, s["0.p"][0, -1], s["0.V"][:, 0], len(s["ids"])
+    power = np.exp(score)
     rows = [[f"`{key}`", *map(number, numbers)] for key, *numbers in
-            zip(keys(s), dot, dot * SCALE, power, p, strict=True)]
-    return table(["key", "q · k", "score", "exp(score)", "probability"], rows) + "\n\n" + fence(
-        f"score       = q · k / sqrt({CONFIG['query_pre_attn_scalar']}) = q · k * {number(SCALE)}",
-        f"sum of exp  = {number(power.sum())}", f"probability = exp(score) / {number(power.sum())}",
-        f"own past X: {number(p[:m].sum())}   encoder H: {number(p[m:].sum())}")
+            zip(keys(s), score, power, p, v, strict=True)]
+    return table(["key", "score", "exp(score)", "probability", "v[0]"], rows) + "\n\n" + fence(
+        f"probability = exp(score) / sum of exp = exp(score) / {number(power.sum())}",
+        f"on X, its own past: {number(p[:m].sum())}, on H: {number(p[m:].sum())}",
+        f"A[0] = sum of probability * v[0] = {number(s['0.A'][-1][0])}")
 
 
 def heads() -> str:
+    """The probabilities of all heads."""
     s = steps()
     p, m = s["0.p"][:, -1], len(s["ids"])
     rows = [[f"`{key}`", *[f"{x:.3f}" for x in column]] for key, column in zip(keys(s), p.T, strict=True)]
-    shares = [[name, *[f"{x:.3f}" for x in part.sum(-1)]] for name, part in (("all of X", p[:, :m]),
-                                                                           ("all of H", p[:, m:]))]
-    return table(["key", *[f"head {h}" for h in range(HEADS)]], rows + shares)
-
-
-def mix() -> str:
-    s = steps()
-    p, v, A = s["0.p"][0, -1], s["0.V"][:, 0], s["0.A"][-1]
-    rows = [[f"`{key}`", *map(number, (a, b, a * b))] for key, a, b in zip(keys(s), p, v, strict=True)]
-    return table(["key", "probability", "v[0]", "product"], [*rows, ["sum: A[0]", "", "", number(A[0])]])
+    on_H = ["all of H", *[f"{x:.3f}" for x in p[:, m:].sum(-1)]]
+    return table(["key", *[f"head {h}" for h in range(HEADS)]], [*rows, on_H])
 
 
 def attention_out() -> str:
+    """From A to the sum with x."""
     s = steps()
     weight, O, post = read("layers.0.post_self_attn_layernorm"), s["0.O"][-1], s["0.post"][-1]
     return fence(*vectors(("A, four heads", s["0.A"][-1]), ("O = A Wo", O), ("weight of the norm", weight),
-                          ("y = post norm of O", post), ("x + y", s["0.middle"][-1])),
-                 *normalised(O, weight, post), *added(s["0.in"][-1], post))
+                          ("y = norm of O", post), ("x + y", s["0.middle"][-1])),
+                 *normalised(O, weight, post), added(s["0.in"][-1], post))
 
 
-def feed_forward_steps() -> str:
+def gated() -> str:
+    """The feed-forward, to the sum with x."""
     s = steps()
     gate, gelu, up, product = (s[f"0.{name}"][-1] for name in ("gate", "gelu", "up", "product"))
     inner = np.sqrt(2 / np.pi) * (gate[0] + 0.044715 * gate[0] ** 3)
-    return fence(*vectors(("pre norm of x", s["0.pre_mlp"][-1]), ("gate", gate), ("gelu(gate)", gelu), ("up", up),
+    return fence(*vectors(("norm of x", s["0.pre_mlp"][-1]), ("gate", gate), ("gelu(gate)", gelu), ("up", up),
                           ("gelu(gate) * up", product), ("down", s["0.down"][-1]),
-                          ("y = post norm", s["0.post_mlp"][-1]), ("x + y", s["0.out"][-1])), "",
-                 f"g = gate[0] = {number(gate[0])}",
-                 f"t = tanh(sqrt(2/pi) (g + 0.044715 g^3)) = tanh({number(inner)})", f"  = {number(np.tanh(inner))}",
-                 f"gelu(g) = g / 2 * (1 + t) = {number(gelu[0])}",
+                          ("y = norm of down", s["0.post_mlp"][-1]), ("x + y", s["0.out"][-1])), "",
+                 f"g = {number(gate[0])}, tanh(sqrt(2/pi) (g + 0.044715 g^3)) = {number(np.tanh(inner))}",
+                 f"gelu(g) = g / 2 * (1 + {signed(np.tanh(inner))}) = {number(gelu[0])}",
                  f"gelu(g) * up[0] = {number(gelu[0])} * {signed(up[0])} = {number(product[0])}",
-                 *added(s["0.middle"][-1], s["0.post_mlp"][-1]))
+                 added(s["0.middle"][-1], s["0.post_mlp"][-1]))
 
 
 def layers() -> str:
+    """The vector after each layer, and the key with the largest mean probability there."""
     s = steps()
     rows = [["embedding", *map(number, s["x"][-1][:3]), ""]]
     for i, layer_type in enumerate(CONFIG["layer_types"]):
@@ -330,28 +322,18 @@ def layers() -> str:
     return table(["after", "x[0]", "x[1]", "x[2]", "key seen most"], rows)
 
 
-def last_norm() -> str:
-    s = steps()
-    x, weight, h = s[f"{len(CONFIG['layer_types']) - 1}.out"][-1], read("norm"), s["norm"][-1]
-    return fence(*vectors(("x", x), ("weight", weight), ("h", h)), *normalised(x, weight, h))
-
-
 def logits() -> str:
+    """The five largest logits as probabilities; the largest is what greedy decoding takes."""
     s = steps()
     logit = s["logits"][-1]
     best = np.argsort(-logit)[:5]
+    text = pieces(best)
+    answer = run(f"build/bin/t5gemma2-generate -q -m examples/pocket -p '{PROMPT}'")
+    assert answer.startswith(f"{SO_FAR}{text[0]}".replace("▁", " ")), answer
     total = np.log(np.exp(logit - logit.max()).sum()) + logit.max()
     p = [f"{np.exp(logit[i] - total):.7f}" for i in best]
-    rows = [[f"`{piece}`", str(i), f"{logit[i]:.4f}", q] for piece, i, q in zip(pieces(best), best, p, strict=True)]
-    return table(["token", "id", "logit", "probability"], rows) + "\n\n" + fence(
+    rows = [[f"`{piece}`", str(i), f"{logit[i]:.4f}", q] for piece, i, q in zip(text, best, p, strict=True)]
+    return fence(*vectors(("h", s["norm"][-1]), (f"E[{best[0]}]", s["E"][best[0]]))) + "\n\n" + table(
+        ["token", "id", "logit", "probability"], rows) + "\n\n" + fence(
         f"log of the sum of all {len(logit)} exp(logit) = {total:.4f}",
         f"exp({logit[best[1]]:.4f} - {total:.4f}) = {p[1]}")
-
-
-def chosen() -> str:
-    s = steps()
-    best = int(np.argmax(s["logits"][-1]))
-    [piece] = pieces([best])
-    text = run(f"build/bin/t5gemma2-generate -q -m examples/pocket -p '{PROMPT}'")
-    assert text.startswith(f"{SO_FAR}{piece}".replace("▁", " ")), text
-    return f"Greedy decoding takes the largest logit: id {best}, `{piece}`."
