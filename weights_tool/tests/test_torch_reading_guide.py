@@ -1,36 +1,52 @@
-"""The symbols of transformers and torch that docs/reading_guide.md and the headers name exist in the pinned versions."""
+"""What docs and headers say of transformers' and TransformerLens' code, against the code that is installed."""
 
-import importlib
+import json
 import re
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import transformers
+from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "reading_guide.md"
+POCKET = ROOT / "examples" / "pocket"
 TRANSFORMERS = Path(transformers.__file__).parent
-MODULES = ["transformers.models.t5gemma2.modeling_t5gemma2", "transformers"]
+SITE = f"https://github.com/huggingface/transformers/blob/v{transformers.__version__}/src/transformers/"
 
 pytestmark = pytest.mark.torch
 
 
-def symbols() -> list[str]:
-    rows = [line.split(" | ") for line in GUIDE.read_text().splitlines() if line.startswith("| §")]
-    return [name for row in rows for name in re.findall(r"`([^`]+)`", row[-1])]
+def links() -> list[tuple[str, str, str]]:
+    """(page, label, place) of every link to transformers' code in docs/."""
+    return [(page.name, label, place) for page in sorted((ROOT / "docs").rglob("*.md"))
+            for label, place in re.findall(r"^\[(.+)\]: https://github\.com/huggingface/(\S+)$", page.read_text(), re.M)]
 
 
-def exists(name: str) -> bool:
-    if "." in name:
-        module, attribute = name.rsplit(".", 1)
-        return hasattr(importlib.import_module(module), attribute)
-    return any(hasattr(importlib.import_module(module), name) for module in MODULES)
+def leads(label: str, place: str) -> bool:
+    """Whether the line of the installed file that a link names defines its label."""
+    file, _, line = place.removeprefix(SITE.removeprefix("https://github.com/huggingface/")).partition("#L")
+    path, name = TRANSFORMERS / file, label.strip("`").split(": ")[-1]
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return line.isdigit() and 0 < int(line) <= len(lines) and bool(
+        re.match(rf"\s*(class|def) {name}\b|{name} = ", lines[int(line) - 1]))
 
 
-def test_every_symbol_exists():
-    names = symbols()
-    assert len(names) >= 18
-    assert [name for name in names if not exists(name)] == []
+def test_every_link_leads_to_the_definition():
+    found = links()
+    assert len(found) >= 20
+    assert [link for link in found if not leads(*link[1:])] == []
+
+
+def test_a_link_to_another_line_version_or_symbol_is_found():
+    label, place = next((label, place) for _, label, place in links() if "modeling_t5gemma2" in place)
+    assert leads(label, place)
+    assert not leads(label, place + "0000")
+    assert not leads(label, re.sub(r"\d+$", lambda line: str(int(line[0]) + 1), place))
+    assert not leads(label, place.replace(f"v{transformers.__version__}", "v5.0.0"))
+    assert not leads("`NoSuchClass`", place)
 
 
 def references(header: Path) -> list[tuple[str, str]]:
@@ -59,3 +75,62 @@ def test_every_reference_of_a_header_exists():
     assert wrong == []
     unread = [str(h.relative_to(ROOT)) for h, rs in named.items() if not rs and "Reference: transformers" in h.read_text()]
     assert unread == []
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """docs/making/names.py: the tables of docs/names.md."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "making"))
+    import names
+    return names
+
+
+def test_every_tap_of_the_tables_is_a_module(names):
+    config = transformers.AutoConfig.from_pretrained(POCKET)
+    with torch.device("meta"):
+        model = transformers.T5Gemma2ForConditionalGeneration(config)
+    modules = dict(model.named_modules())
+    taps = {row.tap for rows in (names.AROUND, names.LAYER, names.VISION) for row in names.expanded(rows)}
+    made = (".weights", ".cross_weights")  # results of self_attn
+    wrong = {tap for tap in taps if tap.removesuffix("[1]") not in modules and not tap.endswith(made)}
+    assert wrong == {"inputs.input_ids", "inputs.decoder_input_ids", "inputs.pixel_values", "logits"}
+
+
+def test_hooks_hold_what_the_table_says(names, tmp_path):
+    pytest.importorskip("transformer_lens")
+    from transformer_lens.model_bridge import TransformerBridge
+
+    file = tmp_path / "ours.safetensors"
+    subprocess.run([ROOT / "build/bin/t5gemma2-trace", POCKET, "-p", "sort: ox cat", "--decoder-prompt", "cat", "-o", file],
+                   check=True)
+    ours = load_file(file)
+    model = transformers.T5Gemma2ForConditionalGeneration.from_pretrained(
+        POCKET, dtype=torch.float32, attn_implementation="eager")
+    bridge = TransformerBridge.boot_transformers(str(POCKET), hf_model=model.eval(), device="cpu")
+    config = json.loads((POCKET / "config.json").read_text())["decoder"]
+    assert [(field, getattr(bridge.cfg, cfg)) for _, field, cfg in names.SIZES if cfg] == [
+        (field, config[field]) for _, field, cfg in names.SIZES if cfg]
+    calls: dict[str, list[np.ndarray]] = {}
+
+    def note(tensor, hook):
+        calls.setdefault(hook.name, []).append(tensor.numpy())
+
+    hooks = {row.tap: hook_of(row) for rows in (names.AROUND, names.LAYER) for row in names.expanded(rows) if row.hook}
+    with torch.no_grad(), bridge.hooks(fwd_hooks=[(hook, note) for hook in set(hooks.values())]):
+        bridge(torch.tensor(ours["inputs.input_ids"]).long(),
+               decoder_input=torch.tensor(ours["inputs.decoder_input_ids"]).long())
+    without_tap = {hook_of(row._replace(tap=f"model.{side}.layers.0")) for row in names.LAYER if not row.tap
+                   for side in ("encoder", "decoder")}
+    assert without_tap <= set(bridge.hook_dict)
+    for tap, hook in hooks.items():
+        theirs = calls[bridge.hook_dict[hook].name][1 if tap.endswith("[1]") else 0]
+        assert np.allclose(theirs.reshape(ours[tap].shape), ours[tap], rtol=1e-4, atol=1e-4), (tap, hook)
+
+
+def hook_of(row) -> str:
+    """The hook of a row with a full path."""
+    match = re.match(r"model\.(encoder|decoder)\.(?:text_model\.)?layers\.(\d+)", row.tap)
+    if not match:
+        return row.hook
+    name = row.hook if match[1] == "encoder" else re.sub(r"^attn\b", "self_attn", row.hook)
+    return f"{match[1]}_blocks.{match[2]}.{name}"
