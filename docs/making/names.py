@@ -134,7 +134,8 @@ def check_all() -> tuple[int, int]:
     rows = [row for rows in (AROUND, LAYER, VISION) for row in expanded(rows)]
     taps = {row.tap for row in rows}
     stored = {f"{stored_as(row.tap)}.{part}" for row in rows for part in row.stored.split(", ") if part}
-    for what, named, there in (("trace", taps, traced()), ("file", stored, names_in(POCKET / "model.safetensors"))):
+    in_file = names_in(POCKET / "model.safetensors")
+    for what, named, there in (("trace", taps, traced()), ("file", stored, in_file)):
         if named != there:
             raise ValueError(f"docs/making/names.py: the tables and the {what} differ: {sorted(named ^ there)[:5]}")
     return len(taps), len(stored)
@@ -153,7 +154,8 @@ def table(rows: list[Row], *columns: str) -> str:
         if column == "ours":
             return ", ".join(f"[{label}]" for label in value.split(", "))
         return code(value) if column != "paper" else value or NONE
-    heads = {"paper": "paper", "tap": "transformers, tap", "stored": "stored", "ours": "ours", "hook": "TransformerLens"}
+    heads = {"paper": "paper", "tap": "transformers, tap", "stored": "stored", "ours": "ours",
+             "hook": "TransformerLens"}
     lines = [[heads[column] for column in columns], ["---"] * len(columns),
              *([cell(row, column) for column in columns] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace("| --- ", "|---").replace("--- |", "---|")

@@ -74,7 +74,8 @@ def problem(page: Path, label: str, target: str) -> str | None:
     if not anchor:
         return None
     if not re.fullmatch(r"L\d+", anchor):
-        return None if file.suffix == ".md" and anchor in anchors(file.read_text()) else "no such heading"
+        is_page = file.suffix in (".md", ".ipynb")
+        return None if is_page and anchor in anchors(markdown(file)) else "no such heading"
     lines = file.read_text().splitlines()
     number = int(anchor[1:])
     if not 0 < number <= len(lines):
@@ -99,7 +100,8 @@ def problems(page: Path, text: str) -> list[str]:
     found = [f"[{label}]: no definition" for label in sorted(used) if label.lower() not in names]
     found += [f"[{name}]: defined twice" for name in sorted(set(names)) if names.count(name) > 1]
     links = [*defined, *images, *INLINE.findall(prose)]
-    return found + [f"[{label}] {target}: {wrong}" for label, target in links if (wrong := problem(page, label, target))]
+    return found + [f"[{label}] {target}: {wrong}" for label, target in links
+                    if (wrong := problem(page, label, target))]
 
 
 def test_every_link_leads_where_it_says():
@@ -112,7 +114,14 @@ def test_the_pages_have_links():
     assert len(DEFINITION.findall(guide)) >= 100 and len(SHORTCUT.findall(guide)) >= 100
 
 
-LINES = "# One `name`\n\n# One `name`\n\nint check(Mask mask);\nK = stack();  // (2)\nTEST_CASE(\"mask: a sentence\") {\n"
+LINES = """# One `name`
+
+# One `name`
+
+int check(Mask mask);
+K = stack();  // (2)
+TEST_CASE("mask: a sentence") {
+"""
 SITE = "https://github.com/huggingface/transformers/blob/{}/src/transformers/cache_utils.py#L1"
 
 
@@ -148,6 +157,7 @@ def test_a_broken_link_is_found(tmp_path, text, wrong):
 
 def test_a_notebook_is_read(tmp_path):
     notebook = tmp_path / "page.ipynb"
-    cells = [{"cell_type": "markdown", "source": ["# A\n", "[a](gone.md)"]}, {"cell_type": "code", "source": ["[b](c)"]}]
+    cells = [{"cell_type": "markdown", "source": ["# A\n", "[a](gone.md)"]},
+             {"cell_type": "code", "source": ["[b](c)"]}]
     notebook.write_text(json.dumps({"cells": cells}))
     assert problems(notebook, markdown(notebook)) == ["[a] gone.md: no such file"]

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.torch
 
 def links() -> list[tuple[str, str, str]]:
     """(page, label, place) of every link to transformers' code in docs/."""
-    return [(page.name, label, place) for page in sorted((ROOT / "docs").rglob("*.md"))
-            for label, place in re.findall(r"^\[(.+)\]: https://github\.com/huggingface/(\S+)$", page.read_text(), re.M)]
+    link = re.compile(r"^\[(.+)\]: https://github\.com/huggingface/(\S+)$", re.M)
+    return [(page.name, *found) for page in sorted((ROOT / "docs").rglob("*.md"))
+            for found in link.findall(page.read_text())]
 
 
 def leads(label: str, place: str) -> bool:
@@ -101,8 +102,8 @@ def test_hooks_hold_what_the_table_says(names, tmp_path):
     from transformer_lens.model_bridge import TransformerBridge
 
     file = tmp_path / "ours.safetensors"
-    subprocess.run([ROOT / "build/bin/t5gemma2-trace", POCKET, "-p", "sort: ox cat", "--decoder-prompt", "cat", "-o", file],
-                   check=True)
+    trace = ROOT / "build/bin/t5gemma2-trace"
+    subprocess.run([trace, POCKET, "-p", "sort: ox cat", "--decoder-prompt", "cat", "-o", file], check=True)
     ours = load_file(file)
     model = transformers.T5Gemma2ForConditionalGeneration.from_pretrained(
         POCKET, dtype=torch.float32, attn_implementation="eager")
