@@ -1,4 +1,4 @@
-"""How equal the engine is to transformers: every reference file of the tests, at ten times the precision of compare's default."""
+"""How equal the engine is to transformers: every reference file of the tests, more strictly than compare does by default."""
 import re
 
 from repository import ROOT, run

@@ -22,7 +22,7 @@ LABEL = re.compile(r"\[(`[^`\[\]]+`|[\w ]+: [^\[\]]+)\](?![\[(:])")
 DEFINITION = re.compile(r"^(?:(?:struct|class|enum class) (\w+)|(?!//|#|namespace|template|using|return|\s)"
                         r"[\w:<>,&*\[\]. ]*?\b(\w+)(?:\(| = | \{))", re.M)
 PYTHON = re.compile(r"^\s*(?:def|class) (\w+)|^([A-Z]\w*) = ", re.M)
-TEST = re.compile(r'^TEST_CASE\("([^"]+)"\)', re.M)
+TEST = re.compile(r'^TEST_CASE\(\s*"([^"]+)"\)', re.M)
 TRANSFORMERS = ["models/t5gemma2/*.py", "models/gemma3/*.py", "models/siglip/*.py", "generation/*.py", "*.py",
                 "integrations/*.py"]
 

@@ -2,7 +2,7 @@
 import re
 
 from blocks import CONSOLE, MADE
-from links import FOOT, without_code
+from links import FOOT, LABEL, without_code
 from paper import PAPER
 from repository import DOCS
 
@@ -21,6 +21,6 @@ def unmade_numbers(page: str) -> list[str]:
     made = "\n".join(match[0] for pattern in (CONSOLE, MADE) for match in pattern.finditer(body))
     for picture in PICTURE.findall(body):
         made += re.sub(r"<[^>]*>", " ", (DOCS / picture).read_text())
-    prose = NOT_A_CLAIM.sub(" ", without_code(MADE.sub("", body)))
+    prose = NOT_A_CLAIM.sub(" ", LABEL.sub(" ", without_code(MADE.sub("", body))))
     claims = {number for number in numbers(prose) if len(number.partition(".")[0]) >= 3 or "." in number}
     return sorted(claims - numbers(made) - PAPER.keys())
