@@ -1,8 +1,12 @@
 // Counts of parameters: the published sizes and the paper's savings.
 #include "t5gemma2/analysis/parameters.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "fixture.hpp"
 #include "scratch.hpp"
+#include "t5gemma2/checkpoint/config_json.hpp"
 
 namespace test_parameters {
 
@@ -74,6 +78,52 @@ TEST_CASE("parameters: the count of a small checkpoint is the count of the numbe
   }
 }
 
+TEST_CASE(
+    "parameters: config.json alone counts what its checkpoint stores, vision and untied embeddings too") {
+  for (const std::string name : {"basic", "unequal", "old_keys", "untied", "images"}) {
+    const ParameterCount sizes = count_parameters(load_config(data_folder(name))),
+                         stored = count_parameters(fixture_model(name));
+    CAPTURE(name);
+    CHECK(sizes.text() == stored.text());
+    CHECK(sizes.untied == stored.untied);
+    CHECK((stored.vision == 0 || sizes.vision == stored.vision));
+    CHECK((stored.vision > 0) == (name == "images"));
+  }
+  Config config = sizes(18, 640, 4, 1, 256, 2048, 262144);
+  config.vision = {.hidden_size = 1152,
+                   .num_hidden_layers = 27,
+                   .num_attention_heads = 16,
+                   .intermediate_size = 4304,
+                   .image_size = 896,
+                   .patch_size = 14,
+                   .num_channels = 3};
+  CHECK(count_parameters(config).all() == 786029296);
+}
+
+TEST_CASE("parameters: the largest sizes that config.json may have can be counted") {
+  using namespace config_detail;
+  Config config =
+      sizes(most_layers, most_features, most_heads, most_heads, most_in_head, most_features, most_ids);
+  config.tie_word_embeddings = false;
+  config.vision = {.hidden_size = most_features,
+                   .num_hidden_layers = most_layers,
+                   .num_attention_heads = most_heads,
+                   .intermediate_size = most_features,
+                   .image_size = 1 << 16,
+                   .patch_size = 1,
+                   .num_channels = most_channels};
+  for (const Index patch : {1, 1 << 16}) {
+    config.vision->patch_size = patch;
+    const ParameterCount count = count_parameters(config);
+    const double about = static_cast<double>(count.encoder) + static_cast<double>(count.decoder);
+    CHECK(static_cast<double>(count.all()) > about);
+    CHECK(about ==
+          doctest::Approx(2.0 * 1024 * std::pow(2.0, 20) * (std::pow(2.0, 28) + 3 * std::pow(2.0, 20)))
+              .epsilon(1e-4));
+    CHECK(4.0 * static_cast<double>(std::max(count.all(), count.baseline())) < std::pow(2.0, 63));
+  }
+}
+
 TEST_CASE("parameters: a tied embedding that is stored under another's name is no second one") {
   const ScratchFolder folder;
   OwnedTensors tensors = copy_of(Checkpoint::open(data_folder("basic")).tensors());
@@ -106,6 +156,10 @@ TEST_CASE("parameters: vision tensors are counted apart, in either spelling") {
 }
 
 TEST_CASE("parameters: sizes that are not set are refused") {
+  Config no_patches = sizes(18, 640, 4, 1, 256, 2048, 9);
+  no_patches.vision = {.hidden_size = 8};
+  CHECK_THROWS_WITH_AS(count_parameters(no_patches), "vision_config.patch_size: expected 1 or more, found 0",
+                       std::invalid_argument);
   Model model = fixture_model();
   model.checkpoint.reset();
   CHECK_THROWS_WITH_AS(count_parameters(model),

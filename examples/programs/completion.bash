@@ -31,8 +31,8 @@ _t5gemma2_files() {  # PATTERN CURRENT
   done < <(compgen -f -- "$2")
 }
 
-# Adds pocket, the models in the Hugging Face cache, and folders.
-_t5gemma2_models() {  # CURRENT
+# Adds pocket, the models in the Hugging Face cache, folders, and files whose names match the pattern.
+_t5gemma2_models() {  # PATTERN CURRENT
   local cache=${HF_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/huggingface}/hub} folder
   local -a names=(pocket)
   for folder in "$cache"/models--*--*; do
@@ -40,15 +40,15 @@ _t5gemma2_models() {  # CURRENT
     folder=${folder##*/models--}
     names+=("${folder/--//}")
   done
-  mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "${names[*]}" -- "$1")
-  _t5gemma2_files '' "$1"
+  mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "${names[*]}" -- "$2")
+  _t5gemma2_files "$1" "$2"
 }
 
 # Adds the words or files for a value that --help calls VALUE.
 _t5gemma2_values() {  # VALUE CURRENT
   case $1 in
     *'|'*) mapfile -t COMPREPLY < <(compgen -W "${1//|/ }" -- "$2") ;;
-    MODEL) _t5gemma2_models "$2" ;;
+    MODEL) _t5gemma2_models "$([[ ${command[*]} == *inspect ]] && echo '*.json')" "$2" ;;
     IMAGE) _t5gemma2_files '*.@(png|jpg|jpeg|bmp|gif|pbm|pgm|ppm|pnm|tga)' "$2" ;;
     REFERENCE) _t5gemma2_files '*.safetensors' "$2" ;;
     FILE) _t5gemma2_files '*' "$2" ;;

@@ -1,17 +1,72 @@
-// t5gemma2-inspect: a checkpoint as a table, with what its tied embedding and its merged attention save
-// (paper §2, Table 1).
+// t5gemma2-inspect: a checkpoint, or the sizes in a config.json alone, as a table, with what its tied
+// embedding and its merged attention save (paper §2, Table 1).
 #include <cstdio>
+#include <filesystem>
+#include <optional>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "common_flags.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/memory.hpp"
 #include "t5gemma2/analysis/parameters.hpp"
+#include "t5gemma2/checkpoint/config_json.hpp"
+#include "t5gemma2/checkpoint/dtype.hpp"
+#include "t5gemma2/checkpoint/folder_contents.hpp"
 #include "t5gemma2/model.hpp"
 
 namespace inspect_program {
 
 using namespace t5gemma2;
+
+/// What the tables are made of.
+struct Inspected {
+  Config config;
+  ParameterCount parameters;
+  std::string weights;  // what is said of them
+  double bytes = 0;     // of the weights
+  std::vector<std::string> notes;
+};
+
+/// Whether `model` names a file of sizes, there or not, and no folder.
+bool is_config_file(const std::string& model) {
+  std::error_code ignored;
+  return model.ends_with(".json") && !std::filesystem::is_directory(model, ignored);
+}
+
+/// Whether nothing in a folder is, or stands for, the weights of its config.json.
+bool is_config_alone(const std::filesystem::path& folder) {
+  return is_there(folder / "config.json") && found_instead(folder).empty();
+}
+
+Inspected inspect_config(const std::filesystem::path& file) {
+  const ConfigFile config_json = open_config_file(file);
+  Inspected found{
+      .config = read_config(config_json.root()), .parameters = {}, .weights = "", .bytes = 0, .notes = {}};
+  const std::optional<Dtype> dtype = read_dtype(config_json.root());
+  const StorageType type = storage_type(dtype.value_or(Dtype::bf16)).value();
+  found.parameters = count_parameters(found.config);
+  found.weights = "weights, were they stored as " + std::string(name_of(dtype.value_or(Dtype::bf16)));
+  found.bytes = static_cast<double>(found.parameters.all() * bytes_of(type));
+  found.notes = found.config.notes;
+  found.notes.push_back(file.string() + ": no weights, so parameters and bytes are those of its sizes" +
+                        (dtype ? "" : "; no dtype, so bfloat16 is taken"));
+  return found;
+}
+
+Inspected inspect_folder(const std::filesystem::path& folder) {
+  if (is_config_alone(folder)) return inspect_config(folder / "config.json");
+  const Model model = load_model(folder);
+  Inspected found{.config = model.config,
+                  .parameters = count_parameters(model),
+                  .weights = "weights as stored (mapped)",
+                  .bytes = 0,
+                  .notes = model.notes};
+  for (const auto& [name, tensor] : model.checkpoint->tensors())
+    found.bytes += static_cast<double>(tensor.bytes);
+  return found;
+}
 
 // Lines of at most 50 columns: half a screen.
 
@@ -63,7 +118,7 @@ void print_parameters(const ParameterCount& p) {
   if (p.untied > 0) line("decoder's own embedding or head", p.untied);
   line("text model", p.text());
   line("vision encoder and projector", p.vision);
-  line("all", p.text() + p.vision);
+  line("all", p.all());
 }
 
 void print_savings(const ParameterCount& p) {
@@ -82,13 +137,11 @@ void print_savings(const ParameterCount& p) {
   saved("no cross-attention", p.cross_attention);
 }
 
-void print_memory(const Model& model, Index context) {
-  const MemoryNeed need = memory_need(model.config, context, context);
-  std::size_t stored = 0;
-  for (const auto& [name, tensor] : model.checkpoint->tensors()) stored += tensor.bytes;
+void print_memory(const Inspected& found, Index context) {
+  const MemoryNeed need = memory_need(found.config, context, context);
   std::printf("\nmemory at %td tokens in and %td out (MB)\n", context, context);
   const auto line = [](const char* name, double bytes) { std::printf("  %-35s%12.1f\n", name, bytes / 1e6); };
-  line("weights as stored (mapped)", static_cast<double>(stored));
+  line(found.weights.c_str(), found.bytes);
   line("encoder, intermediates of a layer", need.encoder);
   line("decoder, K and V of encoder output", need.encoder_kv);
   line("decoder, K and V of its own tokens", need.decoder_kv);
@@ -98,26 +151,30 @@ void print_memory(const Model& model, Index context) {
 
 int programs::inspect(int argc, char** argv) {
   using namespace inspect_program;
-  cli::App app("t5gemma2-inspect", "[FLAGS] [MODEL]", "Shows a checkpoint's sizes, parameters and memory.");
+  cli::App app("t5gemma2-inspect", "[FLAGS] [MODEL | CONFIG.json]",
+               "Shows a checkpoint's sizes, parameters and memory.\n"
+               "A config.json, or a folder with nothing else, is enough: parameters and bytes are then "
+               "those of its sizes.");
   cli::ModelName model_name;
   Index context = 4096;
   bool quiet = false;
-  cli::add_model(app, model_name, true);
+  cli::add_model(app, model_name, true, "folder, config.json, or hub id in the local Hugging Face cache");
   app.group("Output");
   app.add_option("-c,--ctx-size", context, "number of tokens, in and out, of the memory table")
       ->check(cli::integer_in(1, 100000000))
       ->capture_default_str();
   cli::add_quiet(app, quiet);
-  app.examples({"t5gemma2-inspect pocket", "t5gemma2-inspect -m examples/pocket -c 32768"});
+  app.examples({"t5gemma2-inspect pocket", "t5gemma2-inspect examples/pocket/config.json -c 32768"});
   return app.run(argc, argv, [&] {
-    const Model model = load_model(cli::model_folder(model_name, quiet));
-    const ParameterCount parameters = count_parameters(model);
-    print_sizes(model.config);
-    print_parameters(parameters);
-    print_savings(parameters);
-    print_memory(model, context);
+    const Inspected found = model_name && is_config_file(*model_name)
+                                ? inspect_config(*model_name)
+                                : inspect_folder(cli::model_folder(model_name, quiet));
+    print_sizes(found.config);
+    print_parameters(found.parameters);
+    print_savings(found.parameters);
+    print_memory(found, context);
     std::fflush(stdout);
-    for (const std::string& note : model.notes) cli::note(note, quiet);
+    for (const std::string& note : found.notes) cli::note(note, quiet);
     return cli::ok;
   });
 }

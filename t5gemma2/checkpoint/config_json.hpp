@@ -8,11 +8,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "../config.hpp"
 #include "../io/json_fields.hpp"
 #include "../io/mapped_file.hpp"
+#include "dtype.hpp"
 #include "folder_contents.hpp"
 #include "text_config_json.hpp"
 
@@ -31,7 +33,7 @@ inline VisionConfig read_vision_config(const JsonField& field) {
   vision.intermediate_size = field["intermediate_size"].integer(1, most_features);
   vision.image_size = field["image_size"].integer(1, 1 << 16);
   vision.patch_size = field["patch_size"].integer(1, 1 << 16);
-  vision.num_channels = channels.given() ? channels.integer(1, most_features) : 3;
+  vision.num_channels = channels.given() ? channels.integer(1, most_channels) : 3;
   vision.layer_norm_eps = eps.given() ? static_cast<float>(eps.number(0, 1)) : 1e-6f;
   require_gelu_tanh(field["hidden_act"]);
   return vision;
@@ -130,6 +132,17 @@ inline Config parse_config(std::string_view text, const std::string& where) {
   return read_config({json, where});
 }
 
+/// The type of the numbers that a config.json says its weights have, in either spelling; none where it does
+/// not say. Throws Error for a type that weights cannot have.
+inline std::optional<Dtype> read_dtype(const JsonField& root) {
+  const JsonField old = root["torch_dtype"], dtype = root["dtype"].given() ? root["dtype"] : old;
+  if (!dtype.given()) return {};
+  for (const auto& [name, type] : {std::pair("bfloat16", Dtype::bf16), std::pair("float16", Dtype::f16),
+                                   std::pair("float32", Dtype::f32)})
+    if (dtype.is(name)) return type;
+  dtype.refuse("bfloat16, float16 or float32");
+}
+
 /// config.json of a model folder.
 struct ConfigFile {
   nlohmann::json json;
@@ -138,12 +151,17 @@ struct ConfigFile {
   JsonField root() const { return {json, path}; }
 };
 
+/// A file with the content of a config.json, whatever its name. Throws Error when it is not there or not JSON.
+inline ConfigFile open_config_file(const std::filesystem::path& file) {
+  return {parse_json(read_text(file, "the model's config.json"), file.string()), file.string()};
+}
+
 /// Throws Error when the folder has no config.json, or one that is not JSON.
 inline ConfigFile open_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
   if (const std::string found = is_there(file) ? "" : found_instead(folder); !found.empty())
     fail_file(folder.string(), "a model's folder with config.json", found);
-  return {parse_json(read_text(file, "the model's config.json"), file.string()), file.string()};
+  return open_config_file(file);
 }
 
 /// The sizes of the model in a folder. Throws Error when config.json is missing or anything in it is wrong.

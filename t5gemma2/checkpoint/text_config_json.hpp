@@ -22,6 +22,7 @@ using Notes = std::vector<std::string>;
 
 // Upper limits, far above every published model, so that arithmetic on sizes cannot overflow.
 constexpr Index most_layers = 1024, most_heads = 4096, most_features = 1 << 20, most_ids = 1 << 22;
+constexpr Index most_in_head = 1 << 14, most_channels = 16;
 constexpr Index longest_context = Index{1} << 31;
 
 inline void require_gelu_tanh(const JsonField& activation) {
@@ -100,7 +101,7 @@ inline void read_attention(const JsonField& side, TextConfig& text) {
     side["num_key_value_heads"].refuse("a divisor of num_attention_heads " +
                                        std::to_string(text.num_attention_heads));
   }
-  text.head_dim = side["head_dim"].integer(2, most_features);
+  text.head_dim = side["head_dim"].integer(2, most_in_head);
   if (text.head_dim % 2 != 0) side["head_dim"].refuse("an even number: RoPE rotates pairs");
   text.query_pre_attn_scalar = static_cast<float>(side["query_pre_attn_scalar"].number(1e-3, 1e9));
   text.sliding_window = side["sliding_window"].integer(1, longest_context);

@@ -149,7 +149,7 @@ def offered(*words: str, **options) -> set[str]:
 @pytest.fixture
 def files(tmp_path):
     """A folder with files of several kinds, and a Hugging Face cache with a model."""
-    for name in ("a.png", "B.JPG", "a.jsonl", "a.txt", "a.html", "a.safetensors", "two words.png"):
+    for name in ("a.png", "B.JPG", "a.jsonl", "a.txt", "a.html", "sizes.json", "a.safetensors", "two words.png"):
         (tmp_path / name).touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "cache/models--google--t5gemma-2-270m-270m").mkdir(parents=True)
@@ -186,7 +186,7 @@ def test_completion_of_programs():
     (("generate", "--early-stopping", "n"), {"never"}),
     (("generate", "--temp", ""), set()),
     (("generate", "-p", ""), set()),
-    (("inspect", ""), {"pocket", "google/t5gemma-2-270m-270m"} | FOLDERS),
+    (("inspect", ""), {"pocket", "google/t5gemma-2-270m-270m", "sizes.json"} | FOLDERS),
     (("preprocess", "a"), {"a.png"}),
     (("look", "-o", "a"), {"a.html"}),
     (("trace", "-o", "a"), {"a.safetensors"}),
