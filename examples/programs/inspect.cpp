@@ -44,14 +44,15 @@ Inspected inspect_config(const std::filesystem::path& file) {
   const ConfigFile config_json = open_config_file(file);
   Inspected found{
       .config = read_config(config_json.root()), .parameters = {}, .weights = "", .bytes = 0, .notes = {}};
-  const std::optional<Dtype> dtype = read_dtype(config_json.root());
-  const StorageType type = storage_type(dtype.value_or(Dtype::bf16)).value();
+  const std::optional<Dtype> given = stored_dtype(config_json.root());
+  const Dtype dtype = given.value_or(Dtype::bf16);  // that of the published models
   found.parameters = count_parameters(found.config);
-  found.weights = "weights, were they stored as " + std::string(name_of(dtype.value_or(Dtype::bf16)));
-  found.bytes = static_cast<double>(found.parameters.all() * bytes_of(type));
+  found.weights = "weights, if stored as " + std::string(name_of(dtype));
+  found.bytes = static_cast<double>(found.parameters.all()) * static_cast<double>(bits_of(dtype)) / 8;
   found.notes = found.config.notes;
-  found.notes.push_back(file.string() + ": no weights, so parameters and bytes are those of its sizes" +
-                        (dtype ? "" : "; no dtype, so bfloat16 is taken"));
+  found.notes.push_back(file.string() +
+                        ": read without weights: parameters and bytes are computed from its sizes" +
+                        (given ? "" : "; no dtype, so bfloat16 is taken"));
   return found;
 }
 
@@ -154,7 +155,7 @@ int programs::inspect(int argc, char** argv) {
   cli::App app("t5gemma2-inspect", "[FLAGS] [MODEL | CONFIG.json]",
                "Shows a checkpoint's sizes, parameters and memory.\n"
                "A config.json, or a folder with nothing else, is enough: parameters and bytes are then "
-               "those of its sizes.");
+               "computed from its sizes.");
   cli::ModelName model_name;
   Index context = 4096;
   bool quiet = false;

@@ -134,7 +134,7 @@ inline Config parse_config(std::string_view text, const std::string& where) {
 
 /// The type of the numbers that a config.json says its weights have, in either spelling; none where it does
 /// not say. Throws Error for a type that weights cannot have.
-inline std::optional<Dtype> read_dtype(const JsonField& root) {
+inline std::optional<Dtype> stored_dtype(const JsonField& root) {
   const JsonField old = root["torch_dtype"], dtype = root["dtype"].given() ? root["dtype"] : old;
   if (!dtype.given()) return {};
   for (const auto& [name, type] : {std::pair("bfloat16", Dtype::bf16), std::pair("float16", Dtype::f16),

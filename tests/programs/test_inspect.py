@@ -22,18 +22,18 @@ def row(table: str, name: str) -> str:
 def test_the_published_sizes(name, parameters):
     table = output("inspect", PRESETS / f"{name}.json")
     assert row(table, "all") == str(parameters)
-    assert row(table, "weights, were they stored as BF16") == f"{2 * parameters / 1e6:.1f}"
+    assert row(table, "weights, if stored as BF16") == f"{2 * parameters / 1e6:.1f}"
     assert max(map(len, table.splitlines())) <= 50
 
 
 def test_sizes_alone_give_the_table_of_the_checkpoint(tmp_path):
     shutil.copy(POCKET / "config.json", tmp_path)
     shutil.copy(POCKET / "config.json", tmp_path / "any name.json")
-    table = output("inspect", POCKET).replace("weights as stored (mapped)        ", "weights, were they stored as BF16 ")
-    assert "were they" in table
+    table = output("inspect", POCKET).replace("weights as stored (mapped)        ", "weights, if stored as BF16        ")
+    assert "if stored as BF16" in table
     for model in (tmp_path, tmp_path / "any name.json", POCKET / "config.json"):
         assert output("inspect", model) == output("inspect", "-m", model) == table
-        assert re.fullmatch(r"note: .*\.json: no weights, so parameters and bytes are those of its sizes\n",
+        assert re.fullmatch(r"note: .*\.json: read without weights: parameters and bytes are computed from its sizes\n",
                             run("inspect", model).stderr)
 
 
@@ -43,7 +43,7 @@ def test_sizes_alone_give_the_table_of_the_checkpoint(tmp_path):
 def test_types_of_numbers(dtypes, shown, size, tmp_path):
     file = changed(tmp_path, lambda config: (config.pop("dtype"), config.update(dtypes)))
     table = output("inspect", file)
-    assert row(table, f"weights, were they stored as {shown}") == f"{size * 786029296 / 1e6:.1f}"
+    assert row(table, f"weights, if stored as {shown}") == f"{size * 786029296 / 1e6:.1f}"
     assert ("no dtype, so bfloat16 is taken" in run("inspect", file).stderr) == (dtypes == {"dtype": None})
 
 
