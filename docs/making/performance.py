@@ -2,30 +2,22 @@
 import re
 import subprocess
 
-from repository import ROOT, run
-from t5gemma2_weights_tool.config import PRESETS
+from repository import ROOT
+from sizes import SIZES, counts, table
 
-SIZES = ("270m-270m", "1b-1b", "4b-4b")
 BANDWIDTH = 20e9  # bytes a second, of a plain laptop's memory
 LEAST_TOKENS = 40  # a second, decoded by pocket on a busy machine
 MOST_MEGABYTES = 40
 
 
-def parameters(size: str) -> dict[str, int]:
-    """t5gemma2-inspect's table of parameters."""
-    shown = run(f"build/bin/t5gemma2-inspect -q {PRESETS.relative_to(ROOT)}/{size}.json")
-    table = shown.partition("\nparameters\n")[2].partition("\n\n")[0]
-    return {name.strip(): int(count) for name, count in re.findall(r"^ +(\D.*?) +(\d+)$", table, re.M)}
-
-
 def bytes_per_token() -> str:
     """What one decoding step reads of the weights, and how many steps a second that allows."""
-    rows = ["| model | weights read for a token | tokens a second, at most |", "|---|---|---|"]
-    for size in SIZES:
-        count = parameters(size)
-        read = 2 * (count["decoder layers and norm"] + count["embedding (counted once)"])
-        rows.append(f"| {size} | {read / 1e6:.0f} MB | {BANDWIDTH / read:.1f} |")
-    return "\n".join(rows)
+    rows = []
+    for name in ("270M-270M", "1B-1B", "4B-4B"):
+        count = counts(SIZES[name])
+        read = 2 * (count["decoder"] + count["embedding"])
+        rows.append([name, f"{read / 1e6:.0f} MB", f"{BANDWIDTH / read:.1f}"])
+    return table("| model | weights read for a token | tokens a second, at most |", rows)
 
 
 def pocket_bounds() -> str:

@@ -3,29 +3,7 @@ import json
 import re
 
 from repository import ROOT, run
-
-PRESETS = "weights_tool/t5gemma2_weights_tool/presets"
-SIZES = {
-    "270M-270M": f"{PRESETS}/270m-270m.json",
-    "1B-1B": f"{PRESETS}/1b-1b.json",
-    "4B-4B": f"{PRESETS}/4b-4b.json",
-    "Gemma 2 2B": "docs/making/gemma2-2b.json",
-}
-PARTS = {
-    "embedding": "embedding (counted once)",
-    "encoder": "encoder layers and norm",
-    "decoder": "decoder layers and norm",
-    "baseline": "baseline  ",
-    "cross": "no cross-attention",
-}
-
-
-def counts(file: str) -> dict[str, int]:
-    """Numbers of parameters that t5gemma2-inspect prints, by part."""
-    text = run(f"build/bin/t5gemma2-inspect -q {file}")
-    found = {part: int(re.search(rf"^  {re.escape(row)}\s*(\d+)", text, re.M)[1]) for part, row in PARTS.items()}
-    assert found["baseline"] == found["encoder"] + found["decoder"] + 2 * found["embedding"] + found["cross"]
-    return found
+from sizes import SIZES, counts, millions, table
 
 
 def decoder(file: str) -> dict:
@@ -33,16 +11,12 @@ def decoder(file: str) -> dict:
     return json.loads((ROOT / file).read_text())["decoder"]
 
 
-def millions(count: int) -> str:
-    """A count in millions, 4 digits."""
-    return f"{count / 1e6:.1f} M" if count < 1e9 else f"{count / 1e6:.0f} M"
-
-
-def table(header: str, rows: list[list[str]]) -> str:
-    """A Markdown table whose columns after the first are numbers."""
-    columns = header.count("|") - 1
-    lines = [header, "|---|" + "---:|" * (columns - 1), *("| " + " | ".join(row) + " |" for row in rows)]
-    return "\n".join(lines)
+def parameters() -> str:
+    """The paper's Table 2, counted: parameters by part, of the published sizes."""
+    parts = ("embedding", "encoder", "decoder", "text", "vision", "all")
+    rows = [[name, *(millions(found[part]) for part in parts)]
+            for name, file in SIZES.items() if name != "Gemma 2 2B" and (found := counts(file))]
+    return table("| sizes | embedding | encoder | decoder | text | vision | all |", rows)
 
 
 def savings() -> str:
@@ -86,7 +60,8 @@ def cache() -> str:
     layers, local = c["num_hidden_layers"], c["layer_types"].count("sliding_attention")
     kept = [("K and V of H", "all", layers, tokens), ("own K and V", "global", layers - local, tokens),
             ("own K and V", "local", local, min(tokens, c["sliding_window"]))]
-    total = {name: sum(4e-6 * row * n * t for what, _, n, t in kept if what == name) for name in ("K and V of H", "own K and V")}
+    total = {name: sum(4e-6 * row * n * t for what, _, n, t in kept if what == name)
+             for name in ("K and V of H", "own K and V")}
     text = run(f"build/bin/t5gemma2-inspect -q {SIZES['270M-270M']} -c {tokens}")
     assert [f"{mb:.1f}" for mb in total.values()] == re.findall(r"^  decoder, K and V of .* (\S+)$", text, re.M)
     rows = [[what, kind, f"{n}", f"{t}", f"{row}", f"{4e-6 * row * n * t:.1f} MB"] for what, kind, n, t in kept]
