@@ -8,8 +8,8 @@ import numpy as np
 from repository import ROOT
 
 IDS = 1000  # the length of the text whose spans the table counts
-LINES = 4
-SEED = 10
+LINES = 3
+SEED = 103  # of the sentences: short ones, of which every denoiser hides something to look at
 TOLERANCE = 0.03
 
 
@@ -129,15 +129,11 @@ def families() -> str:
 
 
 def settings() -> str:
-    """What all stages share."""
+    """What all stages share, in a sentence."""
     made = recipe()
     warmups = sorted({stage.warmup for stage in made.stages}, reverse=True)
-    vision = {stage.vision_rate for stage in made.stages if any(family.tasks for family in stage.families)}
-    rows = {"optimizer": f"AdamW, betas {made.betas[0]} and {made.betas[1]}",
-            "weight decay": f"{made.weight_decay}, of matrices alone",
-            "gradient's norm": f"at most {made.clip}",
-            "learning rate": f"rises for {' or '.join(map(str, warmups))} steps, then half a cosine to {made.last_rate:.0%}",
-            "vision tower": f"{', '.join(map(str, vision))} of the learning rate, once it is trained with the rest",
-            "initial weights": f"standard deviation {made.sizes.initializer_range}",
-            "seed": made.seed}
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    vision, = {stage.vision_rate for stage in made.stages if any(family.tasks for family in stage.families)}
+    return (f"AdamW with betas {made.betas[0]} and {made.betas[1]}, weight decay {made.weight_decay} (of matrices alone), "
+            f"gradients clipped at\nnorm {made.clip:g}. The learning rate rises for {' or '.join(map(str, warmups))} steps, "
+            f"then falls along half a cosine to {made.last_rate:.0%}; the vision tower\nhas {vision} of it once it is "
+            f"trained with the rest. Initial weights: standard deviation {made.sizes.initializer_range}.")
