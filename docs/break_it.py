@@ -51,8 +51,8 @@ MUTATIONS = [
     Mutation("The norm's weight without 1 +", "rms_norm.hpp",
              "weight.transpose().array() + 1.0f;", "weight.transpose().array();",
              "test_rms_norm.cpp", "rms_norm: a row by hand, with 1 + weight",
-             "Weights are stored centred on 0, so every norm has the wrong size, and the text is wrong from the "
-             "first token."),
+             "Weights are stored centred on 0, so every norm has the wrong size. The text is one word again and again, "
+             "from the first token on."),
     Mutation("A NaN let through", "kernels/functions.hpp",
              "return x < -80.0f ? 0.0f : significand * power;", "return x >= -80.0f ? significand * power : 0.0f;",
              "test_functions.cpp", "functions: softmax_exp is 0 far below 0 and NaN for NaN",
@@ -64,14 +64,14 @@ MUTATIONS = [
              '  return {apply_rope(std::move(K), rope), tap("v_proj[1]", linear(H, w.v_proj))};',
              "test_merged_attention.cpp",
              "merged_attention: encoder keys carry no position: the order of H's rows does not matter",
-             "The decoder looks for a word of the input by its content alone; with positions on the keys it finds "
-             "others."),
+             "The decoder finds a word of the input by its content alone. With positions on the keys the answer still "
+             "looks like one, but words get lost: asked to sort five animals, pocket writes four."),
     Mutation("No k_norm on H", "projections.hpp",
              'K = tap.heads("k_norm[1]", w.heads.kv, rms_norm_heads(std::move(K), w.k_norm, w.eps));',
              'K = tap.heads("k_norm[1]", w.heads.kv, std::move(K));',
              "test_merged_attention.cpp", "merged_attention: the encoder side is normalised by k_norm, its values are not",
-             "Keys of both sides share one softmax. Without the norm those of H are of another size, and take too "
-             "much of it or too little."),
+             "Keys of both sides share one softmax. Without the norm those of H have another size, and get too much "
+             "of it or too little."),
     Mutation("The encoder's half windows the wrong way round", "mask.hpp",
              "query - key < (window + 1) / 2 : key - query < window / 2 + 1;",
              "query - key < window / 2 + 1 : key - query < (window + 1) / 2;",
@@ -90,8 +90,8 @@ MUTATIONS = [
              "x *= 0.5f * (1.0f + (1.0 - 2.0 / (e_2u + 1.0)).template cast<float>());",
              "x *= 0.5f * x.unaryExpr([](float v) { return std::erfc(-v / std::sqrt(2.0f)); });",
              "test_functions.cpp", "functions: gelu is the tanh form, not the one with erf",
-             "The two forms differ in the fourth decimal. Text mostly stays the same, which is why only a "
-             "comparison of numbers finds it."),
+             "The two forms differ in the fourth decimal: too little to be seen in a text, so that a comparison of "
+             "numbers has to find it."),
     Mutation("End of image scaled, too", "embedding.hpp",
              "x.row(i) = w.eoi_embedding.transpose();", "x.row(i) = w.eoi_embedding.transpose() * scale;",
              "test_embedding.cpp",
