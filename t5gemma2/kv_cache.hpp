@@ -1,5 +1,4 @@
-// Keys and values kept from one decoding step to the next, for each layer. The paper leaves out caches. Keys
-// of the encoder output have no decoder position (projections.hpp), so they serve all steps:
+// Keys and values kept from one decoding step to the next, for each layer. The paper leaves out caches.
 //
 //   encoder side   K and V of H, computed once, never changed
 //   decoder side   global layers: K and V of all tokens so far

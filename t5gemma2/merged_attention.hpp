@@ -9,8 +9,8 @@
 //   X [m, d] decoder tokens, H [n, d] encoder output, dh head size, s query_pre_attn_scalar (the paper: dh).
 //
 // M limits the decoder side to the past, in local layers to the window, and leaves all of H visible in every
-// layer. The equations leave out QK-norm, of all queries and keys, and RoPE, on the decoder side only
-// (projections.hpp), so that K and V of H serve every step. With n = 0 this is Gemma 3's self-attention.
+// layer. The equations leave out QK-norm, of all queries and keys, and RoPE, of queries and of the keys of X
+// (projections.hpp). With n = 0 this is Gemma 3's self-attention.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MergedAttention
 #pragma once

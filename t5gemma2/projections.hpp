@@ -7,7 +7,8 @@
 //
 // The equations leave out QK-norm and RoPE, which the paper's text names without saying where they apply:
 // QK-norm to queries and to all keys, the encoder side's too; RoPE to queries and the tokens' own keys, not
-// to the encoder side's keys, which therefore have no decoder position.
+// to the encoder side's keys. So the order of H's rows does not matter to the decoder, and a score against H
+// depends on the query's absolute position, not on a distance.
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2SelfAttention, T5Gemma2MergedAttention
 #pragma once

@@ -58,7 +58,7 @@ def layers(picture: Picture, x: int, attention: list[str], kind: str, around: in
     """A layer of one side, and the norm after the last."""
     y = LAYER + 44
     picture.rectangle(x - 107, LAYER, 214, 2 * STEP + 36, "frame", corner=8)
-    picture.text(x, LAYER + 18, "`transformer_layer`", "note", "middle")
+    picture.text(x, LAYER + 18, "each `transformer_layer`", "note", "middle")
     down(picture, x, LAYER + 23, y)
     sub_layer(picture, x, y, attention, kind, around)
     down(picture, x, y + 148, y + STEP)
@@ -89,7 +89,7 @@ def architecture() -> str:
         picture.text(254, 18 + 24 * i, words)
     inputs(picture)
     layers(picture, LEFT, ["`self_attention`", "Q, K, V of X"], "encoder", 22)
-    layers(picture, RIGHT, ["`merged_attention`", "Q of X, K, V of [X ; H]"], "decoder", 458)
+    layers(picture, RIGHT, ["`merged_attention`", "Q of X; K, V of [X; H]"], "decoder", 458)
     outputs(picture, LAYER + 2 * STEP + 54)
     check_functions(picture.svg())
     return picture.svg()

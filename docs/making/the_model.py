@@ -83,10 +83,10 @@ def decoder_half(picture: Picture, text: dict[str, Any]) -> None:
     picture.box(244, 320, 212, 36, ["embedding: same E × √d"], "table")
     flow(picture, RIGHT, 356, 388, f"X [m, {d}]")
     picture.box(8, 388, 448, 122, [], "decoder")
-    head = f"Decoder: {text['num_hidden_layers']} layers, merged attention over [X ; H]"
+    head = f"Decoder: {text['num_hidden_layers']} layers, merged attention over [X; H]"
     picture.text(MIDDLE, 408, head, "ink strong", "middle")
     layers(picture, 418, "decoder", text["layer_types"])
-    picture.text(MIDDLE, 475, f"Q of X [m, {q}],  K and V of [X ; H] [m + n, {kv}]", "ink", "middle")
+    picture.text(MIDDLE, 475, f"Q of X [m, {q}],  K and V of [X; H] [m + n, {kv}]", "ink", "middle")
     picture.text(MIDDLE, 496, "one softmax over all m + n keys; all of H in every layer", "ink", "middle")
     flow(picture, MIDDLE, 510, 540, f"[m, {d}]")
     picture.box(88, 540, 288, 28, ["× Eᵀ: the same matrix E again"], "table")
