@@ -170,11 +170,10 @@ def message(mutation: Mutation, scratch: Path, main: Future[Path]) -> str:
     return done.stdout
 
 
-def wrapped(line: str, sign: str = "") -> list[str]:
+def wrapped(line: str) -> list[str]:
     """A line cut where it is wider than a page in a terminal."""
-    indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.wrap(line, WIDTH, initial_indent=sign, subsequent_indent=f"{sign}{indent}    ",
-                         break_long_words=False, break_on_hyphens=False) or [sign]
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def first_failure(output: str) -> list[str]:
@@ -192,8 +191,8 @@ def diff(mutation: Mutation) -> list[str]:
     same = next(i for i, (a, b) in enumerate(zip(before, after)) if a != b)
     old = before[same:same + 1 + mutation.before.count("\n")]
     new = after[same:same + 1 + mutation.after.count("\n")]
-    return [line for sign, lines in (("-", old), ("+", new))
-            for one in textwrap.dedent("\n".join(lines)).splitlines() for line in wrapped(one, sign + " ")]
+    return [f"{sign} {line}" for sign, lines in (("-", old), ("+", new))
+            for line in textwrap.dedent("\n".join(lines)).splitlines()]
 
 
 def section(number: int, mutation: Mutation, output: str) -> str:
