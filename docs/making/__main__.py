@@ -3,7 +3,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from blocks import remake
+from blocks import fault, remake
 from compare import differences
 from links import with_links
 from prose import unmade_numbers
@@ -19,13 +19,20 @@ def pictures() -> dict[str, str]:
             for name in importlib.import_module(module.stem).FIGURES}
 
 
+def check_blocks(name: str, page: str) -> None:
+    if wrong := fault(page):
+        sys.exit(f"docs/{name}:{wrong}")
+
+
 def make(file: Path) -> str:
     """What stands in the file, made anew."""
     if file.suffix == ".svg":
         return importlib.import_module(pictures()[file.name]).FIGURES[file.name]()
     if file.suffix == ".ipynb":
         return importlib.import_module("notebook").execute(file)
+    check_blocks(file.name, file.read_text())
     page = with_links(remake(file.read_text()), file.name)
+    check_blocks(file.name, page)
     if unmade := unmade_numbers(page):
         sys.exit(f"docs/{file.name}: numbers that nothing on the page makes: {', '.join(unmade)}")
     return page
@@ -35,6 +42,8 @@ def chosen(names: list[str]) -> list[Path]:
     """Pictures first: pages may show them."""
     all_files = [DOCS / name for name in pictures()] + sorted(DOCS.glob("*.md")) + sorted(DOCS.glob("*.ipynb"))
     unknown = set(names) - {file.name for file in all_files}
+    if strays := {file.name for file in DOCS.glob("*.svg")} - pictures().keys():
+        sys.exit(f"docs/make: nothing makes {', '.join(sorted(strays))}")
     if unknown:
         sys.exit(f"docs/make: nothing in docs/ is called {', '.join(sorted(unknown))}\n{USAGE}")
     return [file for file in all_files if not names or file.name in names]

@@ -87,6 +87,33 @@ def test_a_number_of_the_prose_must_be_made_on_the_page():
     assert prose.unmade_numbers(made + "It costs 6.5 % (the paper's figure), see [text](a.md#500) and `5000`.") == []
 
 
+@pytest.mark.parametrize("page, wrong", [
+    ("```console\n$ a\nb\n```\n<!-- made: a.b -->\n```text\n<!-- end -->\n```\n<!-- end -->\n", None),
+    ("<!-- needs Google's weights -->\n```console\n$ a\n```\n<!-- made: links -->\n<!-- end -->\n", None),
+    ("```\n\n```console\n$ a\n```\n", "3: expected ``` to end the block of line 1, found ```console"),
+    ("text\n```\n", "2: begins a block that has no end"),
+    ("```console \n$ a\n```\n", "1: expected ``` and one word, found ```console "),
+    ("```console\n```\n", "1: expected a line with $"),
+    ("```console\nb\n```\n", "1: expected a line with $"),
+    ("```console", "1: expected a line with $"),
+    ("<!-- made: a.b -->\n\n<!-- made: c.d -->\n<!-- end -->\n", "3: the made block of line 1 has no end"),
+    ("<!-- made: a.b -->\n", "1: begins a block that has no end"),
+    ("<!-- end -->\n", "1: nothing is open here"),
+    ("<!-- made: a.b-->\n<!-- end -->\n", "1: expected <!-- made: MODULE.FUNCTION -->"),
+    ("<!-- made: a -->\n<!-- end -->\n", "1: expected <!-- made: MODULE.FUNCTION -->"),
+    (" <!-- made: a.b -->\n<!-- end -->\n", "1: expected <!-- made: MODULE.FUNCTION -->"),
+])
+def test_a_block_that_is_not_as_it_should_be_is_found(page, wrong):
+    found = blocks.fault(page)
+    assert (found or "").startswith(wrong) if wrong else found is None, found
+
+
+@pytest.mark.parametrize("function", ["no_such_module.f", "repository.no_such_function"])
+def test_a_function_that_is_not_there_is_named(function):
+    with pytest.raises(SystemExit, match=f"made: {function}: no such function in docs/making"):
+        blocks.remake(f"<!-- made: {function} -->\n<!-- end -->\n")
+
+
 def test_console_and_made_blocks_are_made_again(monkeypatch):
     monkeypatch.setattr(blocks, "run", lambda command: f"<{command}>\n")
     page = "```console\n$ a \\\n    b\nold\n$ c\n```\n\n<!-- needs Google's weights -->\n```console\n$ d\n```\n"
