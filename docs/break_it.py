@@ -110,8 +110,11 @@ MUTATIONS = [
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env={**os.environ, "OMP_WAIT_POLICY": "passive"})
+    try:
+        return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "OMP_WAIT_POLICY": "passive"})
+    except OSError as error:
+        sys.exit(f"docs/break_it.py: {command[0]}: {error.strerror}")
 
 
 def must(command: list[str]) -> str:
@@ -215,6 +218,14 @@ def sections(some: int | None) -> list[str]:
     return [section(number, *pair) for number, pair in enumerate(zip(chosen, outputs), 1)]
 
 
+def parts(page: str) -> tuple[str, list[str], str]:
+    """The page: what stands before the mutations, their sections, what stands behind them."""
+    match = re.fullmatch(f"(.*{BEGIN}\n)(.*?)({END}.*)", page, re.S)
+    if not match:
+        sys.exit(f"docs/break_it.md: expected {BEGIN} and {END}")
+    return match[1], re.split(r"^(?=### )", match[2], flags=re.M)[1:], match[3]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with the page, write nothing")
@@ -222,17 +233,17 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.some is not None and not (arguments.check and 1 <= arguments.some <= len(MUTATIONS)):
         parser.error(f"--some takes 1 to {len(MUTATIONS)}, with --check")
-    page = PAGE.read_text()
-    start, end = page.index(BEGIN) + len(BEGIN), page.index(END)
+    before, stands, after = parts(PAGE.read_text())
+    for mutation in MUTATIONS:
+        mutated(mutation)  # ends this program now, not after minutes, where one is out of date
     made = sections(arguments.some)
     if not arguments.check:
-        PAGE.write_text(page[:start] + "\n" + "\n".join(made) + page[end:])
+        PAGE.write_text(before + "\n".join(made) + after)
         return
-    stands = re.split(r"^(?=### )", page[start:end].strip() + "\n", flags=re.M)[1:]
-    wrong = [line for ours, new in zip(stands[:len(made)], made)
+    wrong = [line for ours, new in zip(stands, made)
              for line in differences(ours.strip(), new.strip(), ours.splitlines()[0])]
-    if arguments.some is None and len(stands) != len(made):
-        wrong.append(f"docs/break_it.md: {len(stands)} mutations, the list has {len(made)}")
+    if len(stands) != len(MUTATIONS):
+        wrong.append(f"docs/break_it.md: {len(stands)} mutations, the list has {len(MUTATIONS)}")
     if wrong:
         sys.exit("\n".join([*wrong, f"docs/break_it.py: {len(wrong)} lines differ; docs/break_it.py writes them"]))
 
