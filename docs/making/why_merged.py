@@ -59,7 +59,7 @@ def cache() -> str:
     row = 2 * c["num_key_value_heads"] * c["head_dim"]
     layers, local = c["num_hidden_layers"], c["layer_types"].count("sliding_attention")
     kept = [("K and V of H", "all", layers, tokens), ("own K and V", "global", layers - local, tokens),
-            ("own K and V", "local", local, min(tokens, c["sliding_window"]))]
+            ("own K and V", "local", local, min(tokens, c["sliding_window"] - 1))]
     total = {name: sum(4e-6 * row * n * t for what, _, n, t in kept if what == name)
              for name in ("K and V of H", "own K and V")}
     text = run(f"build/bin/t5gemma2-inspect -q {SIZES['270M-270M']} -c {tokens}")
