@@ -5,9 +5,6 @@ PAPER = {
     "0.1": "§2, tied embedding: points of quality",
     "0.3": "§2, merged attention: points of quality",
     "1.3": "§2, cross-attention in global layers only: points of quality",
-    "417": "Table 2: vision encoder, millions of parameters",
-    "370": "§1: 270M-270M in all, millions of parameters without vision",
-    "1.7": "§1: 1B-1B in all, billions of parameters without vision",
     "25.5": "RULER at 128K, 270M-270M",
     "4.4": "RULER at 128K, Gemma 3 270M",
 }

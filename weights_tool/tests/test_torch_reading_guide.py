@@ -97,35 +97,76 @@ def test_every_tap_of_the_tables_is_a_module(names):
     assert wrong == {"inputs.input_ids", "inputs.decoder_input_ids", "inputs.pixel_values", "logits"}
 
 
-def test_hooks_hold_what_the_table_says(names, tmp_path):
+@pytest.fixture(scope="module")
+def bridge():
+    """The pocket model in TransformerLens."""
     pytest.importorskip("transformer_lens")
     from transformer_lens.model_bridge import TransformerBridge
 
-    file = tmp_path / "ours.safetensors"
-    trace = ROOT / "build/bin/t5gemma2-trace"
-    subprocess.run([trace, POCKET, "-p", "sort: ox cat", "--decoder-prompt", "cat", "-o", file], check=True)
-    ours = load_file(file)
     model = transformers.T5Gemma2ForConditionalGeneration.from_pretrained(
         POCKET, dtype=torch.float32, attn_implementation="eager")
-    bridge = TransformerBridge.boot_transformers(str(POCKET), hf_model=model.eval(), device="cpu")
-    config = json.loads((POCKET / "config.json").read_text())["decoder"]
-    assert [(field, getattr(bridge.cfg, cfg)) for _, field, cfg in names.SIZES if cfg] == [
-        (field, config[field]) for _, field, cfg in names.SIZES if cfg]
+    return TransformerBridge.boot_transformers(str(POCKET), hf_model=model.eval(), device="cpu")
+
+
+def called(bridge, hooks: set[str], ids: torch.Tensor, decoder_ids: torch.Tensor) -> dict[str, list[np.ndarray]]:
+    """{hook: what it was called with} in one pass."""
     calls: dict[str, list[np.ndarray]] = {}
 
     def note(tensor, hook):
         calls.setdefault(hook.name, []).append(tensor.numpy())
 
+    with torch.no_grad(), bridge.hooks(fwd_hooks=[(hook, note) for hook in hooks]):
+        bridge(ids, decoder_input=decoder_ids)
+    return {hook: calls.get(bridge.hook_dict[hook].name, []) for hook in hooks}
+
+
+def test_hooks_hold_what_the_table_says(names, bridge, tmp_path):
+    file = tmp_path / "ours.safetensors"
+    trace = ROOT / "build/bin/t5gemma2-trace"
+    subprocess.run([trace, POCKET, "-p", "sort: ox cat", "--decoder-prompt", "cat", "-o", file], check=True)
+    ours = load_file(file)
+    config = json.loads((POCKET / "config.json").read_text())["decoder"]
+    assert [(field, getattr(bridge.cfg, cfg)) for _, field, cfg in names.SIZES if cfg] == [
+        (field, config[field]) for _, field, cfg in names.SIZES if cfg]
     hooks = {row.tap: hook_of(row) for rows in (names.AROUND, names.LAYER) for row in names.expanded(rows) if row.hook}
-    with torch.no_grad(), bridge.hooks(fwd_hooks=[(hook, note) for hook in set(hooks.values())]):
-        bridge(torch.tensor(ours["inputs.input_ids"]).long(),
-               decoder_input=torch.tensor(ours["inputs.decoder_input_ids"]).long())
+    calls = called(bridge, set(hooks.values()), torch.tensor(ours["inputs.input_ids"]).long(),
+                   torch.tensor(ours["inputs.decoder_input_ids"]).long())
     without_tap = {hook_of(row._replace(tap=f"model.{side}.layers.0")) for row in names.LAYER if not row.tap
                    for side in ("encoder", "decoder")}
     assert without_tap <= set(bridge.hook_dict)
     for tap, hook in hooks.items():
-        theirs = calls[bridge.hook_dict[hook].name][1 if tap.endswith("[1]") else 0]
+        theirs = calls[hook][1 if tap.endswith("[1]") else 0]
         assert np.allclose(theirs.reshape(ours[tap].shape), ours[tap], rtol=1e-4, atol=1e-4), (tap, hook)
+
+
+def test_where_transformer_lens_differs(bridge):
+    """The list below the tables of docs/names.md."""
+    side, encoder = "decoder_blocks.0.", "encoder_blocks.0."
+    attention = ["hook_k", "hook_v", "k_norm.hook_out", "hook_attn_scores", "hook_pattern", "hook_rot_q", "hook_rot_k",
+                 "hook_z", "o.hook_out"]
+    hooks = {side + name for name in [*(f"self_attn.{name}" for name in attention), "ln1.hook_normalized", "ln1.hook_out",
+                                      "ln1_post.hook_out", "hook_resid_mid", "mlp.hook_post", "mlp.out.hook_out"]}
+    ids, decoder_ids = torch.tensor([[2, 893, 326, 1125, 981]]), torch.tensor([[2, 595]])
+    calls = {hook.removeprefix(side): tensors for hook, tensors in
+             called(bridge, hooks | {"decoder_embed.hook_out"}, ids, decoder_ids).items()}
+    for name in ("hook_k", "hook_v", "k_norm.hook_out"):
+        assert {tensor.size // 32 for tensor in calls[f"self_attn.{name}"]} == {2, 5}, name  # X, and H
+    with torch.no_grad():
+        _, cache = bridge.run_with_cache(ids, decoder_input=decoder_ids)
+    assert cache[f"{side}self_attn.hook_k"].shape == (1, 5, 1, 32)
+    assert np.array_equal(calls["self_attn.hook_attn_scores"][0], calls["self_attn.hook_pattern"][0])
+    assert calls["self_attn.hook_rot_q"] == calls["self_attn.hook_rot_k"] == []
+    for name, of in (("hook_attn_out", "ln1_post.hook_out"), ("hook_mlp_out", "ln2_post.hook_out")):
+        assert bridge.hook_dict[encoder + name] is bridge.hook_dict[encoder + of] and side + name not in bridge.hook_dict
+    layer = bridge.original_model.model.decoder.layers[0]
+    weight, Wo, down = (one.weight.detach().numpy() for one in (
+        layer.pre_self_attn_layernorm, layer.self_attn.o_proj, layer.mlp.down_proj))
+    for made, theirs in [
+            (calls["ln1.hook_normalized"][0] * (1 + weight), calls["ln1.hook_out"][0]),
+            (calls["self_attn.hook_z"][0].reshape(1, 2, -1) @ Wo.T, calls["self_attn.o.hook_out"][0]),
+            (calls["mlp.hook_post"][0] @ down.T, calls["mlp.out.hook_out"][0]),
+            (calls["decoder_embed.hook_out"][0] + calls["ln1_post.hook_out"][0], calls["hook_resid_mid"][0])]:
+        assert np.allclose(made, theirs, rtol=1e-4, atol=1e-4)
 
 
 def hook_of(row) -> str:
