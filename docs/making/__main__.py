@@ -6,7 +6,7 @@ from pathlib import Path
 from blocks import fault, remake
 from compare import differences
 from links import with_links
-from prose import unmade_numbers
+from prose import unmade_in_notebook, unmade_numbers
 from repository import DOCS, ROOT
 
 USAGE = "usage: docs/make [--check] [PAGE.md | PICTURE.svg | NOTEBOOK.ipynb]..."
@@ -24,17 +24,23 @@ def check_blocks(name: str, page: str) -> None:
         sys.exit(f"docs/{name}:{wrong}")
 
 
+def check_numbers(name: str, unmade: list[str]) -> None:
+    if unmade:
+        sys.exit(f"docs/{name}: numbers that nothing on the page makes: {', '.join(unmade)}")
+
+
 def make(file: Path) -> str:
     """What stands in the file, made anew."""
     if file.suffix == ".svg":
         return importlib.import_module(pictures()[file.name]).FIGURES[file.name]()
     if file.suffix == ".ipynb":
-        return importlib.import_module("notebook").execute(file)
+        notebook = importlib.import_module("notebook").execute(file)
+        check_numbers(file.name, unmade_in_notebook(notebook))
+        return notebook
     check_blocks(file.name, file.read_text())
     page = with_links(remake(file.read_text()), file.name)
     check_blocks(file.name, page)
-    if unmade := unmade_numbers(page):
-        sys.exit(f"docs/{file.name}: numbers that nothing on the page makes: {', '.join(unmade)}")
+    check_numbers(file.name, unmade_numbers(page))
     return page
 
 

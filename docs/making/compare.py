@@ -12,10 +12,17 @@ def last_digit(number: str) -> float:
     return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
 
+def digits(number: str) -> int:
+    """Significant digits: 4 of -0.01234e5."""
+    return len(number.partition("e")[0].lstrip("-0.").replace(".", ""))
+
+
 def same_number(a: str, b: str) -> bool:
     if "." not in a + b and "e" not in a + b:
         return int(a) == int(b)
-    bound = max(TOLERANCE * max(abs(float(a)), abs(float(b))), 1.01 * max(last_digit(a), last_digit(b)))
+    bound = TOLERANCE * max(abs(float(a)), abs(float(b)))
+    if min(digits(a), digits(b)) >= 4:  # of fewer, one more is another number: 6.5 and 6.6
+        bound = max(bound, 1.01 * max(last_digit(a), last_digit(b)))
     return abs(float(a) - float(b)) <= bound
 
 

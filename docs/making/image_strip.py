@@ -4,7 +4,8 @@ from math import isqrt
 from typing import Any
 
 from svg import LINE, Picture, number
-from the_model import SIZES, preset, table, text_of
+from tables import table
+from the_model import SIZES, preset, text_of
 
 VISION_SIZES = ("image_size", "patch_size", "num_channels", "hidden_size")
 SQUARE = 104  # the image in its picture

@@ -2,18 +2,19 @@
 import re
 
 from repository import ROOT, run
+from tables import table
 
 TOLERANCE = "1e-5"
 
 
 def equality() -> str:
     """A row for each reference file; t5gemma2-compare fails where a tensor is over the tolerance."""
-    rows = [f"| reference file | tensors, each below {TOLERANCE} | greedy tokens, all equal |", "|---|---|---|"]
+    rows = []
     for reference in sorted((ROOT / "tests/data").glob("*/reference.safetensors")):
         folder = reference.parent.relative_to(ROOT)
         shown = run(f"build/bin/t5gemma2-compare -q --tolerance {TOLERANCE} {folder} {folder / reference.name}")
         compared = re.search(r"^(\d+) compared, 0 over tolerance, 0 missing$", shown, re.M)
         tokens = re.search(r"^generated: all (\d+) tokens equal$", shown, re.M)
         assert compared and tokens, shown
-        rows.append(f"| {reference.parent.name} | {compared[1]} | {tokens[1]} |")
-    return "\n".join(rows)
+        rows.append([reference.parent.name, compared[1], tokens[1]])
+    return table(["reference file", f"tensors, each below {TOLERANCE}", "greedy tokens, all equal"], rows, numbers=True)

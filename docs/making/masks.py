@@ -5,7 +5,8 @@ from functools import cache
 
 from repository import run
 from svg import Picture
-from the_model import SIZES, table, text_of
+from tables import table
+from the_model import SIZES, text_of
 
 W, M, N = 4, 7, 6  # of the picture: window, decoder tokens, encoder tokens
 CELL, GAP = 20, 6  # between cells; between X and H

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from repository import ROOT, run
 from safetensors import safe_open
+from tables import table
 
 POCKET = ROOT / "examples/pocket"
 TRACE = ('build/bin/t5gemma2-trace examples/pocket --image examples/inputs/shapes.png '
@@ -145,7 +146,7 @@ def code(text: str) -> str:
     return ", ".join(f"`{part}`" for part in text.split(", ")) if text else NONE
 
 
-def table(rows: list[Row], *columns: str) -> str:
+def columns_of(rows: list[Row], *columns: str) -> str:
     """The columns of the rows as Markdown; the first row is the header."""
     def cell(row: Row, column: str) -> str:
         if row.tap == "layers.{i}" and column == "tap":
@@ -156,21 +157,19 @@ def table(rows: list[Row], *columns: str) -> str:
         return code(value) if column != "paper" else value or NONE
     heads = {"paper": "paper", "tap": "transformers, tap", "stored": "stored", "ours": "ours",
              "hook": "TransformerLens"}
-    lines = [[heads[column] for column in columns], ["---"] * len(columns),
-             *([cell(row, column) for column in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace("| --- ", "|---").replace("--- |", "---|")
+    return table([heads[column] for column in columns], ([cell(row, column) for column in columns] for row in rows))
 
 
 def layer() -> str:
-    return table(LAYER, "paper", "tap", "stored", "ours", "hook")
+    return columns_of(LAYER, "paper", "tap", "stored", "ours", "hook")
 
 
 def around() -> str:
-    return table(AROUND, "paper", "tap", "stored", "ours", "hook")
+    return columns_of(AROUND, "paper", "tap", "stored", "ours", "hook")
 
 
 def vision() -> str:
-    return table(VISION, "tap", "stored", "ours")
+    return columns_of(VISION, "tap", "stored", "ours")
 
 
 def found() -> str:
@@ -183,7 +182,5 @@ def sizes() -> str:
     """Symbol, field and value: of pocket and of 270M-270M."""
     pocket = json.loads((POCKET / "config.json").read_text())["decoder"]
     published = json.loads((ROOT / "weights_tool/t5gemma2_weights_tool/presets/270m-270m.json").read_text())["decoder"]
-    lines = ["| symbol | `config.json` | TransformerLens | pocket | 270M |", "|---|---|---|---|---|"]
-    lines += [f"| {symbol} | `{field}` | {code(cfg)} | {pocket[field]} | {published[field]} |"
-              for symbol, field, cfg in SIZES]
-    return "\n".join(lines)
+    return table(["symbol", "`config.json`", "TransformerLens", "pocket", "270M"],
+                 ([symbol, f"`{field}`", code(cfg), pocket[field], published[field]] for symbol, field, cfg in SIZES))

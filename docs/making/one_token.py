@@ -12,6 +12,7 @@ import numpy as np
 from repository import ROOT, run
 from safetensors.numpy import load_file
 from t5gemma2_weights_tool.storage import Checkpoint
+from tables import table
 
 PROMPT, SO_FAR = "sort: ox cat", "cat"
 POCKET = ROOT / "examples/pocket"
@@ -166,10 +167,6 @@ def vectors(*rows: tuple[str, Array]) -> list[str]:
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {f'[{len(v)}]':<6}" + "".join(f"{number(x):>11}" for x in v[:3]) + " ..."
             for name, v in rows]
-
-
-def table(head: list[str], rows: Iterable[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def pieces(tokens: Iterable[int]) -> list[str]:

@@ -3,7 +3,8 @@ import re
 import subprocess
 
 from repository import ROOT
-from sizes import SIZES, counts, table
+from sizes import SIZES, counts
+from tables import table
 
 BANDWIDTH = 20e9  # bytes a second, of a plain laptop's memory
 LEAST_TOKENS = 40  # a second, decoded by pocket on a busy machine
@@ -17,7 +18,7 @@ def bytes_per_token() -> str:
         count = counts(SIZES[name])
         read = 2 * (count["decoder"] + count["embedding"])
         rows.append([name, f"{read / 1e6:.0f} MB", f"{BANDWIDTH / read:.1f}"])
-    return table("| model | weights read for a token | tokens a second, at most |", rows)
+    return table(["model", "weights read for a token", "tokens a second, at most"], rows, numbers=True)
 
 
 def pocket_bounds() -> str:

@@ -1,4 +1,4 @@
-"""What t5gemma2-inspect says of sizes alone, and tables of it."""
+"""What t5gemma2-inspect says of sizes alone."""
 import re
 
 from repository import run
@@ -33,10 +33,3 @@ def counts(file: str) -> dict[str, int]:
 def millions(count: int) -> str:
     """A count in millions, 4 digits."""
     return f"{count / 1e6:.1f} M" if count < 1e9 else f"{count / 1e6:.0f} M"
-
-
-def table(header: str, rows: list[list[str]]) -> str:
-    """A Markdown table whose columns after the first are numbers."""
-    columns = header.count("|") - 1
-    lines = [header, "|---|" + "---:|" * (columns - 1), *("| " + " | ".join(row) + " |" for row in rows)]
-    return "\n".join(lines)

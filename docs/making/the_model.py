@@ -8,6 +8,7 @@ from typing import Any
 
 from svg import LINE, Picture
 from t5gemma2_weights_tool.config import PRESETS
+from tables import table
 
 LEFT, MIDDLE, RIGHT = 114, 232, 350  # where arrows go down
 SIZES = {"270M": "270m-270m", "1B": "1b-1b", "4B": "4b-4b"}
@@ -121,12 +122,6 @@ def letters(text: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 # ---- tables ----
-
-
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(str(cell) for cell in row)} |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def sizes() -> str:

@@ -2,8 +2,10 @@
 import json
 import re
 
+from paper import PAPER
 from repository import ROOT, run
-from sizes import SIZES, counts, millions, table
+from sizes import SIZES, counts, millions
+from tables import table
 
 
 def decoder(file: str) -> dict:
@@ -16,7 +18,7 @@ def parameters() -> str:
     parts = ("embedding", "encoder", "decoder", "text", "vision", "all")
     rows = [[name, *(millions(found[part]) for part in parts)]
             for name, file in SIZES.items() if name != "Gemma 2 2B" and (found := counts(file))]
-    return table("| sizes | embedding | encoder | decoder | text | vision | all |", rows)
+    return table(["sizes", "embedding", "encoder", "decoder", "text", "vision", "all"], rows, numbers=True)
 
 
 def savings() -> str:
@@ -26,7 +28,7 @@ def savings() -> str:
         found = counts(file)
         saved = [f"{100 * found[part] / found['baseline']:.1f} %" for part in ("embedding", "cross")]
         rows.append([name, millions(found["baseline"]), *saved])
-    return table("| sizes | baseline | tying saves | merging saves |", rows)
+    return table(["sizes", "baseline", "tying saves", "merging saves"], rows, numbers=True)
 
 
 def parts() -> str:
@@ -38,7 +40,7 @@ def parts() -> str:
         share = found["embedding"] / found["decoder"]
         assert share > 1 if name == "270M-270M" else share < 0.5, (name, share)
         rows.append([name, *(millions(found[part]) for part in ("embedding", "decoder", "cross"))])
-    return table("| sizes | one embedding | layers of one side | cross-attention |", rows)
+    return table(["sizes", "one embedding", "layers of one side", "cross-attention"], rows, numbers=True)
 
 
 def cross_attention() -> str:
@@ -50,7 +52,18 @@ def cross_attention() -> str:
             "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size"))
         assert layers * 2 * (heads + kv_heads) * dh * d == found["cross"]
         rows.append([name, f"{layers} * 2 * ({heads} + {kv_heads}) * {dh} * {d}", f"{found['cross']:,}"])
-    return table("| sizes | L * 2 * (heads + kv_heads) * dh * d | parameters |", rows)
+    return table(["sizes", "L * 2 * (heads + kv_heads) * dh * d", "parameters"], rows, numbers=True)
+
+
+def rejected() -> str:
+    """What the paper says of the variants that it tried."""
+    def row(variant: str, name: str, used: str) -> list[str]:
+        parameters = PAPER.get(f"{name}, parameters")
+        quality, section = PAPER[f"{name}, quality"]
+        return [variant, f"-{parameters[0]} %" if parameters else "not given", f"-{quality}", section, used]
+    return table(["variant", "parameters", "quality", "paper", "used"],
+                 [row("one embedding for three places", "tying", "yes"), row("merged attention", "merging", "yes"),
+                  row("cross-attention in global layers only", "global cross-attention", "no")])
 
 
 def cache() -> str:
@@ -65,4 +78,4 @@ def cache() -> str:
     text = run(f"build/bin/t5gemma2-inspect -q {SIZES['270M-270M']} -c {tokens}")
     assert [f"{mb:.1f}" for mb in total.values()] == re.findall(r"^  decoder, K and V of .* (\S+)$", text, re.M)
     rows = [[what, kind, f"{n}", f"{t}", f"{row}", f"{4e-6 * row * n * t:.1f} MB"] for what, kind, n, t in kept]
-    return table("| kept | in layers | layers | tokens | numbers | together |", rows)
+    return table(["kept", "in layers", "layers", "tokens", "numbers", "together"], rows, numbers=True)

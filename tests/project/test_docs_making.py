@@ -14,7 +14,8 @@ from compare import differences  # noqa: E402
 @pytest.mark.parametrize("stands, made", [
     ("a | 1234.5 |", "a | 1234.9 |"),     # 1e-3 relative
     ("-0.12345", "-0.12346"),
-    ("0.0012", "0.0013"),                 # a unit of the last digit
+    ("0.1000", "0.1001"),                 # a unit of the last of four digits or more
+    ("0.001000", "0.001001"),
     ("2.5e-07", "2.501e-07"),
     ("M 1.5 2.25", "M 1.5 2.251"),
 ])
@@ -31,7 +32,9 @@ def test_decimals_may_differ_a_little(stands, made):
     ("a.hpp#L41", "a.hpp#L42"),
     ("one\ntwo", "one"),
     ("one", "one\ntwo"),
-    ("0.0012", "0.0014"),
+    ("0.0012", "0.0013"),
+    ("6.5", "6.6"),
+    ("0.1000", "0.1002"),
     ("2.5e-07", "2.5e-06"),
     ("#2962d6", "#2963d6"),
 ])
