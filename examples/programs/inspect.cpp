@@ -134,7 +134,7 @@ void print_savings(const ParameterCount& p) {
     std::printf("  %-24s%12td  -%.1f %%\n", name, count, percent(count));
   };
   std::printf("  %-24s%12td\n", "baseline", p.baseline());
-  saved("one embedding, not two", p.embedding);
+  if (p.untied == 0) saved("one embedding, not two", p.embedding);  // untied checkpoints store more
   saved("no cross-attention", p.cross_attention);
 }
 

@@ -47,6 +47,12 @@ def test_types_of_numbers(dtypes, shown, size, tmp_path):
     assert ("no dtype, so bfloat16 is taken" in run("inspect", file).stderr) == (dtypes == {"dtype": None})
 
 
+def test_what_is_untied_saves_no_embedding(tmp_path):
+    table = output("inspect", changed(tmp_path, lambda config: config.update(tie_word_embeddings=False)))
+    assert "decoder's own embedding or head" in table and "one embedding" not in table
+    assert "one embedding" in output("inspect", PRESETS / "270m-270m.json")
+
+
 def changed(folder, change):
     """The 270M preset with a change, as a file in a folder."""
     config = json.loads((PRESETS / "270m-270m.json").read_text())
