@@ -2,6 +2,7 @@
 import ast
 from pathlib import Path
 from random import Random
+from statistics import mode
 
 import numpy as np
 
@@ -131,9 +132,10 @@ def families() -> str:
 def settings() -> str:
     """What all stages share, in a sentence."""
     made = recipe()
-    warmups = sorted({stage.warmup for stage in made.stages}, reverse=True)
+    warmup = mode(stage.warmup for stage in made.stages)
+    others = "".join(f" ({stage.warmup} in `{stage.name}`)" for stage in made.stages if stage.warmup != warmup)
     vision, = {stage.vision_rate for stage in made.stages if any(family.tasks for family in stage.families)}
     return (f"AdamW with betas {made.betas[0]} and {made.betas[1]}, weight decay {made.weight_decay} (of matrices alone), "
-            f"gradients clipped at\nnorm {made.clip:g}. The learning rate rises for {' or '.join(map(str, warmups))} steps, "
-            f"then falls along half a cosine to {made.last_rate:.0%}; the vision tower\nhas {vision} of it once it is "
-            f"trained with the rest. Initial weights: standard deviation {made.sizes.initializer_range}.")
+            f"gradients clipped at\nnorm {made.clip:g}. The learning rate rises for {warmup} steps{others}, "
+            f"then falls\nalong half a cosine to {made.last_rate:.0%}; the vision tower has {vision} of it once it is "
+            f"trained with the rest.\nInitial weights: standard deviation {made.sizes.initializer_range}.")
