@@ -9,7 +9,6 @@
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Decoder,
 // T5Gemma2ForConditionalGeneration
 #pragma once
-#include <cmath>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -37,8 +36,7 @@ inline void check(const Decoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "decoder layers",
                  "as many as num_hidden_layers", w.layers.size());
   check_shape(w.norm, w.config.hidden_size, 1, "decoder norm");
-  check_argument(w.config.rms_norm_eps >= 0 && std::isfinite(w.config.rms_norm_eps), "decoder rms_norm_eps",
-                 "0 or more", w.config.rms_norm_eps);
+  check_eps(w.config.rms_norm_eps, "decoder rms_norm_eps");
   check(w.lm_head, w.config.vocab_size, w.config.hidden_size, "lm_head");
 }
 

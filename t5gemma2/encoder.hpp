@@ -9,7 +9,6 @@
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder, T5Gemma2SelfAttention
 #pragma once
-#include <cmath>
 #include <iterator>
 #include <vector>
 
@@ -33,8 +32,7 @@ inline void check(const Encoder& w) {
   check_argument(w.config.num_hidden_layers == std::ssize(w.layers), "encoder layers",
                  "as many as num_hidden_layers", w.layers.size());
   check_shape(w.norm, w.config.hidden_size, 1, "encoder norm");
-  check_argument(w.config.rms_norm_eps >= 0 && std::isfinite(w.config.rms_norm_eps), "encoder rms_norm_eps",
-                 "0 or more", w.config.rms_norm_eps);
+  check_eps(w.config.rms_norm_eps, "encoder rms_norm_eps");
 }
 
 /// X [n, d] -> O [n, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.

@@ -5,7 +5,6 @@
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2EncoderLayer, T5Gemma2DecoderLayer
 #pragma once
-#include <cmath>
 #include <cstddef>
 #include <iterator>
 #include <utility>
@@ -37,7 +36,7 @@ inline void check(const Layer& w, Index d) {
   check_shape(w.post_self_attn_layernorm, d, 1, "post_self_attn_layernorm");
   check_shape(w.pre_feedforward_layernorm, d, 1, "pre_feedforward_layernorm");
   check_shape(w.post_feedforward_layernorm, d, 1, "post_feedforward_layernorm");
-  check_argument(w.eps >= 0 && std::isfinite(w.eps), "layer eps", "0 or more", w.eps);
+  check_eps(w.eps, "layer eps");
 }
 
 /// x [rows, d] -> [rows, d]; attend(normalised x) -> [rows, d]. Throws std::invalid_argument where w is

@@ -50,7 +50,7 @@ inline void check(const Attention& w, Index d) {
   check(w.o_proj, d, q, "o_proj");
   check_shape(w.q_norm, w.heads.dim, 1, "q_norm");
   check_shape(w.k_norm, w.heads.dim, 1, "k_norm");
-  check_argument(w.eps >= 0 && std::isfinite(w.eps), "eps", "0 or more", w.eps);
+  check_eps(w.eps, "eps");
   check_argument(w.scale > 0 && std::isfinite(w.scale), "scale", "a number above 0", w.scale);
   check_argument(w.window > 0, "window", "1 or more", w.window);
 }

@@ -21,7 +21,7 @@ namespace t5gemma2 {
 inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
   const Index size = weight.size();
   check_argument(size > 0, "rms_norm weight", "1 number or more", "none");
-  check_argument(eps >= 0 && std::isfinite(eps), "rms_norm eps", "0 or more", eps);
+  check_eps(eps, "rms_norm eps");
   const Index heads = x.cols() / size;
   check_shape(x, -1, heads * size, "rms_norm x");
   const Eigen::RowVectorXf one_plus_weight = weight.transpose().array() + 1.0f;

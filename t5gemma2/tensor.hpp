@@ -4,6 +4,7 @@
 //   Weight           a view of a matrix in the memory-mapped checkpoint, float32, float16 or bfloat16
 #pragma once
 #include <Eigen/Dense>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -43,6 +44,11 @@ void check_argument(bool fits, const char* name, const char* expected, const Fou
   std::ostringstream line;
   line << name << ": expected " << expected << ", found " << found;
   throw std::invalid_argument(line.str());
+}
+
+/// Throws std::invalid_argument unless eps, which a norm adds to a mean square, is 0 or more and finite.
+inline void check_eps(float eps, const char* name) {
+  check_argument(eps >= 0 && std::isfinite(eps), name, "0 or more", eps);
 }
 
 /// Throws std::invalid_argument unless x is [rows, cols]; -1 stands for any.

@@ -1,6 +1,7 @@
 // generation_config.json: what it sets, what it leaves open, and what is wrong with it.
 #include "t5gemma2/checkpoint/generation_config_json.hpp"
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
 #include "scratch.hpp"
 #include "t5gemma2/checkpoint/config_json.hpp"
@@ -215,12 +216,7 @@ TEST_CASE("generation_config: a wrong field is named") {
 
 TEST_CASE("generation_config: options that have no meaning are refused, each by its name") {
   const auto complaint = [](const GenerateOptions& options) {
-    try {
-      check(options, 9);
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string();
+    return argument_error([&] { check(options, 9); });
   };
   const double nan = std::nan("");
   CHECK(complaint({.config = {}}) == "");

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
 
 namespace test_linear {
@@ -101,13 +102,8 @@ TEST_CASE("linear: a weight that nobody has set, or that is no matrix of numbers
 
 TEST_CASE("linear: to_matrix refuses rows that W does not have") {
   const StoredMatrix W(random_matrix(3, 4, 1));
-  const auto complaint = [&](Index first, Index count) -> std::string {
-    try {
-      to_matrix(W.weight(), first, count);
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "";
+  const auto complaint = [&](Index first, Index count) {
+    return argument_error([&] { to_matrix(W.weight(), first, count); });
   };
   CHECK(complaint(3, 0) == "");
   CHECK(complaint(-1, 1) == "to_matrix first: expected a row of W, found -1");

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "argument_error.hpp"
 #include "fixture.hpp"
 #include "scratch.hpp"
 #include "t5gemma2/checkpoint/config_json.hpp"
@@ -123,12 +124,7 @@ TEST_CASE("memory: sizes that are not set are refused") {
   const auto complaint = [](const auto& change) {
     Config config = small();
     change(config);
-    try {
-      memory_need(config, 1, 1);
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string();
+    return argument_error([&] { memory_need(config, 1, 1); });
   };
   CHECK(complaint([](Config&) {}) == "");
   CHECK(complaint([](Config& c) { c.encoder.hidden_size = 0; }) ==

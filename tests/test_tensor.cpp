@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "argument_error.hpp"
+
 namespace test_tensor {
 
 using namespace t5gemma2;
@@ -12,12 +14,7 @@ namespace {
 /// What check_shape says about an x that is [rows, cols] and should be [2, 3]; "" where it is content.
 template <class Shaped>
 std::string complaint(const Shaped& x, Index rows = 2, Index cols = 3) {
-  try {
-    check_shape(x, rows, cols, "linear x");
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "";
+  return argument_error([&] { check_shape(x, rows, cols, "linear x"); });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "argument_error.hpp"
 #include "t5gemma2/tokenizer/tokenizer.hpp"
 
 namespace test_vocabulary {
@@ -26,13 +27,10 @@ std::string error(const std::function<void(Vocabulary&)>& change) {
   for (const char* text : {"a", "é"}) vocabulary.pieces.push_back({.text = text});
   vocabulary.pieces.push_back({.text = "aé", .score = -1});
   change(vocabulary);
-  try {
+  return argument_error([&] {
     const std::vector<TokenId> ids = Tokenizer(vocabulary).encode("aéa");
     CHECK(ids == std::vector<TokenId>{0, 260, 258});
-  } catch (const std::invalid_argument& refused) {
-    return refused.what();
-  }
-  return "";
+  });
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ inline void check(const MultiModalProjector& w, Index hidden) {
   check_shape(w.mm_soft_emb_norm, hidden, 1, "mm_soft_emb_norm");
   check_shape(w.mm_input_projection_weight, hidden, -1, "mm_input_projection_weight");
   check_argument(w.mm_input_projection_weight.data, "mm_input_projection_weight", "a stored matrix", "none");
-  check_argument(w.eps >= 0 && std::isfinite(w.eps), "eps", "0 or more", w.eps);
+  check_eps(w.eps, "eps");
 }
 
 /// The positive integer whose square is `area`; none where there is none.

@@ -20,7 +20,7 @@ inline void check(const LayerNorm& w, Index size, const std::string& name) {
   check_argument(size > 0, (name + " weight").c_str(), "1 number or more", "none");
   check_shape(w.weight, size, 1, (name + " weight").c_str());
   check_shape(w.bias, size, 1, (name + " bias").c_str());
-  check_argument(w.eps >= 0 && std::isfinite(w.eps), (name + " eps").c_str(), "0 or more", w.eps);
+  check_eps(w.eps, (name + " eps").c_str());
 }
 
 /// x [rows, size] -> [rows, size]. Throws std::invalid_argument where w is incomplete or x has another width.
