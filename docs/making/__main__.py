@@ -1,6 +1,9 @@
 """docs/make: see there."""
 import importlib
+import re
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from blocks import fault, remake
@@ -12,11 +15,12 @@ from repository import DOCS, ROOT
 USAGE = "usage: docs/make [--check] [PAGE.md | PICTURE.svg | NOTEBOOK.ipynb]..."
 
 
-def pictures() -> dict[str, str]:
-    """Name of each picture in docs/ -> the module that prints it."""
-    return {name: module.stem for module in sorted(Path(__file__).parent.glob("*.py"))
-            if "\nFIGURES" in module.read_text() and module.stem != "__main__"
-            for name in importlib.import_module(module.stem).FIGURES}
+@cache
+def pictures() -> dict[str, Callable[[], str]]:
+    """Name of each picture in docs/ -> the function that prints it."""
+    modules = [module.stem for module in sorted(Path(__file__).parent.glob("*.py"))
+               if re.search("^FIGURES = ", module.read_text(), re.M)]
+    return {name: draw for module in modules for name, draw in importlib.import_module(module).FIGURES.items()}
 
 
 def check_blocks(name: str, page: str) -> None:
@@ -32,13 +36,14 @@ def check_numbers(name: str, unmade: list[str]) -> None:
 def make(file: Path) -> str:
     """What stands in the file, made anew."""
     if file.suffix == ".svg":
-        return importlib.import_module(pictures()[file.name]).FIGURES[file.name]()
+        return pictures()[file.name]()
     if file.suffix == ".ipynb":
         notebook = importlib.import_module("notebook").execute(file)
         check_numbers(file.name, unmade_in_notebook(notebook))
         return notebook
-    check_blocks(file.name, file.read_text())
-    page = with_links(remake(file.read_text()), file.name)
+    page = file.read_text()
+    check_blocks(file.name, page)
+    page = with_links(remake(page), file.name)
     check_blocks(file.name, page)
     check_numbers(file.name, unmade_numbers(page))
     return page

@@ -91,8 +91,9 @@ def architecture() -> str:
     layers(picture, LEFT, ["`self_attention`", "Q, K, V of X"], "encoder", 22)
     layers(picture, RIGHT, ["`merged_attention`", "Q of X; K, V of [X; H]"], "decoder", 458)
     outputs(picture, LAYER + 2 * STEP + 54)
-    check_functions(picture.svg())
-    return picture.svg()
+    svg = picture.svg()
+    check_functions(svg)
+    return svg
 
 
 FIGURES = {"architecture.svg": architecture}

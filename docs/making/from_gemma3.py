@@ -1,10 +1,14 @@
 """That a T5Gemma 2 without encoder input is Gemma 3: the tables of from_gemma3.md."""
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from repository import run
+from repository import ROOT, run
 from safetensors.numpy import load_file
+from tables import table
+
+sys.path.append(str(ROOT / "weights_tool/tests"))  # small_gemma3
 
 EOI = 61  # the end-of-image token of the small vocabulary
 IDS = [2, 9, 33, 30, EOI, 17, 44, 8, 21, 5, 60, 12]  # more than two windows
@@ -21,36 +25,15 @@ def names() -> str:
     def hub(side: str, gemma3: str) -> str:
         return names.spell(t5gemma2_name(side, gemma3), "hub")
 
-    lines = ["| Gemma 3 | T5Gemma 2 |", "|---|---|"]
+    rows = []
     for gemma3 in [*(f"layers.0.{name}.weight" for name in GGUF_LAYER.values()), "norm.weight"]:
         ours = hub(names.DECODER, gemma3).removeprefix("model.decoder.")
         assert hub(names.ENCODER, gemma3) == f"model.encoder.{ours}"
         short = [name.removeprefix("layers.0.").removesuffix(".weight") for name in (gemma3, ours)]
-        lines.append(f"| `{short[0]}` | {'the same' if short[0] == short[1] else f'`{short[1]}`'} |")
-    lines.append(f"| `embed_tokens` | `{names.spell(names.EMBEDDING, 'hub').split('.')[1]}.embed_tokens`, once |")
-    lines.append(f"| row `eoi` of `embed_tokens`, times sqrt(d) | `encoder.embed_tokens.{names.EOI.split('.')[-1]}` |")
-    return "\n".join(lines)
-
-
-def small_gemma3():
-    """A random Gemma 3 in which every parameter counts: 7 layers, one of them global, a window of 5 tokens."""
-    import torch
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    torch.manual_seed(0)
-    config = Gemma3TextConfig(
-        vocab_size=64, hidden_size=24, intermediate_size=32, num_hidden_layers=7, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=10, query_pre_attn_scalar=10, sliding_window=5, max_position_embeddings=128,
-        rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 1e6},
-                         "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})
-    config._attn_implementation = "eager"
-    model = Gemma3ForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.2)
-    return model
+        rows.append([f"`{short[0]}`", "the same" if short[0] == short[1] else f"`{short[1]}`"])
+    rows += [["`embed_tokens`", f"`{names.spell(names.EMBEDDING, 'hub').split('.')[1]}.embed_tokens`, once"],
+             ["row `eoi` of `embed_tokens`, times sqrt(d)", f"`encoder.embed_tokens.{names.EOI.split('.')[-1]}`"]]
+    return table(["Gemma 3", "T5Gemma 2"], rows)
 
 
 def computed_by_gemma3(model) -> tuple[dict[str, np.ndarray], list[int]]:
@@ -109,15 +92,19 @@ def shape(values: np.ndarray) -> str:
     return " x ".join(map(str, values.shape[1:]))
 
 
-def row(name: str, what: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> str:
-    """A line of the table; raises where the tensors differ."""
+def row(name: str, what: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> list[str]:
+    """A row of the table; raises where the tensors differ."""
     found = difference(ours[name], theirs[name])
     assert found < CLOSE, (name, found)
-    return f"| {what} | {shape(theirs[name])} | below 1e-5 |"
+    return [what, shape(theirs[name]), "below 1e-5"]
 
 
 def equal() -> str:
     """Gemma 3 in transformers against the engine on the adapted weights, n = 0."""
+    from small_gemma3 import small_gemma3
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
     model = small_gemma3()
     theirs, their_tokens = computed_by_gemma3(model)
     with tempfile.TemporaryDirectory() as scratch:
@@ -132,7 +119,6 @@ def equal() -> str:
     rows = [row("embed_tokens", "embedding", ours, theirs),
             *(row(f"layers.{i}", f"layer {i}, {kind}", ours, theirs) for i, kind in enumerate(kinds)),
             row("norm", "last norm", ours, theirs), row("logits", "logits", ours, theirs)]
-    return "\n".join(["| output | shape | relative difference |", "|---|---|---|", *rows,
-                      f"| likeliest token of each row | {len(IDS)} | all equal |",
-                      f"| greedy tokens | {NEW} | all equal |",
-                      f"| logits with `--rope-factor 8` | {shape(theirs['logits'])} | above 1e-3 |"])
+    return table(["output", "shape", "relative difference"], [
+        *rows, ["likeliest token of each row", len(IDS), "all equal"], ["greedy tokens", NEW, "all equal"],
+        ["logits with `--rope-factor 8`", shape(theirs["logits"]), "above 1e-3"]])

@@ -3,9 +3,10 @@
 from math import isqrt
 from typing import Any
 
+from sizes import PUBLISHED, config_of
 from svg import LINE, Picture, number
 from tables import table
-from the_model import SIZES, preset, text_of
+from the_model import text_of
 
 VISION_SIZES = ("image_size", "patch_size", "num_channels", "hidden_size")
 SQUARE = 104  # the image in its picture
@@ -76,7 +77,7 @@ def places(picture: Picture, y: int, encoder: dict[str, Any]) -> None:
 
 def image_strip() -> str:
     """The way of an image into the encoder's input."""
-    encoder = preset("270M")["encoder"]
+    encoder = config_of("270M-270M")["encoder"]
     d, hidden = encoder["text_config"]["hidden_size"], encoder["vision_config"]["hidden_size"]
     tokens = encoder["mm_tokens_per_image"]
     picture = Picture(f"One image becomes {tokens} tokens of the encoder's input", 340)
@@ -94,8 +95,8 @@ def image_strip() -> str:
 def shared(*keys: str) -> Any:
     """What stands in the encoder's configuration of every published size."""
     found = []
-    for size in SIZES:
-        value = preset(size)["encoder"]
+    for name in PUBLISHED:
+        value = config_of(name)["encoder"]
         for key in keys:
             value = value[key]
         found.append(value)
@@ -108,7 +109,7 @@ def rows() -> str:
     vision, tokens = shared("vision_config"), shared("mm_tokens_per_image")
     pixels, patch, colours, hidden = (vision[key] for key in VISION_SIZES)
     patches = (pixels // patch) ** 2
-    widths = ", ".join(str(text_of(size)["hidden_size"]) for size in SIZES)
+    widths = ", ".join(str(text_of(name)["hidden_size"]) for name in PUBLISHED)
     return table(["After", "Rows", "Numbers in a row"], [
         ["[`pixel_values`]", colours, f"{pixels} × {pixels}"],
         ["[`patches_of`]", patches, f"{colours} × {patch} × {patch} = {colours * patch**2}"],

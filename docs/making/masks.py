@@ -4,9 +4,10 @@ from collections import defaultdict
 from functools import cache
 
 from repository import run
+from sizes import PUBLISHED
 from svg import Picture
 from tables import table
-from the_model import SIZES, text_of
+from the_model import text_of
 
 W, M, N = 4, 7, 6  # of the picture: window, decoder tokens, encoder tokens
 CELL, GAP = 20, 6  # between cells; between X and H
@@ -16,7 +17,7 @@ ${CXX:-c++} -std=c++20 -O0 -I. $(pkg-config --cflags eigen3) docs/making/masks.c
 
 def windows() -> list[int]:
     """The windows of the published models."""
-    return sorted({text_of(size)["sliding_window"] for size in SIZES})
+    return sorted({text_of(name)["sliding_window"] for name in PUBLISHED})
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from repository import ROOT, run
 from safetensors import safe_open
+from sizes import config_of
 from tables import table
 
 POCKET = ROOT / "examples/pocket"
@@ -181,6 +182,6 @@ def found() -> str:
 def sizes() -> str:
     """Symbol, field and value: of pocket and of 270M-270M."""
     pocket = json.loads((POCKET / "config.json").read_text())["decoder"]
-    published = json.loads((ROOT / "weights_tool/t5gemma2_weights_tool/presets/270m-270m.json").read_text())["decoder"]
+    published = config_of("270M-270M")["decoder"]
     return table(["symbol", "`config.json`", "TransformerLens", "pocket", "270M"],
                  ([symbol, f"`{field}`", code(cfg), pocket[field], published[field]] for symbol, field, cfg in SIZES))

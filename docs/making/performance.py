@@ -1,9 +1,8 @@
 """Speed and memory: what is computed from sizes, and bounds that every run of docs/make measures again."""
 import re
-import subprocess
 
-from repository import ROOT
-from sizes import SIZES, counts
+from repository import run
+from sizes import PUBLISHED, counts
 from tables import table
 
 BANDWIDTH = 20e9  # bytes a second, of a plain laptop's memory
@@ -14,8 +13,8 @@ MOST_MEGABYTES = 40
 def bytes_per_token() -> str:
     """What one decoding step reads of the weights, and how many steps a second that allows."""
     rows = []
-    for name in ("270M-270M", "1B-1B", "4B-4B"):
-        count = counts(SIZES[name])
+    for name in PUBLISHED:
+        count = counts(name)
         read = 2 * (count["decoder"] + count["embedding"])
         rows.append([name, f"{read / 1e6:.0f} MB", f"{BANDWIDTH / read:.1f}"])
     return table(["model", "weights read for a token", "tokens a second, at most"], rows, numbers=True)
@@ -23,10 +22,9 @@ def bytes_per_token() -> str:
 
 def pocket_bounds() -> str:
     """Generates with pocket, three times; the best run must keep the bounds."""
-    command = ["build/bin/t5gemma2-generate", "--ignore-eos", "-n", "200", "-f", "examples/inputs/long.txt"]
     tokens, speeds, memories = "", [], []
     for _ in range(3):
-        told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stderr
+        told = run("build/bin/t5gemma2-generate --ignore-eos -n 200 -f examples/inputs/long.txt 2>&1 >/dev/null")
         found = re.search(r"encode (\d+) tokens.* decode \d+ tokens, ([\d.]+) tok/s \| peak memory (\d+) MB", told)
         assert found, told
         tokens = found[1]

@@ -6,23 +6,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sizes import PUBLISHED, config_of
 from svg import LINE, Picture
-from t5gemma2_weights_tool.config import PRESETS
 from tables import table
 
 LEFT, MIDDLE, RIGHT = 114, 232, 350  # where arrows go down
-SIZES = {"270M": "270m-270m", "1B": "1b-1b", "4B": "4b-4b"}
 
 
-def preset(size: str) -> dict[str, Any]:
-    """The config.json of a published size."""
-    config: dict[str, Any] = json.loads((PRESETS / f"{SIZES[size]}.json").read_text())
-    return config
-
-
-def text_of(size: str) -> dict[str, Any]:
-    """The sizes of encoder and decoder, which are the same."""
-    encoder, decoder = preset(size)["encoder"]["text_config"], preset(size)["decoder"]
+def text_of(name: str) -> dict[str, Any]:
+    """The sizes of encoder and decoder, which are the same, of a published model."""
+    config = config_of(name)
+    encoder, decoder = config["encoder"]["text_config"], config["decoder"]
     assert {**encoder, "model_type": ""} == {**decoder, "model_type": ""}
     text: dict[str, Any] = decoder
     return text
@@ -98,7 +92,7 @@ def decoder_half(picture: Picture, text: dict[str, Any]) -> None:
 
 def the_model() -> str:
     """The whole model, with the sizes of 270M-270M."""
-    config = preset("270M")
+    config = config_of("270M-270M")
     text = config["decoder"]
     picture = Picture("T5Gemma 2 270M-270M: what each arrow carries", 748)
     encoder_half(picture, config)
@@ -128,12 +122,12 @@ def sizes() -> str:
     """The letters of the pictures, and what else differs between the published sizes."""
     keys = {"hidden_size": "d", "head_dim": "dh", "sliding_window": "w", "num_attention_heads": "query heads",
             "num_key_value_heads": "key/value heads", "num_hidden_layers": "layers of each side"}
-    texts = [text_of(size) for size in SIZES]
+    texts = [text_of(name) for name in PUBLISHED]
     rows: list[list[Any]] = [[words, *(text[key] for text in texts)] for key, words in keys.items()]
     rows.append(["of these global", *(text["layer_types"].count("full_attention") for text in texts)])
     rows.append(["feed-forward width", *(text["intermediate_size"] for text in texts)])
     rows.append(["vocabulary", *(text["vocab_size"] for text in texts)])
-    return table(["", *SIZES], rows)
+    return table(["", *(name.partition("-")[0] for name in PUBLISHED)], rows)
 
 
 def attention_arguments() -> list[str]:
@@ -152,7 +146,7 @@ def softcaps() -> str:
     assert "softcap" not in attention_arguments()
     rows: list[list[Any]] = []
     for key, use in (("attn_logit_softcapping", "nowhere"), ("final_logit_softcapping", "on the logits, where set")):
-        values = {json.dumps(text_of(size)[key]) for size in SIZES}
+        values = {json.dumps(text_of(name)[key]) for name in PUBLISHED}
         rows.append([f"`{key}`", ", ".join(f"`{value}`" for value in sorted(values)), use])
     return table(["Field", "Published", "Applied"], rows)
 

@@ -1,5 +1,6 @@
 """How the models were trained: UL2's denoisers at work, and the pocket model's recipe."""
 import ast
+from functools import cache
 from pathlib import Path
 from random import Random
 from statistics import mode
@@ -7,6 +8,7 @@ from statistics import mode
 import numpy as np
 
 from repository import ROOT
+from tables import table
 
 IDS = 1000  # the length of the text whose spans the table counts
 LINES = 3
@@ -35,20 +37,20 @@ def mean_spans(denoiser) -> float:
 def denoisers() -> str:
     """Span, hidden part, number of spans and weight of each denoiser."""
     from t5gemma2_weights_tool.pocket import ul2
-    rows = ["| | mean span | hidden | spans in 1,000 ids | weight |", "|---|---|---|---|---|"]
-    for number, denoiser in enumerate(ul2.SPANS, 1):
-        rows.append(f"| {number} | {denoiser.mean_span} | {denoiser.hidden:.0%} | {mean_spans(denoiser):.1f} | 1 |")
+    rows = [[number, one.mean_span, f"{one.hidden:.0%}", f"{mean_spans(one):.1f}", 1]
+            for number, one in enumerate(ul2.SPANS, 1)]
     rng, ids, sentinels = np.random.default_rng(SEED), np.arange(IDS), -1 - np.arange(IDS)
     alone = [ul2.denoise(ids, rng, sentinels)[1].min() >= 0 for _ in range(4000)]
     share = ul2.PREFIX_WEIGHT / (len(ul2.SPANS) + ul2.PREFIX_WEIGHT)
     assert abs(np.mean(alone) - share) < TOLERANCE
     kept, hidden = ul2.prefix(ids)
     assert len(hidden) == IDS * ul2.PREFIX_HIDDEN and np.array_equal(np.concatenate([kept, hidden]), ids)
-    rows.append(f"| {len(ul2.SPANS) + 1} | {ul2.PREFIX_HIDDEN:g} L | {ul2.PREFIX_HIDDEN:.0%} | 1, the end of the text | "
-                f"{ul2.PREFIX_WEIGHT} |")
-    return "\n".join(rows)
+    rows.append([len(rows) + 1, f"{ul2.PREFIX_HIDDEN:g} L", f"{ul2.PREFIX_HIDDEN:.0%}", "1, the end of the text",
+                 ul2.PREFIX_WEIGHT])
+    return table(["", "mean span", "hidden", "spans in 1,000 ids", "weight"], rows)
 
 
+@cache
 def tokenizer():
     """The pocket model's, by Hugging Face's library."""
     from tokenizers import Tokenizer
@@ -110,23 +112,23 @@ def what_stages_do() -> dict[str, str]:
 def stages() -> str:
     """Steps and learning rate of each stage."""
     made = {stage.name: stage for stage in recipe().stages}
-    rows = ["| stage | steps | learning rate | what it does |", "|---|---|---|---|"]
+    rows = []
     for name, does in what_stages_do().items():
         stage = made.pop(name, None)
         steps = f"{stage.steps:,}" + (f" of {stage.schedule:,}" if stage.schedule else "") if stage else ""
-        rows.append(f"| {name} | {steps} | {f'{stage.learning_rate:g}' if stage else ''} | {does} |")
+        rows.append([name, steps, f"{stage.learning_rate:g}" if stage else "", does])
     assert not made
-    return "\n".join(rows)
+    return table(["stage", "steps", "learning rate", "what it does"], rows)
 
 
 def families() -> str:
     """The families of batches of each stage: how often each comes, and of how many samples."""
-    rows = ["| stage | batches: share, samples in each |", "|---|---|"]
+    rows = []
     for stage in recipe().stages:
         total = sum(family.weight for family in stage.families)
         shares = [f"{family.name}: {family.weight / total:.0%}, {family.size}" for family in stage.families]
-        rows.append(f"| {stage.name} | {'; '.join(shares)} |")
-    return "\n".join(rows)
+        rows.append([stage.name, "; ".join(shares)])
+    return table(["stage", "batches: share, samples in each"], rows)
 
 
 def settings() -> str:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, T5Gemma2ForConditionalGeneration
+from small_gemma3 import small_gemma3
+from transformers import T5Gemma2ForConditionalGeneration
 
 from t5gemma2_weights_tool.adapt import adapt
 from t5gemma2_weights_tool.cli import main
 from t5gemma2_weights_tool.errors import UserError
-from t5gemma2_weights_tool.gemma3 import GGUF_LAYER, GGUF_OUTSIDE, LOCAL_ROPE_THETA
+from t5gemma2_weights_tool.gemma3 import GGUF_LAYER, GGUF_OUTSIDE
 from t5gemma2_weights_tool.inputs import Inputs
 from t5gemma2_weights_tool.model import load_config, load_model
 from t5gemma2_weights_tool.record import forward
@@ -27,19 +28,7 @@ NO_ENCODER = Inputs(np.zeros((1, 0), np.int64), IDS)
 
 @pytest.fixture(scope="module")
 def gemma3():
-    """A Gemma 3 whose every parameter counts: 7 layers (one full), window 5, GQA, heads*head_dim != d."""
-    torch.manual_seed(0)
-    config = Gemma3TextConfig(
-        vocab_size=64, hidden_size=24, intermediate_size=32, num_hidden_layers=7, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=10, query_pre_attn_scalar=10, sliding_window=5, max_position_embeddings=128,
-        rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 1e6},
-                         "sliding_attention": {"rope_type": "default", "rope_theta": LOCAL_ROPE_THETA}})
-    config._attn_implementation = "eager"
-    model = Gemma3ForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.2)
-    return model
+    return small_gemma3()
 
 
 def gemma3_logits(model) -> np.ndarray:
