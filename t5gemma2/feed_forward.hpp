@@ -10,7 +10,7 @@
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MLP; activations.py GELUTanh
 #pragma once
-#include "kernels/functions.hpp"
+#include "kernels/simd.hpp"
 #include "kernels/parallel.hpp"
 #include "linear.hpp"
 #include "tensor.hpp"
@@ -26,10 +26,7 @@ struct FeedForward {
 
 /// gelu, elementwise; x of any shape.
 inline Matrix gelu_tanh(Matrix x) {
-  parallel_blocks(x.rows(), 16, [&](Index first, Index count) {
-    auto v = x.middleRows(first, count).array();
-    gelu_tanh_in_place(v);
-  });
+  parallel_blocks(x.size(), 4096, [&](Index first, Index count) { simd().gelu_tanh(count, x.data() + first); });
   return x;
 }
 

@@ -81,4 +81,8 @@ inline void check(const CacheMask& mask, Index keys) {
 
 inline KeyRange visible_keys(const CacheMask&, Index, Index, Index keys) { return {0, keys}; }
 
+inline bool all_visible(const CacheMask& mask, Index, Index last, const KeyRange&) {
+  return last < mask.cache.window() - mask.cache.kept();  // the oldest key is kept() tokens before query 0
+}
+
 }  // namespace t5gemma2

@@ -61,7 +61,7 @@ inline Matrix plain_linear(const Matrix& x, const Weight& W) {
 inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
-  constexpr Index rows = 192, outputs = 128;  // of one task
+  const Index rows = 512, outputs = x.rows() > few_rows ? 64 : 128;  // of one task
   const Index row_blocks = (x.rows() + rows - 1) / rows, output_blocks = (W.rows + outputs - 1) / outputs;
   Matrix y(x.rows(), W.rows);
   with_stored_numbers(W.data, W.type, [&](const auto* stored) {

@@ -100,4 +100,21 @@ inline KeyRange visible_keys(MergedMask mask, Index first, Index last, Index key
 
 inline KeyRange visible_keys(AllVisible, Index, Index, Index keys) { return {0, keys}; }
 
+/// all_visible(mask, first, last, keys): whether every key of a range is visible to every query first .. last.
+/// Attention asks the mask for single keys of the other ranges only.
+inline bool all_visible(EncoderMask mask, Index first, Index last, const KeyRange& keys) {
+  return mask(first, keys.end - 1) && mask(last, keys.begin);
+}
+
+inline bool all_visible(DecoderMask mask, Index first, Index last, const KeyRange& keys) {
+  return mask(first, keys.end - 1) && mask(last, keys.begin);
+}
+
+inline bool all_visible(MergedMask mask, Index first, Index last, const KeyRange& keys) {
+  if (keys.begin >= mask.m) return true;
+  return keys.end <= mask.m && all_visible(DecoderMask{mask.window}, first, last, keys);
+}
+
+inline bool all_visible(AllVisible, Index, Index, const KeyRange&) { return true; }
+
 }  // namespace t5gemma2

@@ -9,7 +9,7 @@
 #pragma once
 #include <cmath>
 
-#include "kernels/functions.hpp"
+#include "kernels/simd.hpp"
 #include "kernels/parallel.hpp"
 #include "tensor.hpp"
 
@@ -24,12 +24,8 @@ inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
   check_eps(eps, "rms_norm eps");
   const Index heads = x.cols() / size;
   check_shape(x, -1, heads * size, "rms_norm x");
-  const Eigen::RowVectorXf one_plus_weight = weight.transpose().array() + 1.0f;
-  parallel_rows(x.rows() * heads, 64, [&](Index head) {
-    Eigen::Map<Eigen::RowVectorXf> row(x.data() + head * size, size);
-    const float mean_square = sum_of_squares(row.data(), size) / static_cast<float>(size);
-    row *= 1.0f / std::sqrt(mean_square + eps);
-    row.array() *= one_plus_weight.array();
+  parallel_blocks(x.rows() * heads, 64, [&](Index first, Index count) {
+    simd().rms_norm(count, size, x.data() + first * size, weight.data(), eps);
   });
   return x;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a clone to tested programs in build/bin: installs what is missing (Debian 12, Ubuntu 24.04 or newer), builds,
-# and runs every test that needs no torch. Arguments go to cmake: tests/run.sh -DT5GEMMA2_NATIVE=OFF
+# and runs every test that needs no torch. Arguments go to cmake: tests/run.sh -DT5GEMMA2_WERROR=ON
 set -euo pipefail
 unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "../kernels/parallel.hpp"
+#include "../kernels/simd.hpp"
 #include "../tensor.hpp"
 
 namespace t5gemma2 {
@@ -27,12 +28,8 @@ inline void check(const LayerNorm& w, Index size, const std::string& name) {
 inline Matrix layer_norm(const LayerNorm& w, Matrix x) {
   check(w, w.weight.size(), "layer_norm");
   check_shape(x, -1, w.weight.size(), "layer_norm x");
-  parallel_rows(x.rows(), 64, [&](Index i) {
-    auto row = x.row(i);
-    const Eigen::ArrayXd centred =
-        row.transpose().array().template cast<double>() - row.template cast<double>().mean();
-    const double scale = 1 / std::sqrt(centred.square().mean() + double{w.eps});
-    row = ((centred * scale).template cast<float>() * w.weight.array() + w.bias.array()).transpose();
+  parallel_blocks(x.rows(), 64, [&](Index first, Index count) {
+    simd().layer_norm(count, x.cols(), x.row(first).data(), w.weight.data(), w.bias.data(), w.eps);
   });
   return x;
 }

@@ -1,0 +1,56 @@
+// Instruction sets. The kernels in simd/ are compiled once for each, and one is chosen when a program starts,
+// by what the processor can do. So no program needs machine flags.
+//
+//   baseline   what every processor of the architecture has: SSE2, NEON
+//   avx2       AVX2 with FMA: x86 since 2013
+//   avx512     AVX-512: F, BW, DQ, VL
+//
+// The environment variable T5GEMMA2_ISA caps the choice.
+#pragma once
+#include <array>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "../error.hpp"
+
+namespace t5gemma2 {
+
+enum class Isa { baseline, avx2, avx512 };  // each contains those before it
+
+inline constexpr std::array<std::string_view, 3> isa_names{"baseline", "avx2", "avx512"};
+
+inline std::string_view name_of(Isa isa) { return isa_names[static_cast<std::size_t>(isa)]; }
+
+/// The largest instruction set of this processor.
+inline Isa processor_isa() {
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::baseline;
+#else
+  return Isa::baseline;
+#endif
+}
+
+/// The instruction set `cap` names; the processor's where it is null or empty. Throws Error where it names
+/// none, or one that the processor does not have.
+inline Isa capped_isa(const char* cap, Isa processor) {
+  const std::string_view name = cap == nullptr ? "" : cap;
+  if (name.empty()) return processor;
+  std::string names;
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(processor); ++i) {
+    if (name == isa_names[i]) return static_cast<Isa>(i);
+    names += (names.empty() ? "" : ", ") + std::string(isa_names[i]);
+  }
+  fail("environment", "T5GEMMA2_ISA", names + " on this processor", std::string(name));
+}
+
+/// The instruction set in use. Throws Error where T5GEMMA2_ISA is wrong.
+inline Isa isa() {
+  static const Isa chosen = capped_isa(std::getenv("T5GEMMA2_ISA"), processor_isa());
+  return chosen;
+}
+
+}  // namespace t5gemma2

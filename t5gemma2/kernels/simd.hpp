@@ -1,0 +1,121 @@
+// The kernels of this machine's instruction set. The texts in simd/ say what they do with registers of any size;
+// they are compiled once for each instruction set, in a namespace of its own, and called by pointers.
+//
+// Texts use no templates of the standard library: a function that is compiled for AVX2 in one place would be used
+// in others, too.
+#pragma once
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "isa.hpp"
+#include "stored_numbers.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace t5gemma2 {
+
+/// y [rows, cols] = x W^T: x [rows, depth], W [cols, depth]; the rows of each are `stride` numbers apart.
+template <class Stored>
+using MultiplyTransposed = void (*)(Index rows, Index depth, Index cols, const float* x, Index x_stride,
+                                    const Stored* W, Index W_stride, float* y, Index y_stride);
+
+struct SimdKernels {
+  std::tuple<MultiplyTransposed<float>, MultiplyTransposed<Float16>, MultiplyTransposed<BFloat16>>
+      multiply_transposed;
+  /// y [rows, cols] = y + x V: x [rows, depth], V [depth, cols].
+  void (*multiply_add)(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
+                       Index V_stride, float* y, Index y_stride);
+  /// One tile of the online softmax: S [rows, cols] -> e^(scale (S - max)), in place; A [rows, dim], max and
+  /// sums [rows] go on from the tiles before. A row of S has room for 16 more numbers.
+  void (*softmax_tile)(Index rows, Index cols, float scale, float* S, Index S_stride, float* max, float* sums,
+                       float* A, Index dim);
+  /// x [size] -> gelu_tanh(x), in place.
+  void (*gelu_tanh)(Index size, float* x);
+  /// x [rows, size], in place; weight and bias [size].
+  void (*rms_norm)(Index rows, Index size, float* x, const float* weight, float eps);
+  void (*layer_norm)(Index rows, Index size, float* x, const float* weight, const float* bias, float eps);
+};
+
+}  // namespace t5gemma2
+
+#define T5GEMMA2_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define T5GEMMA2_BEGIN_TARGET(names) \
+  T5GEMMA2_PRAGMA(clang attribute push(__attribute__((target(names))), apply_to = function))
+#define T5GEMMA2_END_TARGET T5GEMMA2_PRAGMA(clang attribute pop)
+#else
+#define T5GEMMA2_BEGIN_TARGET(names) T5GEMMA2_PRAGMA(GCC push_options) T5GEMMA2_PRAGMA(GCC target(names))
+#define T5GEMMA2_END_TARGET T5GEMMA2_PRAGMA(GCC pop_options)
+#endif
+
+namespace t5gemma2::kernel::baseline {
+#if defined(__aarch64__)
+constexpr int register_bytes = 16, registers = 32;
+#else
+constexpr int register_bytes = 16, registers = 16;
+#endif
+#include "simd/vectors.inl"
+#if defined(__aarch64__)
+inline Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
+inline Floats to_floats(const Float16* from) {
+  return vcvt_f32_f16(vld1_f16(reinterpret_cast<const __fp16*>(from)));
+}
+#else
+inline Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
+inline Floats to_floats(const Float16* from) {
+  return Floats{to_float(from[0]), to_float(from[1]), to_float(from[2]), to_float(from[3])};
+}
+#endif
+#include "simd/kernels.inl"
+}  // namespace t5gemma2::kernel::baseline
+
+#if defined(__x86_64__)
+T5GEMMA2_BEGIN_TARGET("avx2,fma,f16c")
+namespace t5gemma2::kernel::avx2 {
+constexpr int register_bytes = 32, registers = 16;
+#include "simd/vectors.inl"
+inline Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+inline Floats to_floats(const Float16* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+#include "simd/kernels.inl"
+}  // namespace t5gemma2::kernel::avx2
+T5GEMMA2_END_TARGET
+
+T5GEMMA2_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+namespace t5gemma2::kernel::avx512 {
+constexpr int register_bytes = 64, registers = 32;
+#include "simd/vectors.inl"
+inline Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+inline Floats to_floats(const Float16* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+#include "simd/kernels.inl"
+}  // namespace t5gemma2::kernel::avx512
+T5GEMMA2_END_TARGET
+#endif
+
+#undef T5GEMMA2_BEGIN_TARGET
+#undef T5GEMMA2_END_TARGET
+#undef T5GEMMA2_PRAGMA
+
+namespace t5gemma2 {
+
+/// The kernels of the instruction set in use. Throws Error where T5GEMMA2_ISA is wrong.
+inline const SimdKernels& simd() {
+  switch (isa()) {
+#if defined(__x86_64__)
+    case Isa::avx512: return kernel::avx512::kernels;
+    case Isa::avx2: return kernel::avx2::kernels;
+#endif
+    default: return kernel::baseline::kernels;
+  }
+}
+
+}  // namespace t5gemma2

@@ -1,0 +1,15 @@
+// All kernels of one instruction set.
+#include "functions.inl"
+#include "norms.inl"
+#include "product.inl"
+#include "softmax.inl"
+
+constexpr SimdKernels kernels{
+    .multiply_transposed = {multiply_transposed<float>, multiply_transposed<Float16>,
+                            multiply_transposed<BFloat16>},
+    .multiply_add = multiply_add,
+    .softmax_tile = softmax_tile,
+    .gelu_tanh = gelu_tanh,
+    .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
+};

@@ -1,0 +1,40 @@
+// RMSNorm and LayerNorm of rows that lie one after the other.
+
+/// The sum of x[i] - centre over `size` numbers, or of its squares; in four registers, the last ones one by one.
+template <bool squares>
+float sum_around(float centre, Index size, const float* x) {
+  const auto add = [centre](Floats& to, Floats v) {
+    v -= centre;
+    to += squares ? v * v : v;
+  };
+  Floats sums[4] = {};
+  float rest = 0;
+  Index i = 0;
+  for (; i + 4 * lanes <= size; i += 4 * lanes)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) add(sums[j], load(x + i + j * lanes));
+  for (; i < size; ++i) {
+    const float v = x[i] - centre;
+    rest += squares ? v * v : v;
+  }
+  return sum(sums[0] + sums[1] + (sums[2] + sums[3])) + rest;
+}
+
+/// SimdKernels::rms_norm
+inline void rms_norm(Index rows, Index size, float* x, const float* weight, float eps) {
+  for (Index row = 0; row < rows; ++row, x += size) {
+    const float mean_square = sum_around<true>(0, size, x) / static_cast<float>(size);
+    const float scale = 1.0f / __builtin_sqrtf(mean_square + eps);
+    for (Index i = 0; i < size; ++i) x[i] = x[i] * scale * (weight[i] + 1.0f);
+  }
+}
+
+/// SimdKernels::layer_norm
+inline void layer_norm(Index rows, Index size, float* x, const float* weight, const float* bias, float eps) {
+  for (Index row = 0; row < rows; ++row, x += size) {
+    const float mean = sum_around<false>(0, size, x) / static_cast<float>(size);
+    const float variance = sum_around<true>(mean, size, x) / static_cast<float>(size);
+    const float scale = 1.0f / __builtin_sqrtf(variance + eps);
+    for (Index i = 0; i < size; ++i) x[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+  }
+}
