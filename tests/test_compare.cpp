@@ -292,6 +292,46 @@ TEST_CASE("compare: divergence and agreement of logits by hand") {
   CHECK(other.same_top == 1);
 }
 
+TEST_CASE("compare: distances to float64 by hand, those that rounding alone may give taken as equal") {
+  const Matrix truth{{1, 2, -4}};
+  const auto off_by = [&](float distance) {
+    Matrix x = truth;
+    x(0, 0) += distance * 4;
+    return x;
+  };
+  CHECK(truth_ratio(off_by(4e-5f), off_by(1e-5f), truth) == doctest::Approx(4).epsilon(0.02));
+  CHECK(truth_ratio(off_by(1e-5f), off_by(-4e-5f), truth) == doctest::Approx(0.25).epsilon(0.02));
+  CHECK(truth_ratio(off_by(2e-7f), truth, truth) == 1);
+  CHECK(truth_ratio(off_by(3e-6f), truth, truth) == doctest::Approx(10).epsilon(0.05));
+  CHECK(std::isnan(truth_ratio(off_by(nan_value), truth, truth)));
+  CHECK(truth_ratio(Matrix(Matrix::Zero(1, 3)), Matrix(Matrix::Zero(1, 3)), Matrix(Matrix::Zero(1, 3))) == 1);
+}
+
+TEST_CASE("compare: a tensor with float64's beside it gets the ratio of both distances, others none") {
+  const Comparison result = compare_changed([](OwnedTensors& tensors) {
+    for (const std::string& name : {up_proj, k_norm}) {
+      OwnedTensor& exact = tensors["truth." + name] = tensors.at(name);
+      exact.floats()[3] += 1e-3f * largest(exact);
+    }
+    tensors.at(k_norm).floats()[3] += 0.5e-3f * largest(tensors.at(k_norm));  // nearer to it than we are
+  });
+  CHECK(result.tensors.size() == 86);
+  for (const TensorComparison& tensor : result.tensors) {
+    CAPTURE(tensor.name);
+    CHECK(tensor.truth_ratio.has_value() == (tensor.name == up_proj || tensor.name == k_norm));
+    if (tensor.truth_ratio)
+      CHECK(*tensor.truth_ratio == doctest::Approx(tensor.name == up_proj ? 1 : 2).epsilon(0.01));
+  }
+}
+
+TEST_CASE("compare: float64's tensor alone, or of another shape, is refused") {
+  const auto complaint = [](const Change& change) { return error_of([&] { compare_changed(change); }); };
+  contains(complaint([](OwnedTensors& tensors) { tensors["truth.other"] = tensors.at("logits"); }),
+           "truth.other: expected the reference's own tensor beside it, found none");
+  contains(complaint([](OwnedTensors& tensors) { tensors["truth.logits"] = tensors.at(up_proj); }),
+           "truth.logits: expected F32 [1, 7, 64], found F32 [1, 7, 28]");
+}
+
 TEST_CASE("compare: its parts used alone refuse arguments that cannot be compared") {
   const StoredTensors& reference = fixture_reference().tensors();
   for (const float tolerance : {nan_value, -1.0f})

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common_flags.hpp"
@@ -52,6 +53,7 @@ void print_line(const TensorComparison& t, int name_width) {
     std::printf(" %10.3e %10.3e", static_cast<double>(t.max_difference), static_cast<double>(t.relative));
   else
     std::printf(" %10s %10s", "-", "-");
+  if (t.truth_ratio) std::printf(" %8.2f", static_cast<double>(*t.truth_ratio));
   std::printf("  %s%s\n", text_of(t.verdict),
               t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
 }
@@ -65,7 +67,21 @@ void print_generated(const GeneratedComparison& g) {
               *g.first_difference, g.ours, g.reference, static_cast<double>(g.margin));
 }
 
+/// How far we are from float64, in distances of the reference.
+void print_truth(const std::vector<TensorComparison>& tensors) {
+  std::vector<std::pair<float, std::string>> ratios;
+  for (const TensorComparison& t : tensors)
+    if (t.truth_ratio) ratios.emplace_back(*t.truth_ratio, t.name);
+  if (ratios.empty()) return;
+  std::sort(ratios.begin(), ratios.end());
+  const auto& [largest, name] = ratios.back();
+  std::printf("distance to float64, over the reference's: median %.2f, largest %.2f (%s)\n",
+              static_cast<double>(ratios[ratios.size() / 2].first), static_cast<double>(largest),
+              name.c_str());
+}
+
 void print_summary(const Comparison& result) {
+  print_truth(result.tensors);
   if (result.logits)
     std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n",
                 result.logits->mean_kl, result.logits->max_kl, result.logits->same_top, result.logits->rows);
@@ -90,8 +106,10 @@ void print(const Comparison& result, float tolerance) {
   int name_width = 0;
   for (const TensorComparison& t : result.tensors)
     name_width = std::max(name_width, static_cast<int>(t.name.size()));
-  std::printf("%-*s %-18s %10s %10s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape",
-              "max |diff|", "relative", static_cast<double>(tolerance));
+  const bool truth = std::any_of(result.tensors.begin(), result.tensors.end(),
+                                 [](const auto& t) { return t.truth_ratio.has_value(); });
+  std::printf("%-*s %-18s %10s %10s%s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape",
+              "max |diff|", "relative", truth ? " to truth" : "", static_cast<double>(tolerance));
   for (const TensorComparison& t : result.tensors) print_line(t, name_width);
   print_summary(result);
   std::fflush(stdout);

@@ -21,10 +21,11 @@ enum class Verdict { ok, over_tolerance, missing, wrong_shape, wrong_type, not_a
 
 /// One tensor of the file.
 struct TensorComparison {
-  std::string name;          // in the file
-  std::vector<Index> shape;  // in the file
-  float max_difference = 0;  // max |ours - reference|
-  float relative = 0;        // that over max |reference|
+  std::string name;                    // in the file
+  std::vector<Index> shape;            // in the file
+  float max_difference = 0;            // max |ours - reference|
+  float relative = 0;                  // that over max |reference|
+  std::optional<float> truth_ratio{};  // our distance to float64 over the reference's; none without `truth.`
   Verdict verdict = Verdict::missing;
   std::vector<Index> found;  // shape of ours
 };
@@ -82,14 +83,26 @@ inline LogitsComparison compare_logits(const Eigen::Ref<const Matrix>& ours,
   return result;
 }
 
+/// Our distance to `truth` over that of `theirs`, each the largest |difference| over max |truth|; distances below
+/// 3e-7, which rounding to float32 alone may give, count as 3e-7. All of the same shape, not empty.
+inline float truth_ratio(const Eigen::Ref<const Matrix>& ours, const Eigen::Ref<const Matrix>& theirs,
+                         const Eigen::Ref<const Matrix>& truth) {
+  const float scale = truth.cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
+  const auto distance = [&](const Eigen::Ref<const Matrix>& x) {
+    const float difference = (x - truth).cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
+    return difference <= 3e-7f * scale ? 3e-7f : difference / scale;
+  };
+  return distance(ours) / distance(theirs);
+}
+
 /// Compares the tensors that a Trace reports with those of a reference file.
 class Comparer {
  public:
   /// `reference` must outlive this object; `tolerance` is relative to each tensor's largest value.
-  Comparer(const StoredTensors& reference, float tolerance) : tolerance_(tolerance) {
+  Comparer(const StoredTensors& reference, float tolerance) : reference_(reference), tolerance_(tolerance) {
     check_argument(tolerance >= 0, "Comparer tolerance", "0 or more", tolerance);
     for (const auto& [name, tensor] : reference) {
-      if (name.starts_with("inputs.") || name == "generated") continue;
+      if (name.starts_with("inputs.") || name.starts_with(truth_prefix) || name == "generated") continue;
       const auto [base, last_rows] = split_last_rows(name);
       pending_.insert({base, {&tensor, last_rows}});
     }
@@ -146,6 +159,12 @@ class Comparer {
       ours.middleRows(i * kept, kept) =
           Eigen::Map<const Matrix>(values + (i * rows + rows - kept) * cols, kept, cols);
     judge(line, ours, theirs);
+    if (const auto found = reference_.find(truth_prefix + tensor.name);
+        found != reference_.end() && ours.size() > 0) {
+      const Vector stored = to_vector(found->second);
+      line.truth_ratio =
+          truth_ratio(ours, theirs, Eigen::Map<const Matrix>(stored.data(), ours.rows(), cols));
+    }
     if (name == "logits" && line.verdict != Verdict::not_a_number)
       result_.logits = compare_logits(ours, theirs);
     return line;
@@ -164,6 +183,7 @@ class Comparer {
       line.verdict = Verdict::over_tolerance;
   }
 
+  const StoredTensors& reference_;
   float tolerance_;
   std::multimap<std::string, Expected, std::less<>> pending_;
   Comparison result_;

@@ -45,6 +45,22 @@ def test_recorded_logits_are_the_librarys(tmp_path, untied, spelling, dtype, sha
     assert np.array_equal(taps["logits"], library_logits(folder))
 
 
+def test_truth_is_what_float64_gives(tmp_path):
+    folder, config = make(tmp_path, dtype="float32")
+    inputs = Inputs(ENCODER_IDS, DECODER_IDS)
+    plain, taps = record(folder, config, inputs), record(folder, config, inputs, truth=True)
+    truth = {name: taps.pop(f"truth.{name}") for name in plain if not name.startswith("inputs.")}
+    assert taps.keys() == plain.keys() and all(np.array_equal(taps[name], plain[name]) for name in plain)
+    distances = {name: abs(truth[name] - plain[name]).max() / abs(truth[name]).max() for name in truth}
+    assert 1e-7 < max(distances.values()) < 1e-4  # rounding, and no more
+
+    weights = {name: tensor.astype(np.float64) for name, tensor in load_file(folder / "model.safetensors").items()}
+    at = "model.decoder.layers.0.self_attn"
+    product = truth["model.decoder.layers.0.pre_self_attn_layernorm"] @ weights[f"{at}.q_proj.weight"].T
+    assert abs(product - truth[f"{at}.q_proj"]).max() < 3e-7 * abs(product).max()
+    assert torch.ones(1).float().dtype == torch.nn.functional.softmax(torch.ones(1), 0).dtype == torch.float32
+
+
 @pytest.mark.parametrize("kept", [[names.HEAD], [names.DECODER_EMBEDDING], [names.HEAD, names.DECODER_EMBEDDING]])
 def test_tied_names_serve_for_each_other_in_the_librarys_order(tmp_path, kept):
     folder, config = make(tmp_path, untied="both", spelling="text_model")
