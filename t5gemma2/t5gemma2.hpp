@@ -62,6 +62,7 @@
 #include "analysis/memory.hpp"                    // what a run needs
 #include "analysis/cold_weights.hpp"              // what a run reads from the disk
 #include "analysis/reference_file.hpp"            // another implementation's inputs and tensors
+#include "analysis/truth.hpp"                     // float64's tensors: how far from them
 #include "analysis/comparer.hpp"                  // their tensors against ours
 #include "analysis/compare.hpp"                   // the engine against a reference file
 

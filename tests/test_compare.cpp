@@ -12,10 +12,11 @@ namespace {
 
 using Change = std::function<void(OwnedTensors&)>;
 
-/// The basic checkpoint against its reference file with some change made to it.
-Comparison compare_changed(const Change& change, float tolerance = 1e-4f) {
+/// The basic checkpoint against its reference file, without what float64 gives and with some change made to it.
+Comparison compare_changed(const Change& change, std::optional<float> tolerance = {}) {
   const ScratchFolder folder;
   OwnedTensors tensors = copy_of(fixture_reference().tensors());
+  std::erase_if(tensors, [](const auto& entry) { return entry.first.starts_with(truth_prefix); });
   change(tensors);
   write_file(folder.path() / "changed.safetensors", tensors);
   return compare(fixture_model(), SafetensorsFile::open(folder.path() / "changed.safetensors"), tolerance);
@@ -296,15 +297,30 @@ TEST_CASE("compare: distances to float64 by hand, those that rounding alone may 
   const Matrix truth{{1, 2, -4}};
   const auto off_by = [&](float distance) {
     Matrix x = truth;
-    x(0, 0) += distance * 4;
+    x(0, 0) += distance;
     return x;
   };
-  CHECK(truth_ratio(off_by(4e-5f), off_by(1e-5f), truth) == doctest::Approx(4).epsilon(0.02));
-  CHECK(truth_ratio(off_by(1e-5f), off_by(-4e-5f), truth) == doctest::Approx(0.25).epsilon(0.02));
-  CHECK(truth_ratio(off_by(2e-7f), truth, truth) == 1);
-  CHECK(truth_ratio(off_by(3e-6f), truth, truth) == doctest::Approx(10).epsilon(0.05));
-  CHECK(std::isnan(truth_ratio(off_by(nan_value), truth, truth)));
-  CHECK(truth_ratio(Matrix(Matrix::Zero(1, 3)), Matrix(Matrix::Zero(1, 3)), Matrix(Matrix::Zero(1, 3))) == 1);
+  CHECK(truth_distance(off_by(0.5f), truth) == 0.125f);
+  CHECK(truth_distance(off_by(-2), truth) == 0.5f);
+  CHECK(truth_distance(truth, truth) == 0);
+  CHECK(truth_ratio(4e-5f, 1e-5f) == doctest::Approx(4));
+  CHECK(truth_ratio(1e-5f, 4e-5f) == doctest::Approx(0.25));
+  CHECK(truth_ratio(2e-7f, 0) == 1);
+  CHECK(truth_ratio(0, 2e-7f) == 1);
+  CHECK(truth_ratio(6e-7f, 1e-7f) == doctest::Approx(2));
+}
+
+TEST_CASE("compare: a distance to float64 that is no number is infinite, and so is the ratio") {
+  const Matrix good{{1, 2}}, zeros{{0, 0}};
+  for (const float bad : {nan_value, HUGE_VALF}) {
+    CHECK(std::isinf(truth_distance(Matrix{{bad, 2}}, good)));
+    CHECK(std::isinf(truth_distance(good, Matrix{{bad, 2}})));
+    CHECK(std::isinf(truth_distance(Matrix{{bad, 2}}, Matrix{{bad, 2}})));
+  }
+  CHECK(std::isinf(truth_distance(good, zeros)));
+  CHECK(truth_distance(zeros, zeros) == 0);
+  CHECK(std::isinf(truth_ratio(HUGE_VALF, HUGE_VALF)));
+  CHECK(std::isinf(truth_ratio(HUGE_VALF, 0)));
 }
 
 TEST_CASE("compare: a tensor with float64's beside it gets the ratio of both distances, others none") {
@@ -324,12 +340,63 @@ TEST_CASE("compare: a tensor with float64's beside it gets the ratio of both dis
   }
 }
 
-TEST_CASE("compare: float64's tensor alone, or of another shape, is refused") {
+TEST_CASE("compare: the median and the largest of the ratios, the upper one of two in the middle") {
+  const auto truth_of = [](const std::vector<float>& ratios) {
+    std::vector<TensorComparison> tensors{{.name = "without", .shape = {}, .found = {}}};
+    for (const float ratio : ratios)
+      tensors.push_back({.name = std::to_string(ratio), .shape = {}, .truth_ratio = ratio, .found = {}});
+    return compare_truth(tensors);
+  };
+  CHECK(!truth_of({}).has_value());
+  CHECK(truth_of({3, 1, 2})->median == 2);
+  CHECK(truth_of({3, 1, 2, 4})->median == 3);
+  CHECK(truth_of({3, 4, 2})->largest == 4);
+  CHECK(truth_of({3, 4, 2})->name == std::to_string(4.0f));
+  CHECK(std::isinf(truth_of({1, HUGE_VALF, 2})->largest));
+}
+
+TEST_CASE("compare: twice the reference's own distance to float64 passes, unless a tolerance is named") {
+  for (const float distance : {2e-4f, 3e-4f, 4e-5f}) {
+    const Change change = [&](OwnedTensors& tensors) {
+      OwnedTensor& theirs = tensors.at(up_proj);
+      tensors["truth." + up_proj] = theirs;
+      const float scale = largest(theirs);
+      theirs.floats()[0] += 5e-4f * scale;  // our distance to the reference
+      tensors.at("truth." + up_proj).floats()[0] += (5e-4f - distance) * scale;  // its distance to float64
+    };
+    const Comparison result = compare_changed(change), named = compare_changed(change, 1e-4f);
+    CAPTURE(distance);
+    CHECK(result.passed() == (distance == 3e-4f));
+    CHECK(!named.passed());
+    for (const TensorComparison& tensor : result.tensors) {
+      const bool raised = tensor.name == up_proj && distance > 1e-4f;
+      CHECK(tensor.tolerance == doctest::Approx(raised ? 2 * distance : 1e-4f).epsilon(0.01));
+    }
+    for (const TensorComparison& tensor : named.tensors) CHECK(tensor.tolerance == 1e-4f);
+  }
+}
+
+TEST_CASE("compare: a float64's tensor that is no number raises no tolerance, and its ratio is infinite") {
+  for (const float bad : {nan_value, HUGE_VALF}) {
+    const Comparison result = compare_changed([&](OwnedTensors& tensors) {
+      tensors["truth." + up_proj] = tensors.at(up_proj);
+      tensors.at("truth." + up_proj).floats()[0] = bad;
+      tensors.at(up_proj).floats()[1] += 1e-3f * largest(tensors.at(up_proj));
+    });
+    CHECK(first_bad(result).name == up_proj);
+    CHECK(first_bad(result).tolerance == 1e-4f);
+    CHECK(std::isinf(first_bad(result).truth_ratio.value()));
+  }
+}
+
+TEST_CASE("compare: float64's tensor alone, of another shape or type, is refused") {
   const auto complaint = [](const Change& change) { return error_of([&] { compare_changed(change); }); };
   contains(complaint([](OwnedTensors& tensors) { tensors["truth.other"] = tensors.at("logits"); }),
            "truth.other: expected the reference's own tensor beside it, found none");
   contains(complaint([](OwnedTensors& tensors) { tensors["truth.logits"] = tensors.at(up_proj); }),
            "truth.logits: expected F32 [1, 7, 64], found F32 [1, 7, 28]");
+  contains(complaint([](OwnedTensors& tensors) { tensors["truth.generated"] = tensors.at("generated"); }),
+           "truth.generated: expected F32 [1, 16], found I64 [1, 16]");
 }
 
 TEST_CASE("compare: its parts used alone refuse arguments that cannot be compared") {

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common_flags.hpp"
@@ -45,7 +44,7 @@ std::string shape_text(const std::vector<Index>& shape) {
   return "[" + text + "]";
 }
 
-void print_line(const TensorComparison& t, int name_width) {
+void print_line(const TensorComparison& t, int name_width, float tolerance) {
   std::printf("%-*s %-18s", name_width, t.name.c_str(), shape_text(t.shape).c_str());
   const bool compared =
       t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance || t.verdict == Verdict::not_a_number;
@@ -54,8 +53,10 @@ void print_line(const TensorComparison& t, int name_width) {
   else
     std::printf(" %10s %10s", "-", "-");
   if (t.truth_ratio) std::printf(" %8.2f", static_cast<double>(*t.truth_ratio));
-  std::printf("  %s%s\n", text_of(t.verdict),
+  std::printf("  %s%s", text_of(t.verdict),
               t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
+  if (t.tolerance > tolerance) std::printf(", %.3e allowed", static_cast<double>(t.tolerance));
+  std::printf("\n");
 }
 
 void print_generated(const GeneratedComparison& g) {
@@ -67,21 +68,10 @@ void print_generated(const GeneratedComparison& g) {
               *g.first_difference, g.ours, g.reference, static_cast<double>(g.margin));
 }
 
-/// How far we are from float64, in distances of the reference.
-void print_truth(const std::vector<TensorComparison>& tensors) {
-  std::vector<std::pair<float, std::string>> ratios;
-  for (const TensorComparison& t : tensors)
-    if (t.truth_ratio) ratios.emplace_back(*t.truth_ratio, t.name);
-  if (ratios.empty()) return;
-  std::sort(ratios.begin(), ratios.end());
-  const auto& [largest, name] = ratios.back();
-  std::printf("distance to float64, over the reference's: median %.2f, largest %.2f (%s)\n",
-              static_cast<double>(ratios[ratios.size() / 2].first), static_cast<double>(largest),
-              name.c_str());
-}
-
 void print_summary(const Comparison& result) {
-  print_truth(result.tensors);
+  if (const auto truth = compare_truth(result.tensors))
+    std::printf("distance to float64, over the reference's: median %.2f, largest %.2f (%s)\n",
+                static_cast<double>(truth->median), static_cast<double>(truth->largest), truth->name.c_str());
   if (result.logits)
     std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n",
                 result.logits->mean_kl, result.logits->max_kl, result.logits->same_top, result.logits->rows);
@@ -110,7 +100,7 @@ void print(const Comparison& result, float tolerance) {
                                  [](const auto& t) { return t.truth_ratio.has_value(); });
   std::printf("%-*s %-18s %10s %10s%s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape",
               "max |diff|", "relative", truth ? " to truth" : "", static_cast<double>(tolerance));
-  for (const TensorComparison& t : result.tensors) print_line(t, name_width);
+  for (const TensorComparison& t : result.tensors) print_line(t, name_width, tolerance);
   print_summary(result);
   std::fflush(stdout);
 }
@@ -118,7 +108,7 @@ void print(const Comparison& result, float tolerance) {
 struct Flags {
   cli::ModelName model;
   std::string first, second;  // MODEL REFERENCE, or REFERENCE
-  float tolerance = 1e-4f;
+  std::optional<float> tolerance;
   bool quiet = false;
   int threads = 1;
 };
@@ -146,7 +136,7 @@ int run(const Flags& f) {
   for (const std::string& note : model.notes) cli::note(note, f.quiet);
   const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
   const Comparison result = run_and_compare(model, file, f);
-  print(result, f.tolerance);
+  print(result, f.tolerance.value_or(default_tolerance));
   return result.passed() ? cli::ok : cli::failed;
 }
 
@@ -164,9 +154,11 @@ int programs::compare(int argc, char** argv) {
   app.add_option("REFERENCE", flags.second,
                  "safetensors file with inputs and activations, transformers' or your own; alone after -m");
   app.group("Output");
-  app.add_option("--tolerance", flags.tolerance, "largest max |diff| / max |reference| that passes")
-      ->check(cli::number_in(0, 1e6))
-      ->capture_default_str();
+  app.add_option(
+         "--tolerance", flags.tolerance,
+         "largest max |diff| / max |reference| that passes; default: 0.0001, or twice the reference's own "
+         "distance to float64 where the file tells that and it is more")
+      ->check(cli::number_in(0, 1e6));
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);
   app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",

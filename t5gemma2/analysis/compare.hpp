@@ -4,6 +4,7 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,10 +73,10 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
 /// Progress of the parts, one after the other: looking (images), encoding, decoding, writing.
 using PartProgress = std::function<void(const std::string& part, Index finished, Index all)>;
 
-/// Runs the inputs of the file and compares all its tensors; `tolerance` is relative to each tensor's largest
-/// value. Throws Error when the inputs are missing or do not fit this model.
-inline Comparison compare(const Model& model, const SafetensorsFile& file, float tolerance,
-                          const PartProgress& progress = {}) {
+/// Runs the inputs of the file and compares all its tensors; `tolerance` as in Comparer. Throws Error when
+/// the inputs are missing or do not fit this model.
+inline Comparison compare(const Model& model, const SafetensorsFile& file,
+                          std::optional<float> tolerance = {}, const PartProgress& progress = {}) {
   const auto of = [&](const std::string& part) {
     return progress ? Progress([&, part](Index done, Index all) { progress(part, done, all); }) : Progress();
   };

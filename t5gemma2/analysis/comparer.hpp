@@ -13,8 +13,12 @@
 #include "../tensor.hpp"
 #include "../trace.hpp"
 #include "reference_file.hpp"
+#include "truth.hpp"
 
 namespace t5gemma2 {
+
+/// The largest difference, relative to a tensor's largest value, that passes where none is named.
+inline constexpr float default_tolerance = 1e-4f;
 
 /// The result for one tensor.
 enum class Verdict { ok, over_tolerance, missing, wrong_shape, wrong_type, not_a_number };
@@ -26,6 +30,7 @@ struct TensorComparison {
   float max_difference = 0;            // max |ours - reference|
   float relative = 0;                  // that over max |reference|
   std::optional<float> truth_ratio{};  // our distance to float64 over the reference's; none without `truth.`
+  float tolerance = 0;                 // the largest `relative` that passes
   Verdict verdict = Verdict::missing;
   std::vector<Index> found;  // shape of ours
 };
@@ -83,24 +88,33 @@ inline LogitsComparison compare_logits(const Eigen::Ref<const Matrix>& ours,
   return result;
 }
 
-/// Our distance to `truth` over that of `theirs`, each the largest |difference| over max |truth|; distances below
-/// 3e-7, which rounding to float32 alone may give, count as 3e-7. All of the same shape, not empty.
-inline float truth_ratio(const Eigen::Ref<const Matrix>& ours, const Eigen::Ref<const Matrix>& theirs,
-                         const Eigen::Ref<const Matrix>& truth) {
-  const float scale = truth.cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
-  const auto distance = [&](const Eigen::Ref<const Matrix>& x) {
-    const float difference = (x - truth).cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
-    return difference <= 3e-7f * scale ? 3e-7f : difference / scale;
-  };
-  return distance(ours) / distance(theirs);
+/// The ratios of a file that holds what float64 gives.
+struct TruthComparison {
+  float median = 0;  // the upper one of two
+  float largest = 0;
+  std::string name;  // of the tensor with the largest
+};
+
+/// None where no tensor has a ratio.
+inline std::optional<TruthComparison> compare_truth(const std::vector<TensorComparison>& tensors) {
+  std::vector<std::pair<float, std::string>> ratios;
+  for (const TensorComparison& t : tensors)
+    if (t.truth_ratio) ratios.emplace_back(*t.truth_ratio, t.name);
+  if (ratios.empty()) return {};
+  std::sort(ratios.begin(), ratios.end());
+  return TruthComparison{ratios[ratios.size() / 2].first, ratios.back().first, ratios.back().second};
 }
 
 /// Compares the tensors that a Trace reports with those of a reference file.
 class Comparer {
  public:
-  /// `reference` must outlive this object; `tolerance` is relative to each tensor's largest value.
-  Comparer(const StoredTensors& reference, float tolerance) : reference_(reference), tolerance_(tolerance) {
-    check_argument(tolerance >= 0, "Comparer tolerance", "0 or more", tolerance);
+  /// `reference` must outlive this object. `tolerance` is relative to each tensor's largest value; where none
+  /// is named it is default_tolerance, or twice the reference's own distance to float64 where the file tells
+  /// that and it is more. Throws Error as check_truth does.
+  explicit Comparer(const StoredTensors& reference, std::optional<float> tolerance = {})
+      : reference_(reference), tolerance_(tolerance) {
+    check_argument(!tolerance || *tolerance >= 0, "Comparer tolerance", "0 or more", tolerance.value_or(0));
+    check_truth(reference);
     for (const auto& [name, tensor] : reference) {
       if (name.starts_with("inputs.") || name.starts_with(truth_prefix) || name == "generated") continue;
       const auto [base, last_rows] = split_last_rows(name);
@@ -158,33 +172,41 @@ class Comparer {
     for (Index i = 0; i < matrices; ++i)
       ours.middleRows(i * kept, kept) =
           Eigen::Map<const Matrix>(values + (i * rows + rows - kept) * cols, kept, cols);
-    judge(line, ours, theirs);
-    if (const auto found = reference_.find(truth_prefix + tensor.name);
-        found != reference_.end() && ours.size() > 0) {
-      const Vector stored = to_vector(found->second);
-      line.truth_ratio =
-          truth_ratio(ours, theirs, Eigen::Map<const Matrix>(stored.data(), ours.rows(), cols));
-    }
+    measure(line, ours, theirs);
     if (name == "logits" && line.verdict != Verdict::not_a_number)
       result_.logits = compare_logits(ours, theirs);
     return line;
   }
 
-  /// Fills in the differences and the verdict.
-  void judge(TensorComparison& line, const Matrix& ours, const Eigen::Map<const Matrix>& theirs) const {
+  /// Fills in the differences, the tolerance and the verdict.
+  void measure(TensorComparison& line, const Matrix& ours, const Eigen::Map<const Matrix>& theirs) const {
     line.verdict = Verdict::ok;
+    line.tolerance = tolerance_.value_or(default_tolerance);
     if (ours.size() == 0) return;
     line.max_difference = (ours - theirs).cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
     const float scale = theirs.cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
     line.relative = line.max_difference == 0 ? 0 : line.max_difference / scale;
+    measure_truth(line, ours, theirs);
     if (!ours.allFinite() || !theirs.allFinite())
       line.verdict = Verdict::not_a_number;
-    else if (!(line.relative <= tolerance_))
+    else if (!(line.relative <= line.tolerance))
       line.verdict = Verdict::over_tolerance;
   }
 
+  /// Fills in the ratio, and raises the tolerance where the reference itself is far from float64.
+  void measure_truth(TensorComparison& line, const Matrix& ours,
+                     const Eigen::Map<const Matrix>& theirs) const {
+    const auto found = reference_.find(truth_prefix + line.name);
+    if (found == reference_.end()) return;
+    const Vector stored = to_vector(found->second);
+    const Eigen::Map<const Matrix> truth(stored.data(), ours.rows(), ours.cols());
+    const float distance = truth_distance(theirs, truth);
+    line.truth_ratio = truth_ratio(truth_distance(ours, truth), distance);
+    if (!tolerance_ && std::isfinite(distance)) line.tolerance = std::max(line.tolerance, 2 * distance);
+  }
+
   const StoredTensors& reference_;
-  float tolerance_;
+  std::optional<float> tolerance_;
   std::multimap<std::string, Expected, std::less<>> pending_;
   Comparison result_;
 };

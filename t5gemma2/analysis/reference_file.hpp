@@ -7,7 +7,7 @@
 //   generated                   I64 [1, k], the decoder prompt, then greedy tokens
 //   all others                  tensors under transformers' module paths: `NAME[1]` at the second call of a
 //                               module, `NAME[-N:]` only the last N rows of the second-last axis
-//   truth.NAME                  the tensor NAME as float64 arithmetic gives it
+//   truth.NAME                  the tensor NAME as float64 arithmetic gives it (truth.hpp)
 //
 // t5gemma2-trace and weights_tool record write such files; any other implementation may write one, too.
 #pragma once
@@ -24,9 +24,6 @@
 #include "../tensor.hpp"
 
 namespace t5gemma2 {
-
-/// Begins the name of a tensor as float64 arithmetic gives it.
-inline const std::string truth_prefix = "truth.";
 
 /// "k_norm[-64:]" -> "k_norm", 64; any other name -> the name unchanged, 0.
 inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
@@ -70,14 +67,6 @@ inline ReferenceInputs read_inputs(const SafetensorsFile& file, const Config& co
   for (const auto& [name, tensor] : tensors)
     if (name.starts_with("inputs.") && !known.contains(name))
       fail(where, name, "input_ids, decoder_input_ids, pixel_values or generate_from", "another input");
-  for (const auto& [name, tensor] : tensors) {
-    if (!name.starts_with(truth_prefix)) continue;
-    const auto beside = tensors.find(name.substr(truth_prefix.size()));
-    if (beside == tensors.end()) fail(where, name, "the reference's own tensor beside it", "none");
-    if (tensor.shape != beside->second.shape)
-      fail(where, name, text_of(beside->second.dtype, beside->second.shape),
-           text_of(tensor.dtype, tensor.shape));
-  }
   if (!tensors.contains("inputs.input_ids"))
     fail(where, "inputs.input_ids", "I64 [1, n], as t5gemma2-trace and weights_tool record write it",
          "nothing");
