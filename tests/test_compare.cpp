@@ -12,7 +12,7 @@ namespace {
 
 using Change = std::function<void(OwnedTensors&)>;
 
-/// The basic checkpoint against its reference file, without what float64 gives and with some change made to it.
+/// The basic checkpoint against its reference file, with some change made after float64's tensors are dropped.
 Comparison compare_changed(const Change& change, std::optional<float> tolerance = {}) {
   const ScratchFolder folder;
   OwnedTensors tensors = copy_of(fixture_reference().tensors());

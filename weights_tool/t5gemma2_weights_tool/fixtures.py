@@ -151,7 +151,7 @@ def write_fixture(folder, fixture: Fixture) -> None:
     if fixture.vision_head:
         add_vision_head(folder, config["encoder"]["vision_config"], fixture.write, fixture.seed)
     write_reference(folder, load_config(folder), Path(folder) / "reference.safetensors", fixture_inputs(fixture, config),
-                    light=fixture.light, last_rows=fixture.last_rows)
+                    light=fixture.light, last_rows=fixture.last_rows, truth=True)
 
 
 def write_fixtures(folder, only=None) -> None:

@@ -1,4 +1,5 @@
-"""The committed fixtures are what `weights_tool fixtures` makes: checkpoints byte for byte, references to rounding."""
+"""The committed fixtures are what `weights_tool fixtures` makes: checkpoints byte for byte, references to rounding.
+Another processor's float32 sums differ; of float64's only the last bit may."""
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -21,4 +22,5 @@ def test_fixture_is_made_again(name, tmp_path):
     for tap, values in committed.items():
         scale = np.abs(values).max(initial=1e-9)
         assert made[tap].shape == values.shape and made[tap].dtype == values.dtype
-        assert np.abs(made[tap] - values).max(initial=0) <= 1e-5 * scale, tap
+        bound = 2e-7 if tap.startswith("truth.") else 1e-5
+        assert np.abs(made[tap] - values).max(initial=0) <= bound * scale, tap

@@ -3,16 +3,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import T5Gemma2ForConditionalGeneration
 
 from t5gemma2_weights_tool import names
 from t5gemma2_weights_tool.cli import main
 from t5gemma2_weights_tool.config import read_json, read_preset, write_json
 from t5gemma2_weights_tool.errors import UserError
-from t5gemma2_weights_tool.inputs import Inputs, random_ids, random_pixels
+from t5gemma2_weights_tool.inputs import Inputs, picture_ids, random_ids, random_pixels
 from t5gemma2_weights_tool.model import load_config, load_model
 from t5gemma2_weights_tool.random_checkpoint import write_random
-from t5gemma2_weights_tool.record import forward, record
+from t5gemma2_weights_tool.record import forward, in_float64, record
 
 pytestmark = pytest.mark.torch
 
@@ -59,6 +60,33 @@ def test_truth_is_what_float64_gives(tmp_path):
     product = truth["model.decoder.layers.0.pre_self_attn_layernorm"] @ weights[f"{at}.q_proj.weight"].T
     assert abs(product - truth[f"{at}.q_proj"]).max() < 3e-7 * abs(product).max()
     assert torch.ones(1).float().dtype == torch.nn.functional.softmax(torch.ones(1), 0).dtype == torch.float32
+
+
+class Below64(TorchDispatchMode):
+    """Collects the operations that give floating-point numbers of fewer bits than float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype in (torch.float16, torch.bfloat16, torch.float32):
+            self.found.add(func.overloadpacket)
+        return result
+
+
+def test_truth_is_float64_throughout(tmp_path):
+    """Nothing is computed in fewer bits, with a picture too: tensors are only taken up or copied."""
+    folder, config = make(tmp_path)
+    ids = np.array([[2, *picture_ids(config), 9]])
+    model, inputs = load_model(folder, config), Inputs(ids, DECODER_IDS, random_pixels(config, 1, 0))
+    with in_float64(model), Below64() as below:
+        assert forward(model, inputs, DECODER_IDS).dtype == torch.float64
+    assert below.found <= {torch.ops.aten.lift_fresh, torch.ops.aten._to_copy}
+    with Below64() as below:
+        forward(model, inputs, DECODER_IDS)
+    assert {torch.ops.aten._softmax, torch.ops.aten.mm, torch.ops.aten.cos} <= below.found
 
 
 @pytest.mark.parametrize("kept", [[names.HEAD], [names.DECODER_EMBEDDING], [names.HEAD, names.DECODER_EMBEDDING]])
