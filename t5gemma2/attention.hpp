@@ -43,8 +43,9 @@ Matrix attention_probabilities(const Matrix& Q, const Matrix& K, const Heads& he
   Matrix P(heads.query * Q.rows(), K.rows());
   for (Index head = 0; head < heads.query; ++head) {
     auto p = P.middleRows(head * Q.rows(), Q.rows());
-    p = Q.middleCols(head * heads.dim, heads.dim) *
-        K.middleCols(head / heads.group() * heads.dim, heads.dim).transpose() * scale;
+    const auto q = Q.middleCols(head * heads.dim, heads.dim).cast<double>();
+    const auto k = K.middleCols(head / heads.group() * heads.dim, heads.dim).cast<double>();
+    p = (q * k.transpose() * double{scale}).cast<float>();
     for (Index query = 0; query < p.rows(); ++query) {
       Index visible = 0;
       for (Index key = 0; key < p.cols(); ++key)

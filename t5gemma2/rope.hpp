@@ -17,6 +17,7 @@
 #include "config.hpp"
 #include "kernels/functions.hpp"
 #include "kernels/parallel.hpp"
+#include "kernels/simd.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {
@@ -68,13 +69,8 @@ inline Matrix apply_rope(Matrix x, const CosSin& rope) {
   check_shape(rope.sin, x.rows(), half, "rope sin");
   if (x.cols() % head_dim != 0) check_shape(x, -1, head_dim, "rope x");
   parallel_rows(x.rows(), 64, [&](Index row) {
-    const auto cos = rope.cos.row(row).array(), sin = rope.sin.row(row).array();
-    for (Index start = 0; start < x.cols(); start += head_dim) {
-      auto a = x.row(row).segment(start, half).array(), b = x.row(row).segment(start + half, half).array();
-      const auto rotated_a = (a * cos - b * sin).eval();
-      b = b * cos + a * sin;
-      a = rotated_a;
-    }
+    for (Index start = 0; start < x.cols(); start += head_dim)
+      simd().rotate(half, &x(row, start), &x(row, start + half), rope.cos.row(row).data(), rope.sin.row(row).data());
   });
   return x;
 }

@@ -108,7 +108,7 @@ Matrix attend_block(const QueryBlock& block, float scale, Index chunk, Index col
   });
   PartialAttention& all = parts.front();
   for (std::size_t i = 1; i < parts.size(); ++i) all.add(parts[i], scale);
-  return all.sums.cwiseInverse().asDiagonal() * all.A;
+  return all.A.array().colwise() / all.sums.array();
 }
 
 /// Q [m, query heads*dh] over the keys of all segments -> A [m, query heads*dh]. The caller checks shapes. Threads

@@ -37,6 +37,8 @@ struct SimdKernels {
                        float* A, Index dim);
   /// x [size] -> gelu_tanh(x), in place.
   void (*gelu_tanh)(Index size, float* x);
+  /// (a, b) [size] -> (a cos - b sin, b cos + a sin), in place.
+  void (*rotate)(Index size, float* a, float* b, const float* cos, const float* sin);
   /// x [rows, size], in place; weight and bias [size].
   void (*rms_norm)(Index rows, Index size, float* x, const float* weight, float eps);
   void (*layer_norm)(Index rows, Index size, float* x, const float* weight, const float* bias, float eps);

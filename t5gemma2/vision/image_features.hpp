@@ -67,11 +67,11 @@ inline Matrix average_pool(const Matrix& x, Index features_side) {
 /// matrix. Throws std::invalid_argument where shapes do not fit.
 inline Matrix matmul(const Matrix& x, const Weight& W) {
   check_shape(W, x.cols(), -1, "matmul W");
-  constexpr Index block = 64;
+  constexpr Index block = 128;
   Matrix y = Matrix::Zero(x.rows(), W.cols);
   for (Index first = 0; first < W.rows; first += block) {
     const Index count = std::min(block, W.rows - first);
-    y += x.middleCols(first, count) * to_matrix(W, first, count);
+    multiply_add(x.middleCols(first, count), to_matrix(W, first, count), y);
   }
   return y;
 }

@@ -22,13 +22,31 @@ inline Floats gelu_tanh(Floats x) {
   return x / (all(1.0f) + exp(exponent > 80.0f ? all(80.0f) : exponent));
 }
 
-/// Calls each(place, x) for `size` numbers of x, a register at a time; what goes beyond them is not stored.
+/// SimdKernels::gelu_tanh
 inline void gelu_tanh(Index size, float* x) {
   Index i = 0;
   for (; i + lanes <= size; i += lanes) store(gelu_tanh(load(x + i)), x + i);
-  if (i == size) return;
-  Floats last{};
-  __builtin_memcpy(&last, x + i, static_cast<std::size_t>(size - i) * sizeof(float));
-  last = gelu_tanh(last);
-  __builtin_memcpy(x + i, &last, static_cast<std::size_t>(size - i) * sizeof(float));
+  for (; i < size; ++i) x[i] = gelu_tanh(all(x[i]))[0];
+}
+
+/// SimdKernels::rotate
+inline void rotate(Index size, float* a, float* b, const float* cos, const float* sin) {
+  const auto rotate_lanes = [](Floats& x, Floats& y, Floats c, Floats s) {
+    const Floats rotated = fma(x, c, -(y * s));
+    y = fma(y, c, x * s);
+    x = rotated;
+  };
+  Index i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    Floats x = load(a + i), y = load(b + i);
+    rotate_lanes(x, y, load(cos + i), load(sin + i));
+    store(x, a + i);
+    store(y, b + i);
+  }
+  for (; i < size; ++i) {
+    Floats x = all(a[i]), y = all(b[i]);
+    rotate_lanes(x, y, all(cos[i]), all(sin[i]));
+    a[i] = x[0];
+    b[i] = y[0];
+  }
 }

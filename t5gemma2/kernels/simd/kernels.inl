@@ -10,6 +10,7 @@ constexpr SimdKernels kernels{
     .multiply_add = multiply_add,
     .softmax_tile = softmax_tile,
     .gelu_tanh = gelu_tanh,
+    .rotate = rotate,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,
 };

@@ -24,8 +24,13 @@ float sum_around(float centre, Index size, const float* x) {
 inline void rms_norm(Index rows, Index size, float* x, const float* weight, float eps) {
   for (Index row = 0; row < rows; ++row, x += size) {
     const float mean_square = sum_around<true>(0, size, x) / static_cast<float>(size);
-    const float scale = 1.0f / __builtin_sqrtf(mean_square + eps);
-    for (Index i = 0; i < size; ++i) x[i] = x[i] * scale * (weight[i] + 1.0f);
+    const auto scale = static_cast<float>(1 / __builtin_sqrt(double{mean_square} + double{eps}));
+    Index i = 0;
+    for (; i + lanes <= size; i += lanes) {
+      const Floats normalised = load(x + i) * scale;
+      store(fma(normalised, load(weight + i), normalised), x + i);
+    }
+    for (; i < size; ++i) x[i] = x[i] * scale * (weight[i] + 1.0f);
   }
 }
 

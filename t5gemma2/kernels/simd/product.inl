@@ -4,7 +4,10 @@
 
 constexpr int tile_rows = registers == 32 ? 12 : 6, panel_cols = 2 * lanes;
 constexpr Index group_cols = 64, depth_block = 640;  // of a group of panels: 160 KB
-constexpr Index chain = 160;  // products that are added one after the other; short chains round less
+
+/// A sum over the depth is taken in four or more chains of products that are added one after the other: short
+/// chains round less.
+constexpr Index chain_of(Index depth) { return (depth + 15) / 16 * 4; }
 
 constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
 
@@ -12,6 +15,7 @@ constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
 template <int R>
 void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride, Index depth,
                    float* y, Index y_stride, bool add) {
+  const Index chain = chain_of(depth);
   for (Index first = 0; first < depth; first += chain) {
     const Index last = smaller(first + chain, depth);
     Floats low[R], high[R];
