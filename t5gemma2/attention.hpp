@@ -97,8 +97,9 @@ Matrix attention(const Matrix& Q, const Heads& heads, float scale, const KeySegm
   check_argument((segments.K.rows() + ...) > 0, "attention K", "a key or more", "none");
   (check(segments.mask, segments.K.rows()), ...);
   for (const Index query : {Index{0}, Q.rows() - 1})
-    check_argument(Q.rows() == 0 || (visible_keys(segments.mask, query, query, segments.K.rows()).size() + ...) > 0, "attention mask",
-                   "a visible key for every query", "none");
+    check_argument(
+        Q.rows() == 0 || (visible_keys(segments.mask, query, query, segments.K.rows()).size() + ...) > 0,
+        "attention mask", "a visible key for every query", "none");
   return kernel::attention_in_blocks(Q, heads, scale, segments...);
 }
 

@@ -17,6 +17,7 @@
 #include <limits>
 
 #include "config.hpp"
+#include "kernels/key_range.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {
@@ -74,13 +75,6 @@ inline void check(MergedMask mask, Index keys) {
 inline void check(AllVisible, Index) {}
 
 // ---- ranges of visible keys ----
-
-/// Keys [begin, end).
-struct KeyRange {
-  Index begin, end;
-
-  Index size() const { return std::max<Index>(0, end - begin); }
-};
 
 /// visible_keys(mask, first, last, keys): the smallest range of the `keys` keys that contains every key
 /// visible to any of the queries first .. last. Attention skips the others.

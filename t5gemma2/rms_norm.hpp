@@ -8,23 +8,43 @@
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2RMSNorm
 #pragma once
 #include <cmath>
+#include <utility>
 
-#include "kernels/simd.hpp"
 #include "kernels/parallel.hpp"
+#include "kernels/simd.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {
+
+namespace rms_norm_detail {
+
+inline void check(const Matrix& x, const Vector& weight, float eps) {
+  const Index size = weight.size();
+  check_argument(size > 0, "rms_norm weight", "1 number or more", "none");
+  check_eps(eps, "rms_norm eps");
+  check_shape(x, -1, x.cols() / size * size, "rms_norm x");
+}
+
+}  // namespace rms_norm_detail
+
+/// The plain form of rms_norm_heads.
+inline Matrix plain_rms_norm_heads(Matrix x, const Vector& weight, float eps) {
+  rms_norm_detail::check(x, weight, eps);
+  for (Index row = 0; row < x.rows(); ++row)
+    for (Index col = 0; col < x.cols(); col += weight.size()) {
+      auto head = x.row(row).segment(col, weight.size()).array();
+      head = head / std::sqrt(head.square().mean() + eps) * (1 + weight.transpose().array());
+    }
+  return x;
+}
 
 /// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight
 /// [size]. Throws std::invalid_argument where weight or eps is not set, or x's width is not a multiple of
 /// the weight's size.
 inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
+  rms_norm_detail::check(x, weight, eps);
   const Index size = weight.size();
-  check_argument(size > 0, "rms_norm weight", "1 number or more", "none");
-  check_eps(eps, "rms_norm eps");
-  const Index heads = x.cols() / size;
-  check_shape(x, -1, heads * size, "rms_norm x");
-  parallel_blocks(x.rows() * heads, 64, [&](Index first, Index count) {
+  parallel_blocks(x.size() / size, 64, [&](Index first, Index count) {
     simd().rms_norm(count, size, x.data() + first * size, weight.data(), eps);
   });
   return x;

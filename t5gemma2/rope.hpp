@@ -60,17 +60,42 @@ inline CosSin rope_at(const RopeConfig& config, Index head_dim, Index first_posi
   return rope;
 }
 
-/// x [rows, heads*dh] -> same shape; every head of row r is rotated by the angles in row r of `rope`. Throws
-/// std::invalid_argument where shapes do not fit.
-inline Matrix apply_rope(Matrix x, const CosSin& rope) {
+namespace rope_detail {
+
+inline void check(const Matrix& x, const CosSin& rope) {
   const Index half = rope.cos.cols(), head_dim = 2 * half;
   check_argument(half > 0, "rope cos", "a column for each pair of a head", "none");
   check_shape(rope.cos, x.rows(), half, "rope cos");
   check_shape(rope.sin, x.rows(), half, "rope sin");
   if (x.cols() % head_dim != 0) check_shape(x, -1, head_dim, "rope x");
+}
+
+}  // namespace rope_detail
+
+/// The plain form of apply_rope.
+inline Matrix plain_apply_rope(Matrix x, const CosSin& rope) {
+  rope_detail::check(x, rope);
+  const Index half = rope.cos.cols();
+  for (Index row = 0; row < x.rows(); ++row)
+    for (Index start = 0; start < x.cols(); start += 2 * half)
+      for (Index i = 0; i < half; ++i) {
+        const float a = x(row, start + i), b = x(row, start + half + i);
+        const float cos = rope.cos(row, i), sin = rope.sin(row, i);
+        x(row, start + i) = a * cos - b * sin;
+        x(row, start + half + i) = b * cos + a * sin;
+      }
+  return x;
+}
+
+/// x [rows, heads*dh] -> same shape; every head of row r is rotated by the angles in row r of `rope`. Throws
+/// std::invalid_argument where shapes do not fit.
+inline Matrix apply_rope(Matrix x, const CosSin& rope) {
+  rope_detail::check(x, rope);
+  const Index half = rope.cos.cols();
   parallel_rows(x.rows(), 64, [&](Index row) {
-    for (Index start = 0; start < x.cols(); start += head_dim)
-      simd().rotate(half, &x(row, start), &x(row, start + half), rope.cos.row(row).data(), rope.sin.row(row).data());
+    for (Index start = 0; start < x.cols(); start += 2 * half)
+      simd().rotate(half, &x(row, start), &x(row, start + half), rope.cos.row(row).data(),
+                    rope.sin.row(row).data());
   });
   return x;
 }

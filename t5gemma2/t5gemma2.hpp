@@ -68,9 +68,13 @@
 
 // ---- the folders below the paper, for a second reading ----
 #include "kernels/parallel.hpp"                   // threads
-#include "kernels/functions.hpp"                  // sums, exp, softmax
+#include "kernels/functions.hpp"                  // softmax, cos and sin
 #include "kernels/stored_numbers.hpp"             // float32, float16, bfloat16
-#include "kernels/product.hpp"                    // x W^T in vector registers
+#include "kernels/isa.hpp"                        // the processor's instruction set
+#include "kernels/simd.hpp"                       // the kernels in simd/, for each instruction set
+#include "kernels/product.hpp"                    // x W^T, y + x V
+#include "kernels/key_range.hpp"                  // a range of keys
+#include "kernels/key_panels.hpp"                 // keys and values as the products want them
 #include "kernels/attention_blocks.hpp"           // equation 4, block by block
 #include "io/atomic_file.hpp"                     // files written whole or not at all
 #include "io/mapped_file.hpp"                     // files read where they lie

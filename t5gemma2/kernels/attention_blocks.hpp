@@ -2,15 +2,23 @@
 // an online softmax (simd/softmax.inl), so that no more than one tile of scores exists; keys that are visible
 // to no query of a block are skipped. Keys may come in several segments, all in one softmax.
 //
+//   many queries       threads share the blocks of queries; keys are put into panels first
+//   one block of them  as in decoding: threads share the keys, which are read where they lie
+//
 // A mask is a predicate mask(query row, key row) with functions visible_keys and all_visible (../mask.hpp).
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "../config.hpp"
 #include "../tensor.hpp"
+#include "key_panels.hpp"
+#include "key_range.hpp"
 #include "parallel.hpp"
 #include "product.hpp"
 
@@ -27,7 +35,7 @@ KeySegment(const Keys&, const Values&, Mask) -> KeySegment<Mask>;
 
 namespace kernel {
 
-constexpr Index block_rows = 96, tile_keys = 128, chunk_keys = 512;
+constexpr Index block_rows = 96, chunk_keys = 512;
 
 /// The queries of one task, for one key/value head: query by query a row for each query head of the group.
 struct QueryBlock {
@@ -35,22 +43,24 @@ struct QueryBlock {
   Index first, last, group;
 };
 
-/// Equation 4 over some of the keys, for the rows of a block: A [rows, dh] = sum of e^(scale (score - max)) V,
-/// and the sum of its weights [rows].
+/// Equation 4 over some of the keys, for the rows of a block: A = sum of e^(scale (score - max)) V, and the sum
+/// of its weights.
 struct PartialAttention {
-  Matrix A;
-  Vector max, sums;
+  Matrix A;          // [rows, dh]; wider where panels are
+  Vector max, sums;  // [rows]
 
-  PartialAttention(Index rows, Index dim)
-      : A(Matrix::Zero(rows, dim)),
+  PartialAttention(Index rows, Index width)
+      : A(Matrix::Zero(rows, width)),
         max(Vector::Constant(rows, -std::numeric_limits<float>::infinity())),
         sums(Vector::Zero(rows)) {}
 
-  /// Adds the other keys' part.
+  /// Adds the part of other keys.
   void add(const PartialAttention& other, float scale) {
     for (Index row = 0; row < A.rows(); ++row) {
       const float largest = std::max(max[row], other.max[row]);
-      const auto factor = [&](float from) { return from == largest ? 1 : std::exp(scale * (from - largest)); };
+      const auto factor = [&](float from) {
+        return from == largest ? 1 : std::exp(scale * (from - largest));
+      };
       const float ours = factor(max[row]), others = factor(other.max[row]);
       A.row(row) = ours * A.row(row) + others * other.A.row(row);
       sums[row] = ours * sums[row] + others * other.sums[row];
@@ -59,76 +69,133 @@ struct PartialAttention {
   }
 };
 
-/// Adds the keys `range` of a segment; `col` is the key/value head's first column.
+/// Keys and values of one head where they lie; like KeyPanels::Head.
+struct KeysInPlace {
+  Rows K, V;  // [keys, dh]
+
+  static constexpr Index alignment = 1;
+
+  void scores(const Matrix& x, const KeyRange& tile, Matrix& S) const {
+    multiply_transposed(x, K.row(tile.begin).data(), K.outerStride(), S.leftCols(tile.size()));
+  }
+  void add_values(const Matrix& S, const KeyRange& tile, Matrix& A) const {
+    multiply_add(S.leftCols(tile.size()), V.middleRows(tile.begin, tile.size()), A);
+  }
+};
+
+/// S = -infinity where the mask hides a key of the tile from a query of the block.
 template <class Mask>
-void attend(const QueryBlock& block, float scale, const KeySegment<Mask>& keys, const KeyRange& range,
-            Index col, PartialAttention& done) {
-  const Index rows = block.x.rows(), dim = block.x.cols();
-  Matrix S(rows, tile_keys);
-  for (Index begin = range.begin; begin < range.end; begin += tile_keys) {
-    const KeyRange tile{begin, std::min(begin + tile_keys, range.end)};
-    auto scores = S.leftCols(tile.size());
-    multiply_transposed(block.x, keys.K.data() + begin * keys.K.outerStride() + col, keys.K.outerStride(), scores);
-    if (!all_visible(keys.mask, block.first, block.last, tile))
-      for (Index row = 0; row < rows; ++row)
-        for (Index i = 0; i < tile.size(); ++i)
-          if (!keys.mask(block.first + row / block.group, begin + i))
-            scores(row, i) = -std::numeric_limits<float>::infinity();
-    simd().softmax_tile(rows, tile.size(), scale, S.data(), tile_keys, done.max.data(), done.sums.data(),
-                        done.A.data(), dim);
-    multiply_add(scores, keys.V.block(begin, col, tile.size(), dim), done.A);
+void hide(const QueryBlock& block, const Mask& mask, const KeyRange& tile, Matrix& S) {
+  if (all_visible(mask, block.first, block.last, tile)) return;
+  for (Index row = 0; row < S.rows(); ++row)
+    for (Index i = 0; i < tile.size(); ++i)
+      if (!mask(block.first + row / block.group, tile.begin + i))
+        S(row, i) = -std::numeric_limits<float>::infinity();
+}
+
+/// Adds the keys `range` of a segment to `done`.
+template <class Keys, class Mask>
+void attend(const QueryBlock& block, float scale, const Keys& keys, const Mask& mask, const KeyRange& range,
+            PartialAttention& done) {
+  Matrix S(block.x.rows(), tile_keys);
+  Index begin = range.begin / Keys::alignment * Keys::alignment;
+  while (begin < range.end) {
+    const KeyRange tile{begin, std::min((begin / tile_keys + 1) * tile_keys, range.end)};
+    keys.scores(block.x, tile, S);
+    hide(block, mask, tile, S);
+    simd().softmax_tile(S.rows(), tile.size(), scale, S.data(), S.cols(), done.max.data(), done.sums.data(),
+                        done.A.data(), done.A.cols());
+    keys.add_values(S, tile, done.A);
+    begin = tile.end;
   }
 }
 
-/// Of the keys of all segments, one after the other, those of `part`.
-template <class... Mask>
-PartialAttention attend_part(const QueryBlock& block, float scale, const KeyRange& part, Index col,
-                             const KeySegment<Mask>&... segments) {
-  PartialAttention done(block.x.rows(), block.x.cols());
-  Index first = 0;  // the first key of a segment among all
-  const auto add = [&](const auto& keys) {
-    const KeyRange visible = visible_keys(keys.mask, block.first, block.last, keys.K.rows());
-    attend(block, scale, keys,
-           {std::max(visible.begin, part.begin - first), std::min(visible.end, part.end - first)}, col, done);
-    first += keys.K.rows();
-  };
-  (add(segments), ...);
-  return done;
-}
+/// Blocks of queries, each with one key/value head: the tasks of an attention.
+struct QueryBlocks {
+  const Matrix& Q;
+  const Heads& heads;
+  Index queries = std::max<Index>(1, block_rows / heads.group());  // of a block
 
-/// All keys for the rows of a block, in chunks of `chunk` keys that threads may share -> A [rows, dh].
+  Index blocks() const { return (Q.rows() + queries - 1) / queries; }
+
+  /// The columns of a head's group of query heads, of the queries in a block of Q or A.
+  auto part(auto& x, Index block, Index kv_head) const {
+    const Index first = block * queries, cols = heads.group() * heads.dim;
+    return x.block(first, kv_head * cols, std::min(queries, x.rows() - first), cols);
+  }
+  QueryBlock read(Index block, Index kv_head) const {
+    Matrix x = part(Q, block, kv_head);
+    const Index first = block * queries, last = first + x.rows() - 1;
+    x.resize(x.rows() * heads.group(), heads.dim);  // the same numbers in the same order
+    return {std::move(x), first, last, heads.group()};
+  }
+  void write(const PartialAttention& done, Index block, Index kv_head, Matrix& A) const {
+    Matrix rows(done.A.rows(), heads.dim);
+    for (Index row = 0; row < rows.rows(); ++row)
+      rows.row(row) = done.A.row(row).head(heads.dim) / done.sums[row];
+    auto to = part(A, block, kv_head);
+    rows.resize(to.rows(), to.cols());
+    to = rows;
+  }
+};
+
+/// Many queries: each task attends to all its keys.
 template <class... Mask>
-Matrix attend_block(const QueryBlock& block, float scale, Index chunk, Index col,
-                    const KeySegment<Mask>&... segments) {
-  const Index keys = (segments.K.rows() + ...);
-  std::vector<PartialAttention> parts(static_cast<std::size_t>((keys + chunk - 1) / chunk), {0, 0});
-  parallel_tasks(std::ssize(parts), [&](Index i) {
-    const KeyRange part{i * chunk, std::min((i + 1) * chunk, keys)};
-    parts[static_cast<std::size_t>(i)] = attend_part(block, scale, part, col, segments...);
+void attend_by_queries(const QueryBlocks& Q, float scale, Matrix& A, const KeySegment<Mask>&... segments) {
+  const std::array<KeyPanels, sizeof...(Mask)> panels{KeyPanels(segments.K, segments.V, Q.heads)...};
+  parallel_tasks(Q.blocks() * Q.heads.kv, [&](Index task) {
+    const Index number = task / Q.heads.kv, kv_head = task % Q.heads.kv;
+    const QueryBlock block = Q.read(number, kv_head);
+    PartialAttention done(block.x.rows(), panels[0].width());
+    std::size_t i = 0;
+    const auto add = [&](const auto& segment) {
+      const KeyRange visible = visible_keys(segment.mask, block.first, block.last, segment.K.rows());
+      attend(block, scale, panels[i++].head(kv_head), segment.mask, visible, done);
+    };
+    (add(segments), ...);
+    Q.write(done, number, kv_head, A);
   });
-  PartialAttention& all = parts.front();
-  for (std::size_t i = 1; i < parts.size(); ++i) all.add(parts[i], scale);
-  return all.A.array().colwise() / all.sums.array();
 }
 
-/// Q [m, query heads*dh] over the keys of all segments -> A [m, query heads*dh]. The caller checks shapes. Threads
-/// share the blocks of queries; of a single block, as in decoding, the keys.
+/// One block of queries: each task attends to chunk_keys of the keys of all segments, one after the other.
+template <class... Mask>
+void attend_by_keys(const QueryBlocks& Q, float scale, Matrix& A, const KeySegment<Mask>&... segments) {
+  const Index keys = (segments.K.rows() + ...), chunks = (keys + chunk_keys - 1) / chunk_keys;
+  const Index dim = Q.heads.dim;
+  std::vector<PartialAttention> parts(static_cast<std::size_t>(chunks * Q.heads.kv), {0, 0});
+  parallel_tasks(std::ssize(parts), [&](Index task) {
+    const Index kv_head = task / chunks;
+    const QueryBlock block = Q.read(0, kv_head);
+    PartialAttention done(block.x.rows(), dim);
+    Index begin = task % chunks * chunk_keys;  // counted from the segment's first key
+    const auto add = [&](const auto& segment) {
+      const KeyRange visible = visible_keys(segment.mask, block.first, block.last, segment.K.rows());
+      const KeysInPlace head{segment.K.middleCols(kv_head * dim, dim),
+                             segment.V.middleCols(kv_head * dim, dim)};
+      attend(block, scale, head, segment.mask,
+             {std::max(visible.begin, begin), std::min(visible.end, begin + chunk_keys)}, done);
+      begin -= segment.K.rows();
+    };
+    (add(segments), ...);
+    parts[static_cast<std::size_t>(task)] = std::move(done);
+  });
+  for (Index kv_head = 0; kv_head < Q.heads.kv; ++kv_head) {
+    PartialAttention* all = &parts[static_cast<std::size_t>(kv_head * chunks)];
+    for (Index i = 1; i < chunks; ++i) all[0].add(all[i], scale);
+    Q.write(all[0], 0, kv_head, A);
+  }
+}
+
+/// Q [m, query heads*dh] over the keys of all segments -> A [m, query heads*dh]. The caller checks shapes.
 template <class... Mask>
 Matrix attention_in_blocks(const Matrix& Q, const Heads& heads, float scale,
                            const KeySegment<Mask>&... segments) {
-  const Index queries = std::max<Index>(1, block_rows / heads.group());
-  const Index blocks = (Q.rows() + queries - 1) / queries, group_cols = heads.group() * heads.dim;
-  const Index chunk = blocks > 1 ? (segments.K.rows() + ...) : chunk_keys;
+  const QueryBlocks blocks{Q, heads};
   Matrix A(Q.rows(), Q.cols());
-  parallel_tasks(blocks * heads.kv, [&](Index task) {
-    const Index first = task / heads.kv * queries, count = std::min(queries, Q.rows() - first);
-    const Index kv_head = task % heads.kv;
-    const auto heads_of = [&](auto& x) { return x.block(first, kv_head * group_cols, count, group_cols); };
-    const QueryBlock block{heads_of(Q).template reshaped<Eigen::RowMajor>(count * heads.group(), heads.dim),
-                           first, first + count - 1, heads.group()};
-    const Matrix a = attend_block(block, scale, chunk, kv_head * heads.dim, segments...);
-    heads_of(A) = a.template reshaped<Eigen::RowMajor>(count, group_cols);
-  });
+  if (blocks.blocks() == 1)
+    attend_by_keys(blocks, scale, A, segments...);
+  else if (blocks.blocks() > 1)
+    attend_by_queries(blocks, scale, A, segments...);
   return A;
 }
 

@@ -1,5 +1,5 @@
-// Functions of single numbers and rows: the plain forms of softmax and gelu, and cos and sin of RoPE. The
-// engine's forms, a register at a time, are in simd/.
+// The plain form of softmax (the engine's is in simd/softmax.inl), and cos and sin of RoPE, by the minimax
+// polynomials of SLEEF (Shibata and Petrogalli 2019), which torch uses: largest error 1 unit in the last place.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -36,12 +36,6 @@ inline std::pair<float, float> cos_sin(float angle) {
   const double odd = std::rint(x / (2 * half_pi) - 0.5) * 2 + 1, even = std::rint(x / (2 * half_pi)) * 2;
   return {sine_of_reduced(x - odd * half_pi, static_cast<std::int64_t>(odd) + 1),
           sine_of_reduced(x - even * half_pi, static_cast<std::int64_t>(even))};
-}
-
-/// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-inline float gelu_tanh(float x) {
-  constexpr float sqrt_two_over_pi = 0.7978845608028654f;
-  return x / 2 * (1 + std::tanh(sqrt_two_over_pi * (x + 0.044715f * x * x * x)));
 }
 
 }  // namespace t5gemma2

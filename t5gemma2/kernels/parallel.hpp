@@ -8,11 +8,13 @@
 
 namespace t5gemma2 {
 
-/// Calls run(task) for task = 0 .. tasks-1 on OpenMP's threads; rethrows one of the exceptions that escaped.
+/// Calls run(task) for task = 0 .. tasks-1 on OpenMP's threads; rethrows one of the exceptions that escaped. A
+/// single task runs outside OpenMP and may itself share its work among threads.
 template <class Run>
 void parallel_tasks(Index tasks, const Run& run) {
+  if (tasks == 1) return run(Index{0});
   std::exception_ptr escaped;
-#pragma omp parallel for schedule(dynamic) if (tasks > 1)
+#pragma omp parallel for schedule(dynamic)
   for (Index task = 0; task < tasks; ++task) {
     try {
       run(task);

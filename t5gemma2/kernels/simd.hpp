@@ -31,6 +31,14 @@ struct SimdKernels {
   /// y [rows, cols] = y + x V: x [rows, depth], V [depth, cols].
   void (*multiply_add)(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                        Index V_stride, float* y, Index y_stride);
+  /// Panels are filled once where many rows will be multiplied by them: [depth, panel_cols] one after the
+  /// other, 0 in the columns beyond `cols`, from W [cols, depth] transposed or from V [depth, cols].
+  Index panel_cols;  // a divisor of 32
+  void (*pack_transposed)(Index depth, Index cols, const float* W, Index W_stride, float* panels);
+  void (*pack_columns)(Index depth, Index cols, const float* V, Index V_stride, float* panels);
+  /// y [rows, cols] = x [rows, depth] * panels, which begin `distance` numbers apart; y + that where `add`.
+  void (*multiply_panels)(Index rows, Index depth, Index cols, const float* x, Index x_stride,
+                          const float* panels, Index distance, float* y, Index y_stride, bool add);
   /// One tile of the online softmax: S [rows, cols] -> e^(scale (S - max)), in place; A [rows, dim], max and
   /// sums [rows] go on from the tiles before. A row of S has room for 16 more numbers.
   void (*softmax_tile)(Index rows, Index cols, float scale, float* S, Index S_stride, float* max, float* sums,
@@ -109,15 +117,24 @@ T5GEMMA2_END_TARGET
 
 namespace t5gemma2 {
 
-/// The kernels of the instruction set in use. Throws Error where T5GEMMA2_ISA is wrong.
-inline const SimdKernels& simd() {
-  switch (isa()) {
+/// The kernels of an instruction set. The processor must have it.
+inline const SimdKernels& kernels_of(Isa isa) {
+  switch (isa) {
 #if defined(__x86_64__)
-    case Isa::avx512: return kernel::avx512::kernels;
-    case Isa::avx2: return kernel::avx2::kernels;
+    case Isa::avx512:
+      return kernel::avx512::kernels;
+    case Isa::avx2:
+      return kernel::avx2::kernels;
 #endif
-    default: return kernel::baseline::kernels;
+    default:
+      return kernel::baseline::kernels;
   }
+}
+
+/// Those of the instruction set in use. Throws Error where T5GEMMA2_ISA is wrong.
+inline const SimdKernels& simd() {
+  static const SimdKernels& chosen = kernels_of(isa());
+  return chosen;
 }
 
 }  // namespace t5gemma2

@@ -1,4 +1,4 @@
-// LayerNorm (Ba et al. 2016), the norm of SigLIP, row by row, as torch.nn.LayerNorm computes it:
+// LayerNorm (Ba et al. 2016), the norm of SigLIP, row by row, torch.nn.LayerNorm:
 //
 //   y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias
 #pragma once
@@ -22,6 +22,18 @@ inline void check(const LayerNorm& w, Index size, const std::string& name) {
   check_shape(w.weight, size, 1, (name + " weight").c_str());
   check_shape(w.bias, size, 1, (name + " bias").c_str());
   check_eps(w.eps, (name + " eps").c_str());
+}
+
+/// The plain form.
+inline Matrix plain_layer_norm(const LayerNorm& w, Matrix x) {
+  check(w, w.weight.size(), "layer_norm");
+  check_shape(x, -1, w.weight.size(), "layer_norm x");
+  for (auto&& row : x.rowwise()) {
+    row.array() -= row.mean();
+    row /= std::sqrt(row.array().square().mean() + w.eps);
+    row.array() = row.array() * w.weight.transpose().array() + w.bias.transpose().array();
+  }
+  return x;
 }
 
 /// x [rows, size] -> [rows, size]. Throws std::invalid_argument where w is incomplete or x has another width.

@@ -5,11 +5,13 @@
 constexpr int tile_rows = registers == 32 ? 12 : 6, panel_cols = 2 * lanes;
 constexpr Index group_cols = 64, depth_block = 640;  // of a group of panels: 160 KB
 
-/// A sum over the depth is taken in four or more chains of products that are added one after the other: short
-/// chains round less.
-constexpr Index chain_of(Index depth) { return (depth + 15) / 16 * 4; }
-
 constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
+
+/// How many products of a sum are added one after the other. Sums in several such chains round less.
+constexpr Index chain_of(Index depth) {
+  const Index quarter = (depth + 15) / 16 * 4;
+  return depth <= 64 || quarter > 128 ? quarter : 128;
+}
 
 /// y [R, panel_cols] = x [R, depth] * panel [depth, panel_cols]; y + that where `add`.
 template <int R>
@@ -45,8 +47,7 @@ template <int R>
 void multiply_rows(Index rows, const float* x, Index x_stride, const float* panel, Index panel_stride,
                    Index depth, float* y, Index y_stride, bool add) {
   if (rows == R) return multiply_tile<R>(x, x_stride, panel, panel_stride, depth, y, y_stride, add);
-  if constexpr (R > 1)
-    multiply_rows<R - 1>(rows, x, x_stride, panel, panel_stride, depth, y, y_stride, add);
+  if constexpr (R > 1) multiply_rows<R - 1>(rows, x, x_stride, panel, panel_stride, depth, y, y_stride, add);
 }
 
 /// The same for the `cols` < panel_cols columns of y that there are.
@@ -61,19 +62,28 @@ inline void multiply_narrow(Index rows, const float* x, Index x_stride, const fl
     }
 }
 
-/// y [rows, cols] = x [rows, depth] * the group's panels, each [depth, panel_cols]; y + that where `add`.
-inline void multiply_group(Index rows, const float* x, Index x_stride, const float* panels, Index depth,
-                           float* y, Index y_stride, Index cols, bool add) {
+/// y [rows, cols] = x [rows, depth] * panels [depth, panel_cols] that begin `distance` numbers apart; y + that
+/// where `add`.
+inline void multiply_panels(Index rows, Index depth, Index cols, const float* x, Index x_stride,
+                            const float* panels, Index distance, float* y, Index y_stride, bool add) {
   for (Index row = 0; row < rows; row += tile_rows)
     for (Index col = 0; col < cols; col += panel_cols) {
       const Index count = smaller(rows - row, tile_rows);
-      const float *tile = x + row * x_stride, *panel = panels + col * depth;
+      const float *tile = x + row * x_stride, *panel = panels + col / panel_cols * distance;
       float* to = y + row * y_stride + col;
       if (cols - col < panel_cols)
         multiply_narrow(count, tile, x_stride, panel, depth, to, y_stride, cols - col, add);
       else
         multiply_rows<tile_rows>(count, tile, x_stride, panel, panel_cols, depth, to, y_stride, add);
     }
+}
+
+/// The same, a group of panels at a time. SimdKernels::multiply_panels
+inline void multiply_groups(Index rows, Index depth, Index cols, const float* x, Index x_stride,
+                            const float* panels, Index distance, float* y, Index y_stride, bool add) {
+  for (Index group = 0; group < cols; group += group_cols)
+    multiply_panels(rows, depth, smaller(group_cols, cols - group), x, x_stride,
+                    panels + group / panel_cols * distance, distance, y + group, y_stride, add);
 }
 
 /// Walks over groups of columns and blocks of the depth; load(panel, first k, depth, first column, columns) fills
@@ -88,8 +98,8 @@ void multiply_blocks(Index rows, Index depth, Index cols, const float* x, Index 
       const Index block = smaller(depth - k, depth_block);
       for (Index col = group; col < group_end; col += panel_cols)
         load_panel(panels + (col - group) * block, k, block, col, smaller(group_end - col, panel_cols));
-      multiply_group(rows, x + k, x_stride, panels, block, y + group, y_stride, group_end - group,
-                     add || k > 0);
+      multiply_panels(rows, block, group_end - group, x + k, x_stride, panels, block * panel_cols, y + group,
+                      y_stride, add || k > 0);
     }
   }
 }
@@ -137,6 +147,12 @@ void load_transposed(const Stored* W, Index stride, Index depth, Index cols, flo
       panel[k * panel_cols + col] = col < cols ? to_float(W[col * stride + k]) : 0.0f;
 }
 
+/// SimdKernels::pack_transposed
+inline void pack_transposed(Index depth, Index cols, const float* W, Index stride, float* panels) {
+  for (Index col = 0; col < cols; col += panel_cols)
+    load_transposed(W + col * stride, stride, depth, smaller(panel_cols, cols - col), panels + col * depth);
+}
+
 /// For R rows of x: y [R, S], the products with S stored rows `step` rows apart. Memory delivers more where
 /// several places are read at a time.
 template <int R, int S, class Stored>
@@ -152,15 +168,15 @@ void dots(Index depth, const float* x, Index x_stride, const Stored* W, Index st
       for (int s = 0; s < S; ++s) {
         const Floats w = to_floats(W + s * step * stride + k + u * lanes);
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) sums[r][s][u] = fma(w, load(x + r * x_stride + k + u * lanes), sums[r][s][u]);
+        for (int r = 0; r < R; ++r)
+          sums[r][s][u] = fma(w, load(x + r * x_stride + k + u * lanes), sums[r][s][u]);
       }
   for (int r = 0; r < R; ++r)
     for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 8
       for (int u = 1; u < U; ++u) sums[r][s][0] += sums[r][s][u];
       float total = sum(sums[r][s][0]);
-      for (Index i = k; i < depth; ++i)
-        total += x[r * x_stride + i] * to_float(W[s * step * stride + i]);
+      for (Index i = k; i < depth; ++i) total += x[r * x_stride + i] * to_float(W[s * step * stride + i]);
       y[r * y_stride + s * step] = total;
     }
 }
@@ -182,10 +198,14 @@ template <class Stored>
 void multiply_transposed(Index rows, Index depth, Index cols, const float* x, Index x_stride, const Stored* W,
                          Index stride, float* y, Index y_stride) {
   switch (rows) {
-    case 1: return multiply_few_rows<1>(depth, cols, x, x_stride, W, stride, y, y_stride);
-    case 2: return multiply_few_rows<2>(depth, cols, x, x_stride, W, stride, y, y_stride);
-    case 3: return multiply_few_rows<3>(depth, cols, x, x_stride, W, stride, y, y_stride);
-    case 4: return multiply_few_rows<4>(depth, cols, x, x_stride, W, stride, y, y_stride);
+    case 1:
+      return multiply_few_rows<1>(depth, cols, x, x_stride, W, stride, y, y_stride);
+    case 2:
+      return multiply_few_rows<2>(depth, cols, x, x_stride, W, stride, y, y_stride);
+    case 3:
+      return multiply_few_rows<3>(depth, cols, x, x_stride, W, stride, y, y_stride);
+    case 4:
+      return multiply_few_rows<4>(depth, cols, x, x_stride, W, stride, y, y_stride);
   }
   multiply_blocks(rows, depth, cols, x, x_stride, y, y_stride, false,
                   [&](float* panel, Index k, Index block, Index col, Index count) {
@@ -206,6 +226,12 @@ inline void load_columns(const float* V, Index stride, Index depth, Index cols, 
     }
 }
 
+/// SimdKernels::pack_columns
+inline void pack_columns(Index depth, Index cols, const float* V, Index stride, float* panels) {
+  for (Index col = 0; col < cols; col += panel_cols)
+    load_columns(V + col, stride, depth, smaller(panel_cols, cols - col), panels + col * depth);
+}
+
 /// y [rows, cols] += x V for few rows: V is read where it lies, a few of its rows at a time.
 inline void add_few_rows(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                          Index stride, float* y, Index y_stride) {
@@ -218,7 +244,8 @@ inline void add_few_rows(Index rows, Index depth, Index cols, const float* x, In
       multiply_rows<4>(rows, x + k, x_stride, from + col, stride, count, y + col, y_stride, true);
     for (; col < cols; ++col)
       for (Index r = 0; r < rows; ++r)
-        for (Index i = 0; i < count; ++i) y[r * y_stride + col] += x[r * x_stride + k + i] * from[i * stride + col];
+        for (Index i = 0; i < count; ++i)
+          y[r * y_stride + col] += x[r * x_stride + k + i] * from[i * stride + col];
   }
 }
 

@@ -27,8 +27,8 @@ inline float max_of_row(const float* S, Index cols) {
 }
 
 /// SimdKernels::softmax_tile
-inline void softmax_tile(Index rows, Index cols, float scale, float* S, Index S_stride, float* max, float* sums,
-                         float* A, Index dim) {
+inline void softmax_tile(Index rows, Index cols, float scale, float* S, Index S_stride, float* max,
+                         float* sums, float* A, Index dim) {
   const Index padded = (cols + lanes - 1) / lanes * lanes;
   for (Index row = 0; row < rows; ++row) {
     float* s = S + row * S_stride;

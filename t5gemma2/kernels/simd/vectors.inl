@@ -71,7 +71,8 @@ float largest(Floats x) {
 }
 
 template <int S, bool high>
-struct Exchange {  // x keeps the lanes without bit S and gets y's in place of the others; y the other way round
+struct
+    Exchange {  // x keeps the lanes without bit S and gets y's in place of the others; y the other way round
   static constexpr int of(int i) {
     if constexpr (high) return (i & S) != 0 ? lanes + i : i + S;
     return (i & S) != 0 ? lanes + i - S : i;
