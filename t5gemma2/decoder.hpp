@@ -53,7 +53,7 @@ inline Matrix decoder(const Decoder& w, std::span<const TokenId> ids, const Matr
     return merged_attention(w.layers[i].self_attn, X, H, ropes.of(w.layers[i].type), here);
   };
   x = transformer_layers(w.layers, std::move(x), tap, progress, attend);
-  return tap("norm", rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
+  return tap("norm", rms_norm(x, w.norm, w.config.rms_norm_eps));
 }
 
 /// x [m, d] after the last norm -> logits [m, vocab].
@@ -90,7 +90,7 @@ template <class Attend>
 Matrix decoder_layers(const Decoder& w, std::span<const TokenId> ids, const Attend& attend) {
   Matrix x = transformer_layers(w.layers, embed(w.embed_tokens, ids), {}, {},
                                 [&](std::size_t i, const Matrix& X, const Tap&) { return attend(i, X); });
-  return rms_norm(std::move(x), w.norm, w.config.rms_norm_eps);
+  return rms_norm(x, w.norm, w.config.rms_norm_eps);
 }
 
 /// Merged attention of layer i over tokens X [m, d] that follow those of the state.

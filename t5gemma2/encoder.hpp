@@ -55,7 +55,7 @@ inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Pro
     return self_attention(w.layers[i].self_attn, X, ropes.of(w.layers[i].type), here);
   };
   x = transformer_layers(w.layers, std::move(x), tap, progress, attend);
-  return tap("norm", rms_norm(std::move(x), w.norm, w.config.rms_norm_eps));
+  return tap("norm", rms_norm(x, w.norm, w.config.rms_norm_eps));
 }
 
 }  // namespace t5gemma2

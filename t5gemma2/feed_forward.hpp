@@ -10,6 +10,7 @@
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MLP; activations.py GELUTanh
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -56,9 +57,19 @@ inline Matrix elementwise_product(Matrix x, const Matrix& y) {
   return x;
 }
 
-/// x [rows, d] -> [rows, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.
+/// x [rows, d] -> [rows, d], many rows in blocks, so that no intermediate grows with them. Throws
+/// std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix feed_forward(const FeedForward& w, const Matrix& x, const Tap& tap = {}) {
   check(w, x.cols());
+  constexpr Index block = 1024;
+  if (x.rows() > block && !tap) {
+    Matrix y(x.rows(), x.cols());
+    for (Index first = 0; first < x.rows(); first += block) {
+      const Index count = std::min(block, x.rows() - first);
+      y.middleRows(first, count) = feed_forward(w, x.middleRows(first, count));
+    }
+    return y;
+  }
   Matrix gate = tap("act_fn", gelu_tanh(tap("gate_proj", linear(x, w.gate_proj))));
   gate = elementwise_product(std::move(gate), tap("up_proj", linear(x, w.up_proj)));
   return tap("down_proj", linear(gate, w.down_proj));

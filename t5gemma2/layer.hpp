@@ -47,10 +47,10 @@ Matrix transformer_layer(const Layer& w, Matrix x, const Tap& tap, const Attend&
   Matrix h = tap("pre_self_attn_layernorm", rms_norm(x, w.pre_self_attn_layernorm, w.eps));
   h = tap("self_attn", attend(h));
   check_shape(h, x.rows(), x.cols(), "what attends");
-  x += tap("post_self_attn_layernorm", rms_norm(std::move(h), w.post_self_attn_layernorm, w.eps));
+  x += tap("post_self_attn_layernorm", rms_norm(h, w.post_self_attn_layernorm, w.eps));
   h = tap("pre_feedforward_layernorm", rms_norm(x, w.pre_feedforward_layernorm, w.eps));
   h = tap("mlp", feed_forward(w.mlp, h, tap / "mlp"));
-  x += tap("post_feedforward_layernorm", rms_norm(std::move(h), w.post_feedforward_layernorm, w.eps));
+  x += tap("post_feedforward_layernorm", rms_norm(h, w.post_feedforward_layernorm, w.eps));
   return tap("", std::move(x));
 }
 

@@ -13,6 +13,7 @@
 
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/generation_config_json.hpp"
+#include "kernels/allocation.hpp"
 #include "progress.hpp"
 #include "vision/image_features.hpp"
 #include "weights.hpp"
@@ -35,8 +36,10 @@ inline void check(const Model& model) {
 }
 
 /// Opens a checkpoint folder in Hugging Face format. Large weights are mapped: their pages are read when they
-/// are first used. Throws Error when a file, a field or a tensor is missing or wrong.
+/// are first used. From then on the process keeps freed memory (kernels/allocation.hpp). Throws Error when a file,
+/// a field or a tensor is missing or wrong.
 inline Model load_model(const std::filesystem::path& folder) {
+  keep_freed_memory();
   const ConfigFile config_json = open_config(folder);
   Model model{.config = read_config(config_json.root()),
               .checkpoint = {},

@@ -73,7 +73,7 @@ struct KeyValue {
 inline Matrix queries(const Attention& w, const Matrix& X, const CosSin& rope, const Tap& tap = {}) {
   check(w, X, rope);
   Matrix Q = tap("q_proj", linear(X, w.q_proj));
-  Q = tap.heads("q_norm", w.heads.query, rms_norm_heads(std::move(Q), w.q_norm, w.eps));
+  Q = tap.heads("q_norm", w.heads.query, rms_norm_heads(Q, w.q_norm, w.eps));
   return apply_rope(std::move(Q), rope);
 }
 
@@ -81,7 +81,7 @@ inline Matrix queries(const Attention& w, const Matrix& X, const CosSin& rope, c
 inline KeyValue keys_values(const Attention& w, const Matrix& X, const CosSin& rope, const Tap& tap = {}) {
   check(w, X, rope);
   Matrix K = tap("k_proj", linear(X, w.k_proj));
-  K = tap.heads("k_norm", w.heads.kv, rms_norm_heads(std::move(K), w.k_norm, w.eps));
+  K = tap.heads("k_norm", w.heads.kv, rms_norm_heads(K, w.k_norm, w.eps));
   return {apply_rope(std::move(K), rope), tap("v_proj", linear(X, w.v_proj))};
 }
 
@@ -89,7 +89,7 @@ inline KeyValue keys_values(const Attention& w, const Matrix& X, const CosSin& r
 inline KeyValue encoder_keys_values(const Attention& w, const Matrix& H, const Tap& tap = {}) {
   check(w, H.cols());
   Matrix K = tap("k_proj[1]", linear(H, w.k_proj));
-  K = tap.heads("k_norm[1]", w.heads.kv, rms_norm_heads(std::move(K), w.k_norm, w.eps));
+  K = tap.heads("k_norm[1]", w.heads.kv, rms_norm_heads(K, w.k_norm, w.eps));
   return {std::move(K), tap("v_proj[1]", linear(H, w.v_proj))};
 }
 

@@ -41,19 +41,20 @@ inline Matrix plain_rms_norm_heads(Matrix x, const Vector& weight, float eps) {
 /// x [rows, heads*size] -> same shape, each of the `heads` slices of a row normalised by itself; weight
 /// [size]. Throws std::invalid_argument where weight or eps is not set, or x's width is not a multiple of
 /// the weight's size.
-inline Matrix rms_norm_heads(Matrix x, const Vector& weight, float eps) {
+inline Matrix rms_norm_heads(const Matrix& x, const Vector& weight, float eps) {
   rms_norm_detail::check(x, weight, eps);
   const Index size = weight.size();
+  Matrix y(x.rows(), x.cols());
   parallel_blocks(x.size() / size, 64, [&](Index first, Index count) {
-    simd().rms_norm(count, size, x.data() + first * size, weight.data(), eps);
+    simd().rms_norm(count, size, x.data() + first * size, weight.data(), eps, y.data() + first * size);
   });
-  return x;
+  return y;
 }
 
 /// x [rows, size] -> [rows, size]; weight [size]. Throws as rms_norm_heads does.
-inline Matrix rms_norm(Matrix x, const Vector& weight, float eps) {
+inline Matrix rms_norm(const Matrix& x, const Vector& weight, float eps) {
   check_shape(weight, x.cols(), 1, "rms_norm weight");
-  return rms_norm_heads(std::move(x), weight, eps);
+  return rms_norm_heads(x, weight, eps);
 }
 
 }  // namespace t5gemma2

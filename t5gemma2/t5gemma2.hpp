@@ -68,6 +68,7 @@
 
 // ---- the folders below the paper, for a second reading ----
 #include "kernels/parallel.hpp"                   // threads
+#include "kernels/allocation.hpp"                 // memory of intermediates
 #include "kernels/functions.hpp"                  // softmax, cos and sin
 #include "kernels/stored_numbers.hpp"             // float32, float16, bfloat16
 #include "kernels/isa.hpp"                        // the processor's instruction set

@@ -54,7 +54,7 @@ inline void check_eps(float eps, const char* name) {
 /// Throws std::invalid_argument unless x is [rows, cols]; -1 stands for any.
 template <class Shaped>
 void check_shape(const Shaped& x, Index rows, Index cols, const char* name) {
-  const auto extent = [](auto of) {
+  const auto extent = [](const auto& of) {
     if constexpr (requires { of.rows(); })
       return std::pair<Index, Index>(of.rows(), of.cols());
     else

@@ -73,6 +73,9 @@ class Tap {
     report(name, {1, x.cols(), side, side}, transposed);
   }
 
+  /// Whether there is a trace.
+  explicit operator bool() const { return trace_ != nullptr; }
+
   /// Whether there is a trace and it wants this tensor.
   bool wants(std::string_view name) const { return trace_ && trace_->wants(path(name)); }
 

@@ -47,9 +47,10 @@ struct SimdKernels {
   void (*gelu_tanh)(Index size, float* x);
   /// (a, b) [size] -> (a cos - b sin, b cos + a sin), in place.
   void (*rotate)(Index size, float* a, float* b, const float* cos, const float* sin);
-  /// x [rows, size], in place; weight and bias [size].
-  void (*rms_norm)(Index rows, Index size, float* x, const float* weight, float eps);
-  void (*layer_norm)(Index rows, Index size, float* x, const float* weight, const float* bias, float eps);
+  /// x [rows, size] -> y [rows, size]; weight and bias [size].
+  void (*rms_norm)(Index rows, Index size, const float* x, const float* weight, float eps, float* y);
+  void (*layer_norm)(Index rows, Index size, const float* x, const float* weight, const float* bias,
+                     float eps, float* y);
 };
 
 }  // namespace t5gemma2

@@ -37,13 +37,15 @@ inline Matrix plain_layer_norm(const LayerNorm& w, Matrix x) {
 }
 
 /// x [rows, size] -> [rows, size]. Throws std::invalid_argument where w is incomplete or x has another width.
-inline Matrix layer_norm(const LayerNorm& w, Matrix x) {
+inline Matrix layer_norm(const LayerNorm& w, const Matrix& x) {
   check(w, w.weight.size(), "layer_norm");
   check_shape(x, -1, w.weight.size(), "layer_norm x");
+  Matrix y(x.rows(), x.cols());
   parallel_blocks(x.rows(), 64, [&](Index first, Index count) {
-    simd().layer_norm(count, x.cols(), x.row(first).data(), w.weight.data(), w.bias.data(), w.eps);
+    simd().layer_norm(count, x.cols(), x.data() + first * x.cols(), w.weight.data(), w.bias.data(), w.eps,
+                      y.data() + first * x.cols());
   });
-  return x;
+  return y;
 }
 
 }  // namespace t5gemma2

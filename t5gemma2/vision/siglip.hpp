@@ -163,7 +163,7 @@ inline Matrix siglip(const Siglip& w, const Matrix& pixels, const Tap& tap = {},
     x = here("", x + here("mlp", siglip_mlp(layer, h, here / "mlp")));
   }
   if (progress) progress(layers, layers);
-  return tap("post_layernorm", layer_norm(w.post_layernorm, std::move(x)));
+  return tap("post_layernorm", layer_norm(w.post_layernorm, x));
 }
 
 }  // namespace t5gemma2

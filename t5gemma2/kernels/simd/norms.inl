@@ -21,25 +21,29 @@ float sum_around(float centre, Index size, const float* x) {
 }
 
 /// SimdKernels::rms_norm
-inline void rms_norm(Index rows, Index size, float* x, const float* weight, float eps) {
-  for (Index row = 0; row < rows; ++row, x += size) {
+inline void rms_norm(Index rows, Index size, const float* x, const float* weight, float eps, float* y) {
+  for (Index row = 0; row < rows; ++row, x += size, y += size) {
     const float mean_square = sum_around<true>(0, size, x) / static_cast<float>(size);
     const auto scale = static_cast<float>(1 / __builtin_sqrt(double{mean_square} + double{eps}));
     Index i = 0;
     for (; i + lanes <= size; i += lanes) {
       const Floats normalised = load(x + i) * scale;
-      store(fma(normalised, load(weight + i), normalised), x + i);
+      store(fma(normalised, load(weight + i), normalised), y + i);
     }
-    for (; i < size; ++i) x[i] = x[i] * scale * (weight[i] + 1.0f);
+    for (; i < size; ++i) y[i] = x[i] * scale * (weight[i] + 1.0f);
   }
 }
 
 /// SimdKernels::layer_norm
-inline void layer_norm(Index rows, Index size, float* x, const float* weight, const float* bias, float eps) {
-  for (Index row = 0; row < rows; ++row, x += size) {
+inline void layer_norm(Index rows, Index size, const float* x, const float* weight, const float* bias,
+                       float eps, float* y) {
+  for (Index row = 0; row < rows; ++row, x += size, y += size) {
     const float mean = sum_around<false>(0, size, x) / static_cast<float>(size);
     const float variance = sum_around<true>(mean, size, x) / static_cast<float>(size);
-    const float scale = 1.0f / __builtin_sqrtf(variance + eps);
-    for (Index i = 0; i < size; ++i) x[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+    const auto scale = static_cast<float>(1 / __builtin_sqrt(double{variance} + double{eps}));
+    Index i = 0;
+    for (; i + lanes <= size; i += lanes)
+      store(fma((load(x + i) - mean) * scale, load(weight + i), load(bias + i)), y + i);
+    for (; i < size; ++i) y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
   }
 }
