@@ -19,8 +19,9 @@
 #include "ctrl_c.hpp"
 #include "habits.hpp"
 #include "short_waits.hpp"
-#include "t5gemma2/version.hpp"
+#include "t5gemma2/kernels/isa.hpp"
 #include "terminal.hpp"
+#include "version_text.hpp"
 
 namespace cli {
 
@@ -122,7 +123,7 @@ void App::print_help() {
   group("General");
   for (const Option& option : options_) help_.rows.push_back(option.help());
   help_.rows.push_back({group_, "-h,--help", "", "print this help"});
-  help_.rows.push_back({group_, "--version", "", "print the version"});
+  help_.rows.push_back({group_, "--version", "", "print the version and the instruction set in use"});
   std::cout << help_text(help_, columns(STDOUT_FILENO));
 }
 
@@ -172,9 +173,10 @@ void App::parse(int argc, char** argv) {
 int App::run(int argc, char** argv, const std::function<int()>& body) {
   restart_with_short_waits(argv);
   end_on_interrupt();
-  app_->set_version_flag("--version", app_->get_name() + " " + std::string(t5gemma2::version));
+  app_->set_version_flag("--version", [this] { return version_of(app_->get_name()); });
   try {
     parse(argc, argv);
+    t5gemma2::isa();  // a wrong T5GEMMA2_ISA ends the program here
     return finish_output(app_->get_name(), body());
   } catch (const CLI::CallForHelp&) {
     print_help();

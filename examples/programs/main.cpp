@@ -7,8 +7,9 @@
 #include "errors.hpp"
 #include "habits.hpp"
 #include "programs.hpp"
-#include "t5gemma2/version.hpp"
+#include "t5gemma2/error.hpp"
 #include "terminal.hpp"
+#include "version_text.hpp"
 
 namespace main_program {
 
@@ -25,6 +26,7 @@ constexpr Program all_programs[] = {
     {"preprocess", "an image as the model sees it", programs::preprocess},
     {"trace", "every intermediate tensor of one pass, in a file", programs::trace},
     {"compare", "our tensors compared with transformers' or yours", programs::compare},
+    {"bench", "the speed of every kernel and step on this machine", programs::bench},
 };
 
 constexpr std::string_view prefix = "t5gemma2-";
@@ -61,6 +63,15 @@ int help(const char* word) {
   return program->run(2, arguments);
 }
 
+int version() {
+  try {
+    std::cout << cli::version_of("t5gemma2") << '\n';
+  } catch (const t5gemma2::Error& error) {
+    return cli::report_error("t5gemma2", error.what(), cli::failed);
+  }
+  return cli::finish_output("t5gemma2", cli::ok);
+}
+
 }  // namespace main_program
 
 int main(int argc, char** argv) {
@@ -73,7 +84,7 @@ int main(int argc, char** argv) {
   if (const Program* program = find(word)) return program->run(argc - 1, argv + 1);
   if (word == "help" && argc > 2) return help(argv[2]);
   if (word == "--version") {
-    std::cout << "t5gemma2 " << t5gemma2::version << '\n';
+    return version();
   } else if (word == "--help" || word == "-h" || word == "help") {
     list(std::cout);
   } else if (argc > 1) {

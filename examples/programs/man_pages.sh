@@ -5,6 +5,9 @@ set -euo pipefail
 programs=$1 folder=$2
 mkdir -p "$folder"
 
+version=$("$programs/t5gemma2" --version)  # with the instruction set of this machine, which a page leaves out
+version=${version#* } version=${version%% *}
+
 programs_help=$("$programs/t5gemma2" --help)
 names=() summaries=()
 while read -r name summary; do
@@ -19,8 +22,8 @@ for i in "${!names[@]}"; do
     printf '[SEE ALSO]\n.nh\n.ad l\n'
     printf '%s,\n' "${others[@]}" | sed '$s/,$//'
   } >"$folder/see_also"
-  help2man --no-info --include "$folder/see_also" --name "${summaries[i]}" --output "$folder/${names[i]}.1" \
-    "$programs/${names[i]}"
+  help2man --no-info --include "$folder/see_also" --name "${summaries[i]}" --version-string "${names[i]} $version" \
+    --output "$folder/${names[i]}.1" "$programs/${names[i]}"
   # keep each command on a line of its own
   sed -i '/^\.SH EXAMPLES/,/^\.SH "/ { s/^\.IP$/.nf/; /^\.br$/d; s/^\.SH "/.fi\n&/ }' "$folder/${names[i]}.1"
 done

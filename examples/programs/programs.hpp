@@ -4,6 +4,7 @@
 
 namespace programs {
 
+int bench(int argc, char** argv);
 int compare(int argc, char** argv);
 int generate(int argc, char** argv);
 int inspect(int argc, char** argv);

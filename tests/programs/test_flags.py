@@ -14,7 +14,7 @@ from running import PROGRAMS, ROOT, SHAPES, answers, output, refused, run
 DATE = "date: the 5th of march 2024"
 ANSWER = "2024-03-05"
 TABLES = (ROOT / "examples/programs/habits_tables.hpp").read_text()
-HELP = {name: run(name, "--help").stdout for name in ("generate", "look", "inspect", "tokenize", "trace", "compare")}
+HELP = {name: run(name, "--help").stdout for name in ("generate", "look", "inspect", "tokenize", "trace", "compare", "bench")}
 
 
 def table(name: str) -> dict[str, str]:

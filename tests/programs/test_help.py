@@ -12,7 +12,7 @@ import pexpect
 import pytest
 from running import PROGRAMS, ROOT, refused, run
 
-NAMES = ("generate", "look", "inspect", "tokenize", "preprocess", "trace", "compare")
+NAMES = ("generate", "look", "inspect", "tokenize", "preprocess", "trace", "compare", "bench")
 COMPLETION = ROOT / "examples/programs/completion.bash"
 PACKAGE = "/usr/share/bash-completion/bash_completion"
 needs_help2man = pytest.mark.skipif(shutil.which("help2man") is None, reason="help2man is not here")
@@ -53,7 +53,8 @@ def test_it_reads_well(name):
     for noise in ("Excludes", "Needs", "REQUIRED", "UINT", "FLOAT", "OPTIONS"):
         assert noise not in text, noise
     assert text.startswith(f"Usage: t5gemma2-{name} ")
-    assert re.search(r"^General:\n(  -\S.*\n|   .*\n)*  --version +print the version\n\nExamples:\n", text, re.M), text
+    last = r"  --version +print the version and the instruction set in use\n\nExamples:\n"
+    assert re.search(r"^General:\n(  -\S.*\n|   .*\n)*" + last, text, re.M), text
     assert not re.search(r"\d+ cores|default: \d+ threads", text)  # the same on every machine
     assert run(name, "-h").stdout == text
 
@@ -74,9 +75,9 @@ def test_one_command_for_all():
         assert run_t5gemma2("help", name).stdout == run_t5gemma2(name, "--help").stdout == helped(name)
     bare = run_t5gemma2()
     assert bare.returncode == 2 and bare.stdout == "" and bare.stderr == listed.stdout
-    for name in ("generate", "compare"):
-        assert re.fullmatch(rf"t5gemma2-{name} \d+\.\d+\.\d+\n", run(name, "--version").stdout)
-    assert re.fullmatch(r"t5gemma2 \d+\.\d+\.\d+\n", run_t5gemma2("--version").stdout)
+    version = re.fullmatch(r"t5gemma2 (\d+\.\d+\.\d+ \((baseline|avx2|avx512)\)\n)", run_t5gemma2("--version").stdout)[1]
+    for name in NAMES:
+        assert run(name, "--version").stdout == f"t5gemma2-{name} {version}"
 
 
 @pytest.mark.parametrize("words, message", [
@@ -114,6 +115,7 @@ def test_man_pages(tmp_path):
         text = re.sub(".\b", "", page.stdout)
         assert re.search(rf"^NAME\n +t5gemma2-{name} - \w.*\n\nSYNOPSIS\n +t5gemma2-{name} ", text, re.M), text
         assert "November 2023" in text
+        assert not re.search(r"\((baseline|avx2|avx512)\)", text)  # the same on every machine
         # the same words as --help, names of flags and values included
         words = set(re.findall(r"^  (-\S*)", helped(name), re.M))
         assert words and all(re.search(rf"^ +{re.escape(word)}", text, re.M) for word in words), text

@@ -1,5 +1,6 @@
 // All kernels of one instruction set.
 #include "functions.inl"
+#include "limits.inl"
 #include "norms.inl"
 #include "product.inl"
 #include "softmax.inl"
@@ -17,4 +18,6 @@ constexpr SimdKernels kernels{
     .rotate = rotate,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,
+    .multiply_and_add = multiply_and_add,
+    .sum_of = sum_of,
 };

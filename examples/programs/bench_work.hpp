@@ -1,0 +1,78 @@
+// How much work a step is: floating-point operations of products, and bytes that have to be read.
+#pragma once
+#include <vector>
+
+#include "t5gemma2/decoder.hpp"
+#include "t5gemma2/encoder.hpp"
+#include "t5gemma2/mask.hpp"
+#include "t5gemma2/vision/siglip.hpp"
+
+namespace bench_program {
+
+using namespace t5gemma2;
+
+/// Query-key pairs that `mask` leaves visible.
+template <class Mask>
+double visible_pairs(const Mask& mask, Index queries, Index keys) {
+  double pairs = 0;
+  for (Index query = 0; query < queries; ++query)
+    pairs += static_cast<double>(visible_keys(mask, query, query, keys).size());
+  return pairs;
+}
+
+/// Q K^T and P V: two products each, of dh numbers for each pair and query head.
+inline double attention_flops(const Heads& heads, double pairs) {
+  return 4 * pairs * static_cast<double>(heads.query * heads.dim);
+}
+
+inline double size_of(const Weight& W) { return static_cast<double>(W.rows) * static_cast<double>(W.cols); }
+
+inline double stored_bytes(const Weight& W) { return size_of(W) * static_cast<double>(bytes_of(W.type)); }
+
+inline std::vector<Weight> matrices_of(const Layer& layer) {
+  const Attention& a = layer.self_attn;
+  const FeedForward& f = layer.mlp;
+  return {a.q_proj, a.k_proj, a.v_proj, a.o_proj, f.gate_proj, f.up_proj, f.down_proj};
+}
+
+/// Of the encoder over n tokens.
+inline double encode_flops(const Encoder& w, Index n) {
+  double flops = 0;
+  for (const Layer& layer : w.layers) {
+    for (const Weight& W : matrices_of(layer)) flops += 2 * size_of(W) * static_cast<double>(n);
+    const double pairs = visible_pairs(EncoderMask{layer.self_attn.window}, n, n);
+    flops += attention_flops(layer.self_attn.heads, pairs);
+  }
+  return flops;
+}
+
+/// K and V of so many keys in every layer, float32.
+inline double key_value_bytes(const Decoder& w, Index keys) {
+  const Index width = w.config.num_key_value_heads * w.config.head_dim;
+  return 2.0 * sizeof(float) * static_cast<double>(keys * width * std::ssize(w.layers));
+}
+
+/// Of a decoding step that reads so many keys: all weights once, K and V.
+inline double step_bytes(const Decoder& w, Index keys) {
+  double bytes = stored_bytes(w.lm_head) + key_value_bytes(w, keys);
+  for (const Layer& layer : w.layers)
+    for (const Weight& W : matrices_of(layer)) bytes += stored_bytes(W);
+  return bytes;
+}
+
+/// Of SigLIP over one image.
+inline double siglip_flops(const Siglip& w) {
+  const VisionConfig& c = w.config;
+  const Index side = c.image_size / c.patch_size;
+  const auto patches = static_cast<double>(side * side);
+  double flops = 2 * patches * size_of(w.patch_embedding.weight);
+  for (const SiglipLayer& layer : w.layers) {
+    for (const BiasedLinear* part :
+         {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.out_proj, &layer.fc1, &layer.fc2})
+      flops += 2 * patches * size_of(part->weight);
+    flops += 4 * patches * patches * static_cast<double>(c.hidden_size);
+  }
+  return flops;
+}
+
+}  // namespace bench_program
