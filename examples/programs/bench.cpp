@@ -131,16 +131,18 @@ void print_row(const Case& c, const Times& times) {
               rate_text(c, times).c_str(), part);
 }
 
+std::string threads_text(int threads) {
+  return std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
 void print(const Report& r) {
-  std::printf("%s, %s; %s\nmedians of %lld\n\n%-29s%12s%12s\n", r.processor.c_str(), r.isa.c_str(),
-              r.model.c_str(), static_cast<long long>(r.repeats), "limits", "products", "reading");
-  for (const Most& most : r.most) {
-    const std::string threads = std::to_string(most.threads) + (most.threads == 1 ? " thread" : " threads");
-    std::printf("%-29s%12.1f%12.1f\n", threads.c_str(), most.products / 1e9, most.reading / 1e9);
-  }
-  std::printf("%-29s%12s%12s\n\n%-29s%12s%10s%17s%10s\n", "", "GFLOP/s", "GB/s",
-              ("with " + std::to_string(r.most.back().threads)).c_str(), "ms", "tok/s", "rate   ",
-              "of limit");
+  std::printf("%s, %s, %s; %s\nmedians of %lld\n\n%-29s%14s%12s\n", r.processor.c_str(),
+              threads_text(r.most.back().threads).c_str(), r.isa.c_str(), r.model.c_str(),
+              static_cast<long long>(r.repeats), "limits", "products", "reading");
+  for (const Most& most : r.most)
+    std::printf("%-29s%6.1f GFLOP/s%7.1f GB/s\n", threads_text(most.threads).c_str(), most.products / 1e9,
+                most.reading / 1e9);
+  std::printf("\n%-29s%12s%10s%17s%10s\n", "", "ms", "tok/s", "rate   ", "of limit");
   for (std::size_t i = 0; i < r.cases.size(); ++i) print_row(r.cases[i], r.times[i]);
 }
 

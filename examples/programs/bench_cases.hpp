@@ -36,7 +36,7 @@ inline KeyValue random_keys(Index rows, Index cols) {
 
 /// One matrix of several layers, so that none is in a cache, as in a whole step.
 inline Case linear_case(const std::string& name, std::vector<Weight> weights, Index rows) {
-  constexpr double most_flops = 2e10;  // of a run
+  constexpr double most_flops = 1e10;  // of a run
   const double flops = 2 * size_of(weights.front()) * static_cast<double>(rows);
   if (rows > 1)
     weights.resize(std::min(weights.size(), static_cast<std::size_t>(std::max(1.0, most_flops / flops))));

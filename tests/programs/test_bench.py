@@ -49,7 +49,9 @@ def test_all_rows(tmp_path):
     assert all(len(line) <= 80 for line in table.splitlines()), table
     isa = re.search(r"\((\w+)\)$", output("bench", "--version"))[1]
     assert (report["model"], report["repeats"], report["isa"]) == ("pocket", 1, isa)
-    assert table.startswith(f"{report['processor']}, {isa}; pocket\nmedians of 1\n")
+    threads = re.fullmatch(r"(\d+) threads?", table.splitlines()[0].split(", ")[-2])[1]
+    assert int(threads) == report["threads"]
+    assert table.startswith(f"{report['processor']}, ") and f", {isa}; pocket\nmedians of 1\n\nlimits " in table
     for row in report["rows"]:
         assert row["seconds"] > 0 and row.get("flops", 0) + row.get("bytes", 0) > 0, row
         assert row.get("of_limit", 1) > 0 and ("of_limit" in row) == (row["name"] not in ELEMENTWISE), row
@@ -93,7 +95,7 @@ def test_threads(tmp_path):
         table = output("bench", *QUICK, "-t", threads, "--only", "gelu/*", "--json", tmp_path / "out.json")
         report = json.loads((tmp_path / "out.json").read_text())
         assert report["threads"] == threads and [limit["threads"] for limit in report["limits"]] == measured
-        assert f"\nwith {threads} " in table
+        assert f", {threads} thread{'s' if threads > 1 else ''}, " in table.splitlines()[0]
 
 
 # ---- what is refused ----
