@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -12,12 +13,11 @@
 #include <vector>
 
 #include "bench_cases.hpp"
-#include "bench_limits.hpp"
+#include "bench_measure.hpp"
 #include "bench_model.hpp"
 #include "common_flags.hpp"
 #include "files.hpp"
 #include "programs.hpp"
-#include "progress_bar.hpp"
 #include "t5gemma2/io/atomic_file.hpp"
 #include "t5gemma2/version.hpp"
 
@@ -38,71 +38,6 @@ std::string processor_name() {
     if (line.starts_with("model name")) return line.substr(std::min(line.find(": "), line.size() - 2) + 2);
   utsname system{};
   return uname(&system) == 0 ? system.machine : "unknown processor";
-}
-
-double median(std::vector<double> numbers) {
-  std::ranges::sort(numbers);
-  const std::size_t half = numbers.size() / 2;
-  return numbers.size() % 2 == 1 ? numbers[half] : (numbers[half - 1] + numbers[half]) / 2;
-}
-
-// ---- measuring ----
-
-/// What this machine does at most with so many threads.
-struct Most {
-  int threads;
-  double products, reading;
-};
-
-Most measure_most(Limits& limits, int threads, std::int64_t repeats) {
-  omp_set_num_threads(threads);
-  std::vector<double> products, reading;
-  for (std::int64_t i = 0; i < repeats; ++i) {
-    products.push_back(limits.products());
-    reading.push_back(limits.reading());
-  }
-  return {threads, median(products), median(reading)};
-}
-
-/// The medians of a case: seconds of a run, and its part of the limit that was measured beside it; 0 without
-/// one.
-struct Times {
-  double seconds, part;
-};
-
-/// Runs that take 0.05 s together, each between two measurements of the limit.
-Times measure(const Case& c, Limits& limits) {
-  constexpr double enough = 0.05;
-  constexpr int most_runs = 20;
-  const Run run = c.prepare();
-  double time = 0, limit = limits.of(c.bound);
-  int runs = 0;
-  while (runs == 0 || (time < enough && runs < most_runs)) {
-    const double start = cli::seconds();
-    run();
-    time += cli::seconds() - start;
-    ++runs;
-    limit += limits.of(c.bound);
-  }
-  const double seconds = time / runs, at_most = limit / (runs + 1);
-  return {seconds, c.bound == Bound::none ? 0 : c.work / seconds / at_most};
-}
-
-/// The medians of all cases, which take turns.
-std::vector<Times> measure_all(const Cases& cases, Limits& limits, const Flags& f) {
-  cli::ProgressBar bar("measuring", !f.quiet);
-  const auto repeats = static_cast<std::size_t>(f.repeats);
-  std::vector<std::vector<double>> seconds(cases.size()), parts(cases.size());
-  for (std::size_t repeat = 0; repeat < repeats; ++repeat)
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-      bar.update(static_cast<long>(repeat * cases.size() + i), static_cast<long>(repeats * cases.size()));
-      const Times times = measure(cases[i], limits);
-      seconds[i].push_back(times.seconds);
-      parts[i].push_back(times.part);
-    }
-  std::vector<Times> medians;
-  for (std::size_t i = 0; i < cases.size(); ++i) medians.push_back({median(seconds[i]), median(parts[i])});
-  return medians;
 }
 
 // ---- what is printed ----
@@ -202,7 +137,7 @@ int run(const Flags& f) {
   Limits limits;
   if (f.threads > 1) report.most.push_back(measure_most(limits, 1, f.repeats));
   report.most.push_back(measure_most(limits, f.threads, f.repeats));
-  report.times = measure_all(report.cases, limits, f);
+  report.times = measure_all(report.cases, limits, f.repeats, f.quiet);
   print(report);
   if (f.json) write_atomically(*f.json, [&](std::ostream& out) { out << to_json(report).dump(1) << '\n'; });
   return cli::ok;

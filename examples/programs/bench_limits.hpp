@@ -1,4 +1,4 @@
-// The limits of this machine with the instruction set and the threads in use, measured beside what they limit.
+// The limits of this machine with the instruction set and the threads in use.
 #pragma once
 #include <omp.h>
 

@@ -51,7 +51,7 @@ struct SimdKernels {
   void (*rms_norm)(Index rows, Index size, const float* x, const float* weight, float eps, float* y);
   void (*layer_norm)(Index rows, Index size, const float* x, const float* weight, const float* bias,
                      float eps, float* y);
-  /// Does so many floating-point operations, a multiple of 768, in registers: x -> x * factor + summand again and
+  /// So many floating-point operations, a multiple of 768, in registers: x -> x * factor + summand again and
   /// again. Returns the sum of all x.
   float (*multiply_and_add)(Index flops, float factor, float summand);
   /// The sum of x [size], a multiple of 128, read from four places at a time.

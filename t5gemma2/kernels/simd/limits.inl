@@ -1,6 +1,7 @@
-// What the processor can do at most, for t5gemma2-bench: products and sums that wait for nothing, and reading.
+// What the machine can do at most, for t5gemma2-bench: products and sums that wait for nothing, and reading.
 
-constexpr int fma_chains = registers == 32 ? 24 : 12;  // as many as fit beside two operands: they hide the latency
+// As many as fit beside two operands: together they hide the latency of one.
+constexpr int fma_chains = registers == 32 ? 24 : 12;
 
 /// SimdKernels::multiply_and_add
 inline float multiply_and_add(Index flops, float factor, float summand) {
