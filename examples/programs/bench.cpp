@@ -35,7 +35,8 @@ struct Flags {
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(std::min(line.find(": "), line.size() - 2) + 2);
+    if (const auto colon = line.find(": "); line.starts_with("model name") && colon != std::string::npos)
+      return line.substr(colon + 2);
   utsname system{};
   return uname(&system) == 0 ? system.machine : "unknown processor";
 }

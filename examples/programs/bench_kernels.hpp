@@ -55,7 +55,11 @@ inline Case linear_case(const std::string& name, std::vector<Weight> weights, In
 inline void add_linear(const BenchModel& model, Cases& cases) {
   const auto add = [&](const char* name, const auto& matrix_of) {
     std::vector<Weight> weights;
-    for (const Layer& layer : model.layers()) weights.push_back(matrix_of(layer));
+    for (const Layer& layer : model.layers()) {
+      const Weight W = matrix_of(layer);
+      const bool same_shape = weights.empty() || (W.rows == weights[0].rows && W.cols == weights[0].cols);
+      if (same_shape) weights.push_back(W);  // the two sides may have different heads
+    }
     for (const Index rows : {1, 16, 128, 512, 2048})
       cases.push_back(linear_case("linear/" + std::string(name), weights, rows));
   };

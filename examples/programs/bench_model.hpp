@@ -43,7 +43,11 @@ inline BenchModel stored_model(const std::filesystem::path& folder, const std::s
                       .decoder = model.decoder,
                       .vision = {},
                       .memory = model.checkpoint};
-  if (model.config.vision) measured.vision = load_vision(model.config, *model.checkpoint);
+  // There are checkpoints of the text half whose config.json still has the other.
+  const bool sees =
+      model.config.vision &&
+      WeightReader(*model.checkpoint).has("model.encoder.vision_tower.embeddings.patch_embedding.weight");
+  if (sees) measured.vision = load_vision(model.config, *model.checkpoint);
   cli::load_weights(cli::weights_of(model, measured.vision ? &*measured.vision : nullptr, true), quiet);
   return measured;
 }

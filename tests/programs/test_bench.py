@@ -76,6 +76,11 @@ def test_long_rows():
     assert rows_of(output("bench", *QUICK, "--long", "--only", "image")) == ["image"]
 
 
+def test_sides_of_different_sizes():
+    assert rows_of(output("bench", "-m", ROOT / "tests/data/unequal", "--repeats", "1", "--only", "*/*/1*"))
+    assert rows_of(output("bench", "-m", ROOT / "tests/data/unequal", "--repeats", "1", "--only", "*code/512"))
+
+
 def test_work_is_counted_by_hand(tmp_path):
     """Linear layers: 2 rows*in*out. Attention: 4 dh for each visible pair and query head."""
     config = json.loads((ROOT / "examples/pocket/config.json").read_text())["encoder"]["text_config"]
