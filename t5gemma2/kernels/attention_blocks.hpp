@@ -35,7 +35,7 @@ KeySegment(const Keys&, const Values&, Mask) -> KeySegment<Mask>;
 
 namespace kernel {
 
-constexpr Index block_rows = 96, chunk_keys = 512;
+constexpr Index block_rows = 96, chunk_keys = 256;
 
 /// The queries of one task, for one key/value head: query by query a row for each query head of the group.
 struct QueryBlock {

@@ -13,11 +13,10 @@ constexpr Index chain_of(Index depth) {
   return depth <= 64 || quarter > 128 ? quarter : 128;
 }
 
-/// y [R, panel_cols] = x [R, depth] * panel [depth, panel_cols]; y + that where `add`.
+/// y [R, panel_cols] = x [R, depth] * panel [depth, panel_cols]; y + that where `add`. A sum is taken in chains.
 template <int R>
 void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride, Index depth,
-                   float* y, Index y_stride, bool add) {
-  const Index chain = chain_of(depth);
+                   Index chain, float* y, Index y_stride, bool add) {
   for (Index first = 0; first < depth; first += chain) {
     const Index last = smaller(first + chain, depth);
     Floats low[R], high[R];
@@ -45,16 +44,18 @@ void multiply_tile(const float* x, Index x_stride, const float* panel, Index pan
 /// The same for `rows` <= R rows.
 template <int R>
 void multiply_rows(Index rows, const float* x, Index x_stride, const float* panel, Index panel_stride,
-                   Index depth, float* y, Index y_stride, bool add) {
-  if (rows == R) return multiply_tile<R>(x, x_stride, panel, panel_stride, depth, y, y_stride, add);
-  if constexpr (R > 1) multiply_rows<R - 1>(rows, x, x_stride, panel, panel_stride, depth, y, y_stride, add);
+                   Index depth, Index chain, float* y, Index y_stride, bool add) {
+  if (rows == R) return multiply_tile<R>(x, x_stride, panel, panel_stride, depth, chain, y, y_stride, add);
+  if constexpr (R > 1)
+    multiply_rows<R - 1>(rows, x, x_stride, panel, panel_stride, depth, chain, y, y_stride, add);
 }
 
 /// The same for the `cols` < panel_cols columns of y that there are.
 inline void multiply_narrow(Index rows, const float* x, Index x_stride, const float* panel, Index depth,
                             float* y, Index y_stride, Index cols, bool add) {
   float wide[tile_rows * panel_cols];
-  multiply_rows<tile_rows>(rows, x, x_stride, panel, panel_cols, depth, wide, panel_cols, false);
+  multiply_rows<tile_rows>(rows, x, x_stride, panel, panel_cols, depth, chain_of(depth), wide, panel_cols,
+                           false);
   for (Index r = 0; r < rows; ++r)
     for (Index col = 0; col < cols; ++col) {
       float& to = y[r * y_stride + col];
@@ -74,7 +75,8 @@ inline void multiply_panels(Index rows, Index depth, Index cols, const float* x,
       if (cols - col < panel_cols)
         multiply_narrow(count, tile, x_stride, panel, depth, to, y_stride, cols - col, add);
       else
-        multiply_rows<tile_rows>(count, tile, x_stride, panel, panel_cols, depth, to, y_stride, add);
+        multiply_rows<tile_rows>(count, tile, x_stride, panel, panel_cols, depth, chain_of(depth), to,
+                                 y_stride, add);
     }
 }
 
@@ -235,13 +237,13 @@ inline void pack_columns(Index depth, Index cols, const float* V, Index stride, 
 /// y [rows, cols] += x V for few rows: V is read where it lies, a few of its rows at a time.
 inline void add_few_rows(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                          Index stride, float* y, Index y_stride) {
-  constexpr Index block = 8;
+  constexpr Index block = 16;
   for (Index k = 0; k < depth; k += block) {
     const Index count = smaller(depth - k, block);
     const float* from = V + k * stride;
     Index col = 0;
     for (; col + panel_cols <= cols; col += panel_cols)
-      multiply_rows<4>(rows, x + k, x_stride, from + col, stride, count, y + col, y_stride, true);
+      multiply_rows<4>(rows, x + k, x_stride, from + col, stride, count, count, y + col, y_stride, true);
     for (; col < cols; ++col)
       for (Index r = 0; r < rows; ++r)
         for (Index i = 0; i < count; ++i)
