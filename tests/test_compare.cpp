@@ -300,25 +300,32 @@ TEST_CASE("compare: distances to float64 by hand, those that rounding alone may 
     x(0, 0) += distance;
     return x;
   };
-  CHECK(truth_distance(off_by(0.5f), truth) == 0.125f);
-  CHECK(truth_distance(off_by(-2), truth) == 0.5f);
-  CHECK(truth_distance(truth, truth) == 0);
+  CHECK(largest_distance(off_by(0.5f), truth) == 0.125f);
+  CHECK(largest_distance(off_by(-2), truth) == 0.5f);
+  CHECK(largest_distance(truth, truth) == 0);
+  CHECK(rms_distance(off_by(0.5f), truth) == doctest::Approx(0.5 / std::sqrt(21.0)));
+  CHECK(rms_distance(off_by(-2), truth) == doctest::Approx(2 / std::sqrt(21.0)));
+  CHECK(rms_distance(Matrix{{1.3f, 2, -3.6f}}, truth) == doctest::Approx(0.5 / std::sqrt(21.0)));
+  CHECK(rms_distance(truth, truth) == 0);
+  CHECK(rms_distance(off_by(1) * 1e30f, truth * 1e30f) == doctest::Approx(1 / std::sqrt(21.0)));
   CHECK(truth_ratio(4e-5f, 1e-5f) == doctest::Approx(4));
   CHECK(truth_ratio(1e-5f, 4e-5f) == doctest::Approx(0.25));
-  CHECK(truth_ratio(2e-7f, 0) == 1);
-  CHECK(truth_ratio(0, 2e-7f) == 1);
-  CHECK(truth_ratio(6e-7f, 1e-7f) == doctest::Approx(2));
+  CHECK(truth_ratio(9e-8f, 0) == 1);
+  CHECK(truth_ratio(0, 9e-8f) == 1);
+  CHECK(truth_ratio(2e-7f, 5e-8f) == doctest::Approx(2));
 }
 
 TEST_CASE("compare: a distance to float64 that is no number is infinite, and so is the ratio") {
   const Matrix good{{1, 2}}, zeros{{0, 0}};
-  for (const float bad : {nan_value, HUGE_VALF}) {
-    CHECK(std::isinf(truth_distance(Matrix{{bad, 2}}, good)));
-    CHECK(std::isinf(truth_distance(good, Matrix{{bad, 2}})));
-    CHECK(std::isinf(truth_distance(Matrix{{bad, 2}}, Matrix{{bad, 2}})));
+  for (const auto& distance : {largest_distance, rms_distance}) {
+    for (const float bad : {nan_value, HUGE_VALF}) {
+      CHECK(std::isinf(distance(Matrix{{bad, 2}}, good)));
+      CHECK(std::isinf(distance(good, Matrix{{bad, 2}})));
+      CHECK(std::isinf(distance(Matrix{{bad, 2}}, Matrix{{bad, 2}})));
+    }
+    CHECK(std::isinf(distance(good, zeros)));
+    CHECK(distance(zeros, zeros) == 0);
   }
-  CHECK(std::isinf(truth_distance(good, zeros)));
-  CHECK(truth_distance(zeros, zeros) == 0);
   CHECK(std::isinf(truth_ratio(HUGE_VALF, HUGE_VALF)));
   CHECK(std::isinf(truth_ratio(HUGE_VALF, 0)));
 }

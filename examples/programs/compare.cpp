@@ -70,7 +70,7 @@ void print_generated(const GeneratedComparison& g) {
 
 void print_summary(const Comparison& result) {
   if (const auto truth = compare_truth(result.tensors))
-    std::printf("distance to float64, over the reference's: median %.2f, largest %.2f (%s)\n",
+    std::printf("root-mean-square distance to float64 over the reference's: median %.2f, largest %.2f (%s)\n",
                 static_cast<double>(truth->median), static_cast<double>(truth->largest), truth->name.c_str());
   if (result.logits)
     std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n",
@@ -144,10 +144,11 @@ int run(const Flags& f) {
 
 int programs::compare(int argc, char** argv) {
   using namespace compare_program;
-  cli::App app("t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
-               "Compares every tensor of a reference file with the engine's. The file may be made by "
-               "transformers or by an "
-               "implementation of your own.");
+  cli::App app(
+      "t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
+      "Compares every tensor of a reference file with the engine's. The file may be made by "
+      "transformers or by an implementation of your own. Where it tells what float64 gives, too, the "
+      "column \"to truth\" is our root-mean-square distance to that over the reference's.");
   Flags flags;
   cli::add_model(app, flags.model);
   app.add_option("MODEL", flags.first, "the model, without -m");
@@ -157,7 +158,7 @@ int programs::compare(int argc, char** argv) {
   app.add_option(
          "--tolerance", flags.tolerance,
          "largest max |diff| / max |reference| that passes; default: 0.0001, or twice the reference's own "
-         "distance to float64 where the file tells that and it is more")
+         "largest distance to float64 where the file tells that and it is more")
       ->check(cli::number_in(0, 1e6));
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);

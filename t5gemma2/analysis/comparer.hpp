@@ -29,7 +29,7 @@ struct TensorComparison {
   std::vector<Index> shape;            // in the file
   float max_difference = 0;            // max |ours - reference|
   float relative = 0;                  // that over max |reference|
-  std::optional<float> truth_ratio{};  // our distance to float64 over the reference's; none without `truth.`
+  std::optional<float> truth_ratio{};  // of rms_distance to float64, ours over theirs; none without `truth.`
   float tolerance = 0;                 // the largest `relative` that passes
   Verdict verdict = Verdict::missing;
   std::vector<Index> found;  // shape of ours
@@ -109,8 +109,8 @@ inline std::optional<TruthComparison> compare_truth(const std::vector<TensorComp
 class Comparer {
  public:
   /// `reference` must outlive this object. `tolerance` is relative to each tensor's largest value; where none
-  /// is named it is default_tolerance, or twice the reference's own distance to float64 where the file tells
-  /// that and it is more. Throws Error as check_truth does.
+  /// is named it is default_tolerance, or twice the reference's own largest_distance to float64 where the file
+  /// tells that and it is more. Throws Error as check_truth does.
   explicit Comparer(const StoredTensors& reference, std::optional<float> tolerance = {})
       : reference_(reference), tolerance_(tolerance) {
     check_argument(!tolerance || *tolerance >= 0, "Comparer tolerance", "0 or more", tolerance.value_or(0));
@@ -200,9 +200,9 @@ class Comparer {
     if (found == reference_.end()) return;
     const Vector stored = to_vector(found->second);
     const Eigen::Map<const Matrix> truth(stored.data(), ours.rows(), ours.cols());
-    const float distance = truth_distance(theirs, truth);
-    line.truth_ratio = truth_ratio(truth_distance(ours, truth), distance);
-    if (!tolerance_ && std::isfinite(distance)) line.tolerance = std::max(line.tolerance, 2 * distance);
+    line.truth_ratio = truth_ratio(rms_distance(ours, truth), rms_distance(theirs, truth));
+    const float largest = largest_distance(theirs, truth);
+    if (!tolerance_ && std::isfinite(largest)) line.tolerance = std::max(line.tolerance, 2 * largest);
   }
 
   const StoredTensors& reference_;
