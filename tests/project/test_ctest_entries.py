@@ -1,4 +1,5 @@
-"""ctest knows every TEST_CASE by its name: an entry each, which runs this one and no other.
+"""ctest knows every TEST_CASE by its name: an entry each, which runs this one and no other. Some have another for each
+smaller instruction set: "NAME [baseline]".
 
 Needs the built tests in build/ (T5GEMMA2_BUILD). Run: pytest tests/project
 """
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BUILD = Path(os.environ.get("T5GEMMA2_BUILD", ROOT / "build")).resolve()
 LITERAL = r'"(?:[^"\\\n]|\\.)*"'
+ISA = re.compile(r" \[(baseline|avx2)\]$")
 TEST_CASE = re.compile(rf"^TEST_CASE\(\s*((?:{LITERAL}\s*)+)\)", re.M)
 
 
@@ -47,12 +49,30 @@ def test_names_are_what_cmake_can_list():
 
 
 def test_every_test_case_is_an_entry():
-    assert sorted(entry["name"] for entry in ctest_entries()) == sorted(names_in_sources())
+    names = [entry["name"] for entry in ctest_entries()]
+    assert sorted(name for name in names if not ISA.search(name)) == sorted(names_in_sources())
+    assert len(set(names)) == len(names)
 
 
 def test_every_entry_runs_the_test_case_of_its_name():
     for entry in ctest_entries():
-        assert cases_of(entry["command"]) == [entry["name"]]
+        assert cases_of(entry["command"]) == [ISA.sub("", entry["name"])]
+
+
+def test_entries_of_an_instruction_set_ask_for_it():
+    for entry in ctest_entries():
+        isa = ISA.search(entry["name"])
+        asked = [f"T5GEMMA2_ISA=set:{isa[1]}"] if isa else []
+        assert properties(entry).get("ENVIRONMENT_MODIFICATION", []) == asked, entry["name"]
+
+
+def test_every_smaller_instruction_set_runs_the_whole_engine():
+    parts: dict[str, set[str]] = {}
+    for entry in ctest_entries():
+        if isa := ISA.search(entry["name"]):
+            parts.setdefault(isa[1], set()).add(entry["name"].partition(":")[0])
+    expected = {"truth", "model", "encoder", "decoder", "vision", "pocket"}
+    assert all(found == expected for found in parts.values()), parts
 
 
 def test_no_waiting_thread_spins():
