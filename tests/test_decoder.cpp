@@ -1,6 +1,7 @@
 // The decoder: against the reference, and token by token with the cache against all at once without.
 #include "t5gemma2/decoder.hpp"
 
+#include "allowed_difference.hpp"
 #include "fixture.hpp"
 
 namespace test_decoder {
@@ -70,7 +71,8 @@ TEST_CASE("decoder: the whole decoder and its logits are the reference's") {
   const Decoder& w = fixture_model().decoder;
   const Matrix H = reference_tensor(encoder_path + "norm");
   CHECK(difference(decoder(w, reference_ids("inputs.decoder_input_ids"), H),
-                   reference_tensor(decoder_path + "norm")) <= tight);
+                   reference_tensor(decoder_path + "norm")) <=
+        allowed_difference(decoder_path + "norm", "basic"));
   CHECK(difference(logits_of(w, reference_tensor(decoder_path + "norm")), reference_tensor("logits")) <=
         tight);
 }
@@ -83,7 +85,8 @@ TEST_CASE(
         fixture_model("untied").encoder.embed_tokens.weight.data);
   for (const std::string fixture : {"basic", "untied", "unequal", "no_encoder", "old_keys", "shards"}) {
     CAPTURE(fixture);
-    CHECK(difference(cached_logits(fixture), reference_tensor("logits", fixture)) <= 1e-5);
+    CHECK(difference(cached_logits(fixture), reference_tensor("logits", fixture)) <=
+          allowed_difference("logits", fixture));
   }
 }
 
