@@ -31,6 +31,14 @@ TEST_CASE("feed_forward: gelu_tanh alone gives the reference's act_fn") {
                      reference_tensor(side + "layers.0.mlp.act_fn")) <= tight);
 }
 
+TEST_CASE("feed_forward: gelu_tanh equals the plain form, where it is cut into tasks too") {
+  for (const Index cols : {1, 7, 130, 6000}) {
+    const Matrix x = random_matrix(3, cols, 1) * 6;
+    CAPTURE(cols);
+    CHECK(difference(gelu_tanh(x), plain_gelu_tanh(x)) <= 3e-7);
+  }
+}
+
 TEST_CASE("feed_forward: by hand, one number wide") {
   const StoredMatrix gate(Matrix{{1}}), up(Matrix{{10}}), down(Matrix{{3}});
   const FeedForward w{gate.weight(), up.weight(), down.weight()};

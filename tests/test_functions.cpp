@@ -1,9 +1,8 @@
-// Sums and functions over arrays, against the same in double.
+// cos and sin, and the elementwise kernels with every instruction set, against the same in double.
 #include "t5gemma2/kernels/functions.hpp"
 
-#include <array>
-
 #include "fixture.hpp"
+#include "simd_fixture.hpp"
 
 namespace test_functions {
 
@@ -11,54 +10,20 @@ using namespace t5gemma2;
 
 namespace {
 
-/// |found - exact| in units in the last place of the float next to `exact`.
-double units_off(float found, double exact) {
-  const auto nearest = static_cast<float>(exact);
-  const double unit = double{std::nextafter(std::abs(nearest), HUGE_VALF)} - double{std::abs(nearest)};
-  return std::abs(double{found} - exact) / unit;
+/// gelu of numbers, by a kernel; nothing beyond them is written.
+Vector gelu(const SimdKernels& kernels, const Vector& x) {
+  Vector numbers = Vector::Constant(x.size() + 16, 99);
+  numbers.head(x.size()) = x;
+  kernels.gelu_tanh(x.size(), numbers.data());
+  CHECK((numbers.tail(16).array() == 99).all());
+  return numbers.head(x.size());
 }
 
-float gelu(float x) {
-  Eigen::Array<float, 1, 1> one(x);
-  gelu_tanh_in_place(one);
-  return one(0);
+double exact_gelu(double x) {
+  return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
 }  // namespace
-
-TEST_CASE("functions: sums take every number once, whatever the size") {
-  for (Index size = 0; size <= 100; ++size) {
-    const Matrix x = whole_numbers(1, size, static_cast<unsigned>(size));
-    CAPTURE(size);
-    CHECK(sum_of_squares(x.data(), size) == x.squaredNorm());
-    CHECK(sum_in_lanes(x.data(), size) == x.sum());
-  }
-}
-
-TEST_CASE("functions: a NaN anywhere makes a sum NaN") {
-  for (const Index size : {1, 5, 8, 16, 31, 32, 33, 50})
-    for (Index at = 0; at < size; ++at) {
-      const Matrix x = with_nan(random_matrix(1, size, 1), 0, at);
-      CHECK(std::isnan(sum_of_squares(x.data(), size)));
-      CHECK(std::isnan(sum_in_lanes(x.data(), size)));
-    }
-}
-
-TEST_CASE("functions: softmax_exp is e^x to one unit in the last place") {
-  CHECK(softmax_exp(0.0f) == 1.0f);
-  double worst = 0;
-  for (float x = -80.0f; x < 0; x += 0.00037f)
-    worst = std::max(worst, units_off(softmax_exp(x), std::exp(double{x})));
-  CHECK(worst <= 1.0);
-}
-
-TEST_CASE("functions: softmax_exp is 0 far below 0 and NaN for NaN") {
-  CHECK(softmax_exp(-80.1f) == 0.0f);
-  CHECK(softmax_exp(-1e30f) == 0.0f);
-  CHECK(softmax_exp(-std::numeric_limits<float>::infinity()) == 0.0f);
-  for (const std::uint32_t bits : {0x7fc00000u, 0xffc00000u, 0x7f800001u, 0x7fffffffu, 0x7fc000c2u})
-    CHECK(std::isnan(softmax_exp(std::bit_cast<float>(bits))));
-}
 
 TEST_CASE("functions: cos and sin are right to one unit in the last place, at angles of long texts too") {
   double worst_cos = 0, worst_sin = 0;
@@ -75,30 +40,73 @@ TEST_CASE("functions: cos and sin are right to one unit in the last place, at an
 }
 
 TEST_CASE("functions: gelu is the tanh form, not the one with erf") {
-  CHECK(gelu(1.0f) == doctest::Approx(0.8411919906).epsilon(1e-7));    // erf: 0.8413447461
-  CHECK(gelu(-2.0f) == doctest::Approx(-0.0454023059).epsilon(1e-6));  // erf: -0.0455002639
-  double worst = 0;
-  for (double x = -12; x <= 12; x += 0.001) {
-    const double v{static_cast<float>(x)};
-    const double exact = v / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
-    worst =
-        std::max(worst, std::abs(double{gelu(static_cast<float>(x))} - exact) / std::max(1.0, std::abs(v)));
-  }
-  CHECK(worst <= 2e-7);
+  with_each_instruction_set([](const SimdKernels& kernels) {
+    const Vector y = gelu(kernels, Vector{{1, -2}});
+    CHECK(y[0] == doctest::Approx(0.8411919906).epsilon(1e-7));   // erf: 0.8413447461
+    CHECK(y[1] == doctest::Approx(-0.0454023059).epsilon(1e-6));  // erf: -0.0455002639
+    const Vector x = Vector::LinSpaced(24001, -12, 12), found = gelu(kernels, x);
+    double worst = 0;
+    for (Index i = 0; i < x.size(); ++i)
+      worst = std::max(worst, std::abs(double{found[i]} - exact_gelu(double{x[i]})) /
+                                  std::max(1.0, std::abs(double{x[i]})));
+    CHECK(worst <= 1e-7);
+  });
+}
+
+TEST_CASE("functions: gelu of a number is the same wherever it stands") {
+  const Vector x = random_vector(70, 1) * 4;
+  with_each_instruction_set([&](const SimdKernels& kernels) {
+    const Vector y = gelu(kernels, x);
+    for (Index size = 0; size <= 40; ++size) CHECK(same_bits(gelu(kernels, x.tail(size)), y.tail(size)));
+  });
 }
 
 TEST_CASE("functions: gelu far from 0, and of NaN") {
-  CHECK(gelu(1000.0f) == 1000.0f);
-  CHECK(gelu(-1000.0f) == 0.0f);
-  CHECK(gelu(0.0f) == 0.0f);
-  CHECK(std::isnan(gelu(nan_value)));
+  with_each_instruction_set([](const SimdKernels& kernels) {
+    const Vector y = gelu(kernels, Vector{{1000, -1000, 0, nan_value, 1e30f, -30}});
+    CHECK(y[0] == 1000);
+    CHECK(std::abs(y[1]) <= 1e-30f);
+    CHECK(y[2] == 0);
+    CHECK(std::isnan(y[3]));
+    CHECK(y[4] == 1e30f);
+    CHECK(std::abs(y[5]) <= 1e-30f);
+    for (Index at = 0; at < 37; ++at) {
+      const Matrix x = with_nan(random_matrix(1, 37, 1), 0, at);
+      CHECK(rows_with_nan(gelu(kernels, x.transpose())) == range(at, at));
+    }
+  });
 }
 
-TEST_CASE("functions: fused rounds once where the machine can, and is a * b + c") {
-  CHECK(fused(3.0f, 4.0f, 5.0f) == 17.0f);
-#ifdef FP_FAST_FMAF
-  CHECK(fused(1 + 0x1p-12f, 1 + 0x1p-12f, -1.0f) == 0x1p-11f + 0x1p-24f);
-#endif
+TEST_CASE("functions: pairs are rotated, in any number, and nothing beyond them") {
+  with_each_instruction_set([](const SimdKernels& kernels) {
+    for (const Index size : {1, 2, 5, 7, 8, 9, 16, 17, 31, 33, 64, 70}) {
+      const Vector a = random_vector(size + 1, 1), b = random_vector(size + 1, 2),
+                   cos = random_vector(size, 3), sin = random_vector(size, 4);
+      Vector x = a, y = b;
+      kernels.rotate(size, x.data(), y.data(), cos.data(), sin.data());
+      CAPTURE(size);
+      CHECK(x[size] == a[size]);
+      CHECK(y[size] == b[size]);
+      for (Index i = 0; i < size; ++i) {
+        const double c{cos[i]}, s{sin[i]}, p{a[i]}, q{b[i]};
+        CHECK(std::abs(double{x[i]} - (p * c - q * s)) <= 1.2e-7);
+        CHECK(std::abs(double{y[i]} - (q * c + p * s)) <= 1.2e-7);
+      }
+    }
+  });
+}
+
+TEST_CASE("functions: a NaN of a pair, or of its angle, makes both NaN and no other pair") {
+  with_each_instruction_set([](const SimdKernels& kernels) {
+    for (Index at = 0; at < 19; ++at)
+      for (const int which : {0, 1, 2, 3}) {
+        Matrix rows = random_matrix(4, 19, 1);
+        rows(which, at) = nan_value;
+        kernels.rotate(19, &rows(0, 0), &rows(1, 0), &rows(2, 0), &rows(3, 0));
+        CHECK(rows_with_nan(rows.row(0).transpose()) == range(at, at));
+        CHECK(rows_with_nan(rows.row(1).transpose()) == range(at, at));
+      }
+  });
 }
 
 }  // namespace test_functions

@@ -88,6 +88,27 @@ TEST_CASE("kv_cache: the mask shows each query the kept tokens inside its window
   CHECK(CacheMask{all}(0, 0));
 }
 
+TEST_CASE("kv_cache: all_visible is true where every query sees every kept token, and only there") {
+  for (const Index window : {Index{2}, Index{3}, Index{5}, Index{6}, no_window})
+    for (const Index tokens : {1, 2, 3, 4, 5, 6, 13}) {
+      const KvCache cache = filled(window, tokens, 1);
+      const CacheMask mask{cache};
+      CAPTURE(window);
+      CAPTURE(tokens);
+      for (Index first = 0; first < 8; ++first)
+        for (Index last = first; last < 8; ++last)
+          for (Index begin = 0; begin < cache.kept(); ++begin)
+            for (Index end = begin + 1; end <= cache.kept(); ++end) {
+              bool all = true;
+              for (Index query = first; query <= last; ++query)
+                for (Index slot = begin; slot < end; ++slot) all = all && mask(query, slot);
+              const bool claimed = all_visible(mask, first, last, {begin, end});
+              CHECK((!claimed || all));
+              if (end - begin == cache.kept()) CHECK(claimed == all);
+            }
+    }
+}
+
 TEST_CASE("kv_cache: keys and values of another shape are refused") {
   KvCache cache(3, 5);
   CHECK_THROWS_AS(cache.append(Matrix(2, 4), Matrix(2, 4)), std::invalid_argument);

@@ -1,4 +1,4 @@
-// Linear layers and the products beneath them, on whole numbers, where every order of summation gives the
+// Linear layers and the numbers they are stored in, on whole numbers, where every order of summation gives the
 // same exact result, and on the reference's own inputs.
 #include "t5gemma2/linear.hpp"
 
@@ -50,8 +50,8 @@ TEST_CASE("linear: equals the plain form in all storage types and sizes that are
 }
 
 TEST_CASE("linear: equals the plain form where rows and outputs are cut into tasks") {
-  for (const Index rows : {191, 192, 193, 196, 197, 385})
-    for (const Index out : {127, 128, 129, 257}) {
+  for (const Index rows : {1, 4, 5, 511, 512, 513, 1030})
+    for (const Index out : {63, 64, 65, 127, 128, 129, 257}) {
       CAPTURE(rows);
       CAPTURE(out);
       CHECK(agrees(rows, 5, out, StorageType::bfloat16));
@@ -170,7 +170,7 @@ TEST_CASE("linear: to_matrix gives the rows asked for, as float32") {
   }
 }
 
-TEST_CASE("product: all 65536 bfloat16 patterns become the float32 they stand for, NaN a NaN") {
+TEST_CASE("stored_numbers: all 65536 bfloat16 patterns become the float32 they stand for, NaN a NaN") {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const float value =
         to_float(Eigen::bfloat16_impl::raw_uint16_to_bfloat16(static_cast<std::uint16_t>(bits)));
@@ -179,7 +179,7 @@ TEST_CASE("product: all 65536 bfloat16 patterns become the float32 they stand fo
   }
 }
 
-TEST_CASE("product: all 65536 float16 patterns become the float32 they stand for, NaN a NaN") {
+TEST_CASE("stored_numbers: all 65536 float16 patterns become the float32 they stand for, NaN a NaN") {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const float value = to_float(Eigen::half_impl::raw_uint16_to_half(static_cast<std::uint16_t>(bits)));
     const int exponent = static_cast<int>(bits >> 10 & 31), fraction = static_cast<int>(bits & 1023);
@@ -191,33 +191,6 @@ TEST_CASE("product: all 65536 float16 patterns become the float32 they stand for
                            : double{value} == expected && std::signbit(value) == std::signbit(expected);
     if (!right) FAIL(bits);
   }
-}
-
-TEST_CASE("product: multiply and multiply_transposed take rows that are a block of wider ones") {
-  for (const Index rows : {1, 2, 4, 5, 6, 7, 9, 13, 70})
-    for (const Index cols : {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 40, 65}) {
-      const Index depth = 3 + (rows + cols) % 20;
-      const Matrix x = whole_numbers(rows, depth + 5, 1), wide = whole_numbers(depth, cols + 9, 2),
-                   tall = whole_numbers(cols, depth + 4, 3);
-      const auto part = x.middleCols(2, depth);
-      Matrix y = Matrix::Constant(rows, cols + 2, 99);
-      multiply(part, wide.middleCols(3, cols), y.middleCols(1, cols));
-      CHECK(same_bits(y.middleCols(1, cols), part * wide.middleCols(3, cols)));
-      multiply_transposed(part, tall.data() + 1, tall.cols(), y.middleCols(1, cols));
-      CHECK(same_bits(y.middleCols(1, cols), part * tall.middleCols(1, depth).transpose()));
-      CHECK((y.col(0).array() == 99).all());
-      CHECK((y.col(cols + 1).array() == 99).all());
-    }
-}
-
-TEST_CASE("product: a NaN among the values reaches every row") {
-  for (const Index rows : {1, 3, 8})
-    for (const Index col : {0, 20, 39}) {
-      Matrix y(rows, 40);
-      multiply(random_matrix(rows, 11, 1), with_nan(random_matrix(11, 40, 2), 10, col), y);
-      CHECK(rows_with_nan(y) == range(0, rows - 1));
-      CHECK(rows_with_nan(y.transpose()) == range(col, col));
-    }
 }
 
 }  // namespace test_linear

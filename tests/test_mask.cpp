@@ -38,6 +38,26 @@ std::string not_tight(const Mask& mask, Index queries, Index keys) {
   return wrong;
 }
 
+/// Where all_visible(mask, first, last, range) is true although some query does not see some key of the range, or
+/// false although `exact` and each sees all.
+template <class Mask>
+std::string not_all(const Mask& mask, Index queries, Index keys, bool exact = true) {
+  std::string wrong;
+  for (Index first = 0; first < queries; ++first)
+    for (Index begin = 0; begin < keys; ++begin)
+      for (Index last = first; last < queries; ++last)
+        for (Index end = begin + 1; end <= keys; ++end) {
+          bool all = true;
+          for (Index query = first; query <= last; ++query)
+            for (Index key = begin; key < end; ++key) all = all && mask(query, key);
+          const bool claimed = all_visible(mask, first, last, {begin, end});
+          if (claimed ? !all : exact && all)
+            wrong += " " + std::to_string(first) + ".." + std::to_string(last) + " [" +
+                     std::to_string(begin) + ", " + std::to_string(end) + ")";
+        }
+  return wrong;
+}
+
 }  // namespace
 
 TEST_CASE("mask: the encoder sees half the window to each side, even windows one more ahead") {
@@ -134,6 +154,28 @@ TEST_CASE("mask: visible_keys never leaves out a visible key, and is no wider th
       for (const Index n : {0, 1, 3, 9}) CHECK(not_tight(MergedMask{window, size}, size, size + n) == "");
       CHECK(not_tight(AllVisible{}, size, size) == "");
     }
+}
+
+TEST_CASE("mask: all_visible is true exactly where every query sees every key, in ranges of any size") {
+  for (const Index window : {Index{1}, Index{2}, Index{3}, Index{4}, Index{5}, Index{6}, Index{7}, no_window})
+    for (const Index size : {1, 2, 9}) {
+      CAPTURE(window);
+      CAPTURE(size);
+      CHECK(not_all(EncoderMask{window}, size, size) == "");
+      CHECK(not_all(DecoderMask{window}, size, size) == "");
+      CHECK(not_all(AllVisible{}, size, size) == "");
+      // A range that holds keys of both sides may be left to the mask.
+      for (const Index n : {0, 1, 3}) CHECK(not_all(MergedMask{window, size}, size, size + n, n == 0) == "");
+    }
+}
+
+TEST_CASE("mask: all_visible says so of ranges inside a window, and of the encoder side") {
+  CHECK(all_visible(EncoderMask{512}, 1000, 1095, {896, 1024}));
+  CHECK_FALSE(all_visible(EncoderMask{512}, 1000, 1095, {768, 896}));
+  CHECK(all_visible(DecoderMask{512}, 1000, 1095, {640, 768}));
+  CHECK_FALSE(all_visible(DecoderMask{512}, 1000, 1095, {896, 1024}));
+  CHECK(all_visible(MergedMask{4, 500}, 0, 499, {500, 628}));
+  CHECK(all_visible(DecoderMask{no_window}, 131071, 131071, {0, 131072}));
 }
 
 TEST_CASE("mask: the size of a range of keys is never below 0") {

@@ -58,6 +58,27 @@ TEST_CASE("parallel: blocks are the same for any number of threads, cover all an
   });
 }
 
+TEST_CASE("parallel: every row runs once, in blocks of any size") {
+  with_threads([] {
+    for (const Index rows : {0, 1, 6, 7, 8, 100}) {
+      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(rows));
+      parallel_rows(rows, 7, [&](Index row) { ++runs.at(static_cast<std::size_t>(row)); });
+      CHECK(std::all_of(runs.begin(), runs.end(), [](const auto& count) { return count == 1; }));
+    }
+  });
+  CHECK_THROWS_WITH_AS(parallel_rows(3, 0, [](Index) {}),
+                       "parallel_blocks block: expected 1 or more, found 0", std::invalid_argument);
+}
+
+TEST_CASE("parallel: a single task shares its own work among all threads") {
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(3);
+  std::atomic<int> most{0};
+  parallel_tasks(1, [&](Index) { parallel_tasks(50, [&](Index) { most = omp_get_num_threads(); }); });
+  omp_set_num_threads(before);
+  CHECK(most == 3);
+}
+
 TEST_CASE("parallel: an exception comes out as it was thrown, after all other tasks") {
   with_threads([] {
     std::atomic<int> finished{0};

@@ -71,6 +71,16 @@ TEST_CASE("rms_norm: every row is normalised by itself") {
   }
 }
 
+TEST_CASE("rms_norm: the engine's form equals the plain form, for widths that are no multiple of anything") {
+  for (const Index size : {1, 2, 7, 16, 33, 100, 640})
+    for (const Index heads : {1, 3}) {
+      const Vector weight = random_vector(size, 1);
+      const Matrix x = random_matrix(130, heads * size, 2) * 20;
+      CAPTURE(size);
+      CHECK(difference(rms_norm_heads(x, weight, 0.02f), plain_rms_norm_heads(x, weight, 0.02f)) <= tight);
+    }
+}
+
 TEST_CASE("rms_norm: every head is normalised by itself") {
   const Vector weight = random_vector(6, 1);
   Matrix x = random_matrix(50, 18, 2);
@@ -99,6 +109,7 @@ TEST_CASE("rms_norm: another width is refused, no rows are fine") {
                        "rms_norm weight: expected [9, 1], found [8, 1]", std::invalid_argument);
   CHECK_THROWS_AS(rms_norm(Matrix(2, 16), Vector::Zero(8), 1e-6f), std::invalid_argument);
   CHECK_THROWS_AS(rms_norm_heads(Matrix(2, 20), Vector::Zero(8), 1e-6f), std::invalid_argument);
+  CHECK_THROWS_AS(plain_rms_norm_heads(Matrix(2, 20), Vector::Zero(8), 1e-6f), std::invalid_argument);
 }
 
 TEST_CASE("rms_norm: the same numbers for any number of threads") {

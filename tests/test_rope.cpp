@@ -56,6 +56,15 @@ TEST_CASE("rope: every position has its own angle, and every head the same") {
   for (Index row = 0; row < 150; ++row) CHECK(same_bits(y.row(row).leftCols(6), rotated(x.row(row), row, 6)));
 }
 
+TEST_CASE("rope: the engine's form equals the plain form, for heads of any even size") {
+  for (const Index head_dim : {2, 6, 16, 18, 34, 72, 256}) {
+    const CosSin rope = rope_at(local, head_dim, 1000, 70);
+    const Matrix x = random_matrix(70, 3 * head_dim, 1);
+    CAPTURE(head_dim);
+    CHECK(difference(apply_rope(x, rope), plain_apply_rope(x, rope)) <= 2e-7);
+  }
+}
+
 TEST_CASE("rope: a rotation from first_position on is part of the one from 0 on") {
   const CosSin all = rope_at(global, 10, 0, 500), part = rope_at(global, 10, 70, 130);
   CHECK(same_bits(part.cos, all.cos.middleRows(70, 130)));
@@ -105,6 +114,7 @@ TEST_CASE("rope: rows and widths that do not fit are refused") {
   const CosSin rope = rope_at(local, 8, 0, 3);
   CHECK_THROWS_AS(apply_rope(Matrix(4, 16), rope), std::invalid_argument);
   CHECK_THROWS_AS(apply_rope(Matrix(3, 12), rope), std::invalid_argument);
+  CHECK_THROWS_AS(plain_apply_rope(Matrix(4, 16), rope), std::invalid_argument);
   CHECK(apply_rope(Matrix(0, 16), rope_at(local, 8, 5, 0)).rows() == 0);
 }
 
