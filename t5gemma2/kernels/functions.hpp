@@ -13,7 +13,8 @@ namespace t5gemma2 {
 /// scores[size] -> exp(scores - max) / sum, in place; -infinity becomes 0. One NaN makes all NaN.
 inline void softmax(float* scores, Index size) {
   Eigen::Map<Eigen::ArrayXf> x(scores, size);
-  x = (x - x.maxCoeff<Eigen::PropagateNaN>()).exp();
+  const float max = x.maxCoeff<Eigen::PropagateNaN>();
+  x = x.unaryExpr([max](float score) { return std::exp(score - max); });  // Eigen's exp(-infinity) is not 0
   x /= x.sum();
 }
 

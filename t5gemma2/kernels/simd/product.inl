@@ -17,7 +17,8 @@ constexpr Index chain_of(Index depth) {
 template <int R>
 void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride, Index depth,
                    Index chain, float* y, Index y_stride, bool add) {
-  for (Index first = 0; first < depth; first += chain) {
+  Index first = 0;
+  do {
     const Index last = smaller(first + chain, depth);
     Floats low[R], high[R];
 #pragma GCC unroll 12
@@ -38,7 +39,8 @@ void multiply_tile(const float* x, Index x_stride, const float* panel, Index pan
       store(add || first > 0 ? load(to) + low[r] : low[r], to);
       store(add || first > 0 ? load(to + lanes) + high[r] : high[r], to + lanes);
     }
-  }
+    first += chain;
+  } while (first < depth);
 }
 
 /// The same for `rows` <= R rows.
@@ -96,13 +98,15 @@ void multiply_blocks(Index rows, Index depth, Index cols, const float* x, Index 
   alignas(64) float panels[group_cols * depth_block];
   for (Index group = 0; group < cols; group += group_cols) {
     const Index group_end = smaller(group + group_cols, cols);
-    for (Index k = 0; k < depth; k += depth_block) {
+    Index k = 0;
+    do {
       const Index block = smaller(depth - k, depth_block);
       for (Index col = group; col < group_end; col += panel_cols)
         load_panel(panels + (col - group) * block, k, block, col, smaller(group_end - col, panel_cols));
       multiply_panels(rows, block, group_end - group, x + k, x_stride, panels, block * panel_cols, y + group,
                       y_stride, add || k > 0);
-    }
+      k += depth_block;
+    } while (k < depth);
   }
 }
 
