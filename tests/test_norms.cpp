@@ -31,7 +31,6 @@ constexpr Index rows = 3;
 template <class Normalise>
 Matrix normalised(const Matrix& x, const Normalise& normalise) {
   Vector numbers = Vector::Constant(x.size() + 16, 99);
-  numbers.head(x.size()) = Eigen::Map<const Vector>(x.data(), x.size());
   normalise(x.rows(), numbers.data());
   CHECK((numbers.tail(16).array() == 99).all());
   return Eigen::Map<const Matrix>(numbers.data(), x.rows(), x.cols());
@@ -39,14 +38,14 @@ Matrix normalised(const Matrix& x, const Normalise& normalise) {
 
 Matrix rms_norm_by(const SimdKernels& kernels, const Matrix& x, const Vector& weight, float eps) {
   return normalised(x, [&](Index count, float* numbers) {
-    kernels.rms_norm(count, x.cols(), numbers, weight.data(), eps);
+    kernels.rms_norm(count, x.cols(), x.data(), weight.data(), eps, numbers);
   });
 }
 
 Matrix layer_norm_by(const SimdKernels& kernels, const Matrix& x, const Vector& weight, const Vector& bias,
                      float eps) {
   return normalised(x, [&](Index count, float* numbers) {
-    kernels.layer_norm(count, x.cols(), numbers, weight.data(), bias.data(), eps);
+    kernels.layer_norm(count, x.cols(), x.data(), weight.data(), bias.data(), eps, numbers);
   });
 }
 

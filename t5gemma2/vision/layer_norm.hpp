@@ -25,15 +25,16 @@ inline void check(const LayerNorm& w, Index size, const std::string& name) {
 }
 
 /// The plain form.
-inline Matrix plain_layer_norm(const LayerNorm& w, Matrix x) {
+inline Matrix plain_layer_norm(const LayerNorm& w, const Matrix& x) {
   check(w, w.weight.size(), "layer_norm");
   check_shape(x, -1, w.weight.size(), "layer_norm x");
-  for (auto&& row : x.rowwise()) {
-    row.array() -= row.mean();
-    row /= std::sqrt(row.array().square().mean() + w.eps);
-    row.array() = row.array() * w.weight.transpose().array() + w.bias.transpose().array();
+  Matrix y(x.rows(), x.cols());
+  for (Index i = 0; i < x.rows(); ++i) {
+    const Eigen::ArrayXd row = x.row(i).transpose().cast<double>().array(), centred = row - row.mean();
+    const Eigen::ArrayXd normalised = centred / std::sqrt(centred.square().mean() + double{w.eps});
+    y.row(i) = (normalised.cast<float>() * w.weight.array() + w.bias.array()).transpose();
   }
-  return x;
+  return y;
 }
 
 /// x [rows, size] -> [rows, size]. Throws std::invalid_argument where w is incomplete or x has another width.

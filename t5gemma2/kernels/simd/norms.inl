@@ -39,11 +39,13 @@ inline void layer_norm(Index rows, Index size, const float* x, const float* weig
                        float eps, float* y) {
   for (Index row = 0; row < rows; ++row, x += size, y += size) {
     const float mean = sum_around<false>(0, size, x) / static_cast<float>(size);
-    const float variance = sum_around<true>(mean, size, x) / static_cast<float>(size);
+    const float rest =
+        sum_around<false>(mean, size, x) / static_cast<float>(size);  // of the mean, beyond float32
+    const float variance = sum_around<true>(mean, size, x) / static_cast<float>(size) - rest * rest;
     const auto scale = static_cast<float>(1 / __builtin_sqrt(double{variance} + double{eps}));
     Index i = 0;
     for (; i + lanes <= size; i += lanes)
-      store(fma((load(x + i) - mean) * scale, load(weight + i), load(bias + i)), y + i);
-    for (; i < size; ++i) y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+      store(fma((load(x + i) - mean - rest) * scale, load(weight + i), load(bias + i)), y + i);
+    for (; i < size; ++i) y[i] = (x[i] - mean - rest) * scale * weight[i] + bias[i];
   }
 }
