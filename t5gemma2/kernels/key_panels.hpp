@@ -1,4 +1,4 @@
-// Keys and values in panels, for many blocks of queries (simd/product.inl): the panels are filled once, and every
+// Keys and values in panels, for many blocks of queries (simd/tiles.inl): the panels are filled once, and every
 // block multiplies by them.
 //
 // Keys are cut into tiles of tile_keys. A tile holds the panels of K^T [dh, tile_keys], then of V [tile_keys, dh].

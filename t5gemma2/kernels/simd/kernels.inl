@@ -1,9 +1,14 @@
-// All kernels of one instruction set.
+// All kernels of one instruction set; each text stands on those before it.
+// clang-format off
 #include "functions.inl"
-#include "limits.inl"
 #include "norms.inl"
-#include "product.inl"
 #include "softmax.inl"
+#include "tiles.inl"
+#include "panels.inl"
+#include "few_rows.inl"
+#include "product.inl"
+#include "limits.inl"
+// clang-format on
 
 constexpr SimdKernels kernels{
     .multiply_transposed = {multiply_transposed<float>, multiply_transposed<Float16>,
