@@ -84,7 +84,7 @@ inline Floats to_floats(const Float16* from) {
 }
 #else
 inline Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
-inline Floats to_floats(const Float16* from) {
+[[gnu::noinline]] inline Floats to_floats(const Float16* from) {
   return Floats{to_float(from[0]), to_float(from[1]), to_float(from[2]), to_float(from[3])};
 }
 #endif

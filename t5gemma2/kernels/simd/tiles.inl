@@ -15,8 +15,8 @@ constexpr Index chain_of(Index depth) {
 
 /// y [R, panel_cols] = x [R, depth] * panel [depth, panel_cols]; y + that where `add`. A sum is taken in chains.
 template <int R>
-void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride, Index depth,
-                   Index chain, float* y, Index y_stride, bool add) {
+[[gnu::noinline]] void multiply_tile(const float* x, Index x_stride, const float* panel, Index panel_stride,
+                                     Index depth, Index chain, float* y, Index y_stride, bool add) {
   Index first = 0;
   do {
     const Index last = smaller(first + chain, depth);
@@ -43,13 +43,17 @@ void multiply_tile(const float* x, Index x_stride, const float* panel, Index pan
   } while (first < depth);
 }
 
-/// The same for `rows` <= R rows.
+/// The same for any number of rows, R at a time; the last ones 6, 4, 2 or 1.
 template <int R>
 void multiply_rows(Index rows, const float* x, Index x_stride, const float* panel, Index panel_stride,
                    Index depth, Index chain, float* y, Index y_stride, bool add) {
-  if (rows == R) return multiply_tile<R>(x, x_stride, panel, panel_stride, depth, chain, y, y_stride, add);
-  if constexpr (R > 1)
-    multiply_rows<R - 1>(rows, x, x_stride, panel, panel_stride, depth, chain, y, y_stride, add);
+  for (; rows >= R; rows -= R, x += R * x_stride, y += R * y_stride)
+    multiply_tile<R>(x, x_stride, panel, panel_stride, depth, chain, y, y_stride, add);
+  if constexpr (R > 1) {
+    constexpr int fewer = R == 6 ? 4 : R / 2;
+    if (rows > 0)
+      multiply_rows<fewer>(rows, x, x_stride, panel, panel_stride, depth, chain, y, y_stride, add);
+  }
 }
 
 /// The same for the `cols` < panel_cols columns of y that there are.
@@ -67,8 +71,9 @@ inline void multiply_narrow(Index rows, const float* x, Index x_stride, const fl
 
 /// y [rows, cols] = x [rows, depth] * panels [depth, panel_cols] that begin `distance` numbers apart; y + that
 /// where `add`.
-inline void multiply_panels(Index rows, Index depth, Index cols, const float* x, Index x_stride,
-                            const float* panels, Index distance, float* y, Index y_stride, bool add) {
+[[gnu::noinline]] inline void multiply_panels(Index rows, Index depth, Index cols, const float* x,
+                                              Index x_stride, const float* panels, Index distance, float* y,
+                                              Index y_stride, bool add) {
   for (Index row = 0; row < rows; row += tile_rows)
     for (Index col = 0; col < cols; col += panel_cols) {
       const Index count = smaller(rows - row, tile_rows);
