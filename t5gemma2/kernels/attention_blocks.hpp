@@ -170,10 +170,11 @@ void attend_by_keys(const QueryBlocks& Q, float scale, Matrix& A, const KeySegme
     Index begin = task % chunks * chunk_keys;  // counted from the segment's first key
     const auto add = [&](const auto& segment) {
       const KeyRange visible = visible_keys(segment.mask, block.first, block.last, segment.K.rows());
-      const KeysInPlace head{segment.K.middleCols(kv_head * dim, dim),
-                             segment.V.middleCols(kv_head * dim, dim)};
-      attend(block, scale, head, segment.mask,
-             {std::max(visible.begin, begin), std::min(visible.end, begin + chunk_keys)}, done);
+      const KeyRange range{std::max(visible.begin, begin), std::min(visible.end, begin + chunk_keys)};
+      if (range.size() > 0) {
+        const auto head = [&](const Rows& rows) { return rows.middleCols(kv_head * dim, dim); };
+        attend(block, scale, KeysInPlace{head(segment.K), head(segment.V)}, segment.mask, range, done);
+      }
       begin -= segment.K.rows();
     };
     (add(segments), ...);

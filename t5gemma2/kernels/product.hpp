@@ -16,7 +16,7 @@ namespace t5gemma2 {
 using Rows = Eigen::Ref<const Matrix>;  // rows that may be a block of wider ones
 
 /// Up to so many rows, each stored number is used while it is read; more rows share panels of float32.
-constexpr Index few_rows = 4;
+inline constexpr Index few_rows = 4;
 
 /// y [rows, outputs] = x [rows, depth] W^T, W [outputs, depth]; W's rows are `stride` numbers apart.
 template <class Stored>
