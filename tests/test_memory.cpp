@@ -41,9 +41,10 @@ TEST_CASE("memory: keys and values by hand") {
 }
 
 TEST_CASE("memory: the peak is the encoder's, or the decoder's, which begins when the former is free again") {
-  // Numbers of a token: 3 * 16 + 2 * 8 + the larger of 2 * 32 + 2 * 16 and 2 * 64 in the encoder, 16 in H.
+  // Numbers of a token: 16 in H; in the encoder 3 * 16 + 2 * 8, and the larger of attention's, 2 * 32 + 2 * 16
+  // and panels of 8 and of 32 columns for 2 heads, and feed-forward's 2 * 64 + 16.
   const MemoryNeed wide = memory_need(small(), 100, 50);
-  CHECK(wide.encoder == 100 * 192 * 4);
+  CHECK(wide.encoder == 100 * (64 + 96 + 80) * 4);
   CHECK(wide.encoder_output == 100 * 16 * 4);
   CHECK(wide.peak() == wide.encoder);
   Config config = small();
@@ -91,6 +92,15 @@ TEST_CASE("memory: the encoder's part holds at least its residual stream and the
   CHECK(before >= 1000.0 * 4 * (16 + 2 * 64));
   config.encoder.intermediate_size = 640;
   CHECK(memory_need(config, 1000, 0).encoder >= before + 1000.0 * 4 * (640 - 64));
+}
+
+TEST_CASE("memory: feed-forward takes the encoder's tokens in blocks, so its width counts for one block") {
+  Config config = small();
+  config.encoder.intermediate_size = 640;
+  const auto encoder = [&](Index n) { return memory_need(config, n, 0).encoder; };
+  CHECK(encoder(1000) == 1000 * (64 + 2 * 640 + 16) * 4);
+  CHECK(encoder(2000) == 2000 * 64 * 4 + 1024 * (2 * 640 + 16) * 4);
+  CHECK(encoder(100000) == 100000 * (64 + 96 + 80) * 4);
 }
 
 TEST_CASE("memory: sizes beyond 2^31 do not overflow") {

@@ -23,6 +23,11 @@ struct MemoryNeed {
   double peak() const { return std::max(encoder, encoder_output + encoder_kv + decoder_kv + beams); }
 };
 
+/// Bytes of float32 numbers [rows, cols].
+inline double float_bytes(Index rows, Index cols) {
+  return 4.0 * static_cast<double>(rows) * static_cast<double>(cols);
+}
+
 /// Throws std::invalid_argument unless these are the sizes of a model.
 inline void check_sizes(const TextConfig& c) {
   check(c.heads());
@@ -37,22 +42,31 @@ inline void check_sizes(const TextConfig& c) {
   }
 }
 
+/// The largest intermediates of an encoder layer over n tokens: the residual stream, its norm, what goes back to
+/// it, cos and sin of RoPE, and either attention's (Q, K, V, A, and K and V again in panels of up to 32 columns,
+/// ../kernels/key_panels.hpp) or feed-forward's, which takes 1024 rows at a time.
+inline double layer_need(const TextConfig& c, Index n) {
+  const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  const Index panels = c.num_key_value_heads * (c.head_dim + (c.head_dim + 31) / 32 * 32);
+  const double attending = float_bytes(n, 2 * q + 2 * kv + panels);
+  const double feeding = float_bytes(std::min<Index>(n, 1024), 2 * c.intermediate_size + c.hidden_size);
+  return float_bytes(n, 3 * c.hidden_size + 2 * c.head_dim) + std::max(attending, feeding);
+}
+
 /// For n encoder tokens and m decoder tokens, one beam. Throws std::invalid_argument where a size is not set.
 inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   const TextConfig &e = config.encoder, &d = config.decoder;
   check_sizes(e);
   check_sizes(d);
   check_argument(n >= 0 && m >= 0, "memory_need tokens", "0 or more", std::min(n, m));
-  const auto bytes = [](Index a, Index b) { return 4.0 * static_cast<double>(a) * static_cast<double>(b); };
-  const Index q = e.num_attention_heads * e.head_dim, kv = e.num_key_value_heads * e.head_dim;
-  const Index attending = 2 * q + 2 * kv, feeding = 2 * e.intermediate_size;
   MemoryNeed need;
-  need.encoder = bytes(n, 3 * e.hidden_size + 2 * e.head_dim + std::max(attending, feeding));
-  need.encoder_output = bytes(n, e.hidden_size);
+  need.encoder = layer_need(e, n);
+  need.encoder_output = float_bytes(n, e.hidden_size);
   const Index row = 2 * d.num_key_value_heads * d.head_dim;
-  need.encoder_kv = bytes(n, row * d.num_hidden_layers);
+  need.encoder_kv = float_bytes(n, row * d.num_hidden_layers);
   for (const LayerType type : d.layer_types)
-    need.decoder_kv += bytes(type == LayerType::full_attention ? m : std::min(m, d.sliding_window), row);
+    need.decoder_kv +=
+        float_bytes(type == LayerType::full_attention ? m : std::min(m, d.sliding_window), row);
   return need;
 }
 
