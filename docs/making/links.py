@@ -1,6 +1,6 @@
 """Links from a page to the lines of the code: labels in the text, definitions at the foot of the page.
 
-    [`mask.hpp`]                   a header
+    [`mask.hpp`], [`tiles.inl`]    a header, a text of kernels
     [`merged_attention`]           a function or type of the engine; [`mask.hpp: check`] where several headers have one
     [`(3)`]                        the line of an equation of merged attention
     [mask: a test's own sentence]  a test
@@ -56,6 +56,8 @@ def code() -> dict[str, list[str]]:
     for file in sorted((ROOT / "t5gemma2").rglob("*.hpp")):
         add(f"`{file.name}`", "../" + file.relative_to(ROOT).as_posix())
         add_file(file, DEFINITION)
+    for file in sorted((ROOT / "t5gemma2").rglob("*.inl")):
+        add(f"`{file.name}`", "../" + file.relative_to(ROOT).as_posix())
     for file in sorted((ROOT / "tests").glob("test_*.cpp")):
         add_file(file, TEST, "{}")
     for folder in ("weights_tool", "tests", "docs"):
