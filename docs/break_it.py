@@ -113,10 +113,9 @@ MUTATIONS = [
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """With the instruction set that every processor has, so that the page is the same on all."""
     try:
         return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env={**os.environ, "OMP_WAIT_POLICY": "passive", "T5GEMMA2_ISA": "baseline"})
+                              env={**os.environ, "OMP_WAIT_POLICY": "passive"})
     except OSError as error:
         sys.exit(f"docs/break_it.py: {command[0]}: {error.strerror}")
 
