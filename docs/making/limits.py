@@ -4,17 +4,20 @@ import re
 from repository import ROOT, run
 from tables import table
 
-TOLERANCE = "1e-5"
+TOLERANCE = "2e-5"
+FARTHEST = 2  # from what float64 gives, over transformers' own distance
 
 
 def equality() -> str:
-    """A row for each reference file; t5gemma2-compare fails where a tensor is over the tolerance."""
+    """A row for each reference file; t5gemma2-compare fails where a tensor is over the tolerance, this where one is too far
+    from float64."""
     rows = []
     for reference in sorted((ROOT / "tests/data").glob("*/reference.safetensors")):
         folder = reference.parent.relative_to(ROOT)
         shown = run(f"build/bin/t5gemma2-compare -q --tolerance {TOLERANCE} {folder} {folder / reference.name}")
         compared = re.search(r"^(\d+) compared, 0 over tolerance, 0 missing$", shown, re.M)
         tokens = re.search(r"^generated: all (\d+) tokens equal$", shown, re.M)
-        assert compared and tokens, shown
+        truth = re.search(r"^root-mean-square distance .* largest ([\d.]+) ", shown, re.M)
+        assert compared and tokens and truth and float(truth[1]) <= FARTHEST, shown
         rows.append([reference.parent.name, compared[1], tokens[1]])
     return table(["reference file", f"tensors, each below {TOLERANCE}", "greedy tokens, all equal"], rows, numbers=True)
