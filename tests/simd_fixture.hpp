@@ -7,7 +7,6 @@
 
 #include "t5gemma2/kernels/simd.hpp"
 
-#pragma GCC diagnostic ignored "-Wpsabi"  // how registers are passed that the processor does not have
 namespace t5gemma2::kernel::of_64_bytes {
 constexpr int register_bytes = 64, registers = 32;
 #include "t5gemma2/kernels/simd/vectors.inl"
