@@ -49,8 +49,8 @@ MUTATIONS = [
              "Nothing changes until the decoder has written more tokens than the window. After that each local "
              "layer sees one token too many, and the logits drift."),
     Mutation("The norm's weight without 1 +", "kernels/simd/norms.inl",
-             "store(load(x + i) * scale * (load(weight + i) + 1.0f), y + i);",
-             "store(load(x + i) * scale * load(weight + i), y + i);", "test_rms_norm.cpp",
+             "store(fma(normalised, load(weight + i), normalised), y + i);",
+             "store(normalised * load(weight + i), y + i);", "test_rms_norm.cpp",
              "rms_norm: the engine's form equals the plain form, for widths that are no multiple of anything",
              "Weights are stored centred on 0, so every norm has the wrong size. The text is one word again and again, "
              "from the first token on."),

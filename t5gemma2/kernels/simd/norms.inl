@@ -26,7 +26,10 @@ inline void rms_norm(Index rows, Index size, const float* x, const float* weight
     const float mean_square = sum_around<true>(0, size, x) / static_cast<float>(size);
     const auto scale = static_cast<float>(1 / __builtin_sqrt(double{mean_square} + double{eps}));
     Index i = 0;
-    for (; i + lanes <= size; i += lanes) store(load(x + i) * scale * (load(weight + i) + 1.0f), y + i);
+    for (; i + lanes <= size; i += lanes) {
+      const Floats normalised = load(x + i) * scale;
+      store(fma(normalised, load(weight + i), normalised), y + i);
+    }
     for (; i < size; ++i) y[i] = x[i] * scale * (weight[i] + 1.0f);
   }
 }
