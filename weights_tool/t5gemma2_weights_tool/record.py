@@ -3,7 +3,8 @@
 The file holds, float32 and under their module paths in transformers, the outputs of the modules in one forward pass
 without cache (eager attention, batch of one, everything visible). Three things are ours: `[1]` at a module's second
 call in the pass (the decoder's k_proj, v_proj, k_norm on the encoder output), `.weights` / `.cross_weights` for the
-softmax weights, and `[-N:]` where only the last N rows of the second-last axis are stored.
+softmax weights, and `[-N:]` where only the last N rows of the second-last axis are stored. `truth.NAME` is the same
+tensor as float64 arithmetic gives it, rounded to float32.
 """
 import re
 from collections.abc import Sequence
@@ -43,6 +44,21 @@ def counted(modules: Sequence[torch.nn.Module], what: str, unit: str, total: int
         finally:
             for handle in handles:
                 handle.remove()
+
+
+@contextmanager
+def in_float64(model):
+    """The model computes in float64, also where its code asks for float32. RoPE's inverse frequencies and the scale of
+    the embeddings keep their float32 values."""
+    softmax, to_float = torch.nn.functional.softmax, torch.Tensor.float
+    torch.nn.functional.softmax = lambda x, dim=None, dtype=None, **more: softmax(x, dim=dim, dtype=torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    model.double()
+    try:
+        yield
+    finally:
+        torch.nn.functional.softmax, torch.Tensor.float = softmax, to_float
+        model.to(torch.float32)
 
 
 class Recorder:
@@ -140,16 +156,16 @@ def check_generated(model, inputs: Inputs, tokens: np.ndarray, prefix_length: in
     say(f"{chosen.unique().numel()} different tokens in {len(chosen)}, smallest greedy margin {margin:.3g}")
 
 
-def record(folder, config: dict, inputs: Inputs, *, light=False, last_rows=None) -> dict[str, np.ndarray]:
+def record(folder, config: dict, inputs: Inputs, *, light=False, last_rows=None, truth=False) -> dict[str, np.ndarray]:
     """{name: array} of the reference file of a checkpoint folder and its `load_config`."""
     check(inputs, config)
     model = load_model(folder, config)
     if inputs.pixel_values is not None and not has_vision(folder):
         raise UserError(f"{folder}: pictures were given, but the checkpoint has no vision tensors")
-    with Recorder(model, light, inputs.input_ids.size > 0, last_rows) as recorder:
-        logits = forward(model, inputs, inputs.decoder_input_ids)
-        recorder.keep("logits", logits)
-    result = recorder.taps
+    result = taps(model, inputs, light, last_rows)
+    if truth:
+        with in_float64(model):
+            result |= {f"truth.{name}": tensor for name, tensor in taps(model, inputs, light, last_rows).items()}
     for name in ("input_ids", "decoder_input_ids", "pixel_values", "generate_from"):
         if getattr(inputs, name) is not None:
             result[f"inputs.{name}"] = getattr(inputs, name)
@@ -162,13 +178,20 @@ def record(folder, config: dict, inputs: Inputs, *, light=False, last_rows=None)
     return result
 
 
+def taps(model, inputs: Inputs, light: bool, last_rows: int | None) -> dict[str, np.ndarray]:
+    """{name: array} of one pass without cache."""
+    with Recorder(model, light, inputs.input_ids.size > 0, last_rows) as recorder:
+        recorder.keep("logits", forward(model, inputs, inputs.decoder_input_ids))
+    return recorder.taps
+
+
 def has_vision(folder) -> bool:
     """Whether the checkpoint stores a vision tower."""
     return any(is_vision(canonical(name) or "") for name in Checkpoint(folder))
 
 
-def write_reference(folder, config: dict, output, inputs: Inputs, *, light=False, last_rows=None) -> None:
+def write_reference(folder, config: dict, output, inputs: Inputs, *, light=False, last_rows=None, truth=False) -> None:
     """Record a checkpoint folder into a reference file."""
-    tensors = record(folder, config, inputs, light=light, last_rows=last_rows)
+    tensors = record(folder, config, inputs, light=light, last_rows=last_rows, truth=truth)
     write_tensors(output, tensors)
     say(f"{output}: {len(tensors)} tensors")

@@ -20,6 +20,7 @@ def add_record(commands) -> None:
     parser.add_argument("--seed", type=count, default=0, help="of the random ids and pictures")
     parser.add_argument("--light", action="store_true", help="only layers, final norms, embeddings, head and logits")
     parser.add_argument("--last-rows", type=positive, metavar="N", help="store the last N rows of longer tensors")
+    parser.add_argument("--truth", action="store_true", help="also what float64 gives, as truth.NAME")
     parser.set_defaults(run=run_record)
 
 
@@ -63,7 +64,8 @@ def run_record(args) -> None:
     from .record import write_reference
     folder = Path(args.model)
     normal = load_config(folder)
-    write_reference(folder, normal, args.output, record_inputs(args, normal), light=args.light, last_rows=args.last_rows)
+    write_reference(folder, normal, args.output, record_inputs(args, normal), light=args.light, last_rows=args.last_rows,
+                    truth=args.truth)
 
 
 def record_inputs(args, normal: dict) -> Inputs:
