@@ -57,15 +57,17 @@ inline Matrix elementwise_product(Matrix x, const Matrix& y) {
   return x;
 }
 
+/// The rows of a block of feed_forward.
+inline constexpr Index feed_forward_rows = 1024;
+
 /// x [rows, d] -> [rows, d], many rows in blocks, so that no intermediate grows with them. Throws
 /// std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix feed_forward(const FeedForward& w, const Matrix& x, const Tap& tap = {}) {
   check(w, x.cols());
-  constexpr Index block = 1024;
-  if (x.rows() > block && !tap) {
+  if (x.rows() > feed_forward_rows && !tap) {
     Matrix y(x.rows(), x.cols());
-    for (Index first = 0; first < x.rows(); first += block) {
-      const Index count = std::min(block, x.rows() - first);
+    for (Index first = 0; first < x.rows(); first += feed_forward_rows) {
+      const Index count = std::min(feed_forward_rows, x.rows() - first);
       y.middleRows(first, count) = feed_forward(w, x.middleRows(first, count));
     }
     return y;

@@ -1,7 +1,7 @@
 // How much work a step is: floating-point operations of products, and bytes that have to be read.
 #pragma once
-#include <vector>
 
+#include "t5gemma2/analysis/cold_weights.hpp"
 #include "t5gemma2/decoder.hpp"
 #include "t5gemma2/encoder.hpp"
 #include "t5gemma2/mask.hpp"
@@ -28,12 +28,6 @@ inline double attention_flops(const Heads& heads, double pairs) {
 inline double size_of(const Weight& W) { return static_cast<double>(W.rows) * static_cast<double>(W.cols); }
 
 inline double stored_bytes(const Weight& W) { return size_of(W) * static_cast<double>(bytes_of(W.type)); }
-
-inline std::vector<Weight> matrices_of(const Layer& layer) {
-  const Attention& a = layer.self_attn;
-  const FeedForward& f = layer.mlp;
-  return {a.q_proj, a.k_proj, a.v_proj, a.o_proj, f.gate_proj, f.up_proj, f.down_proj};
-}
 
 /// Of the encoder over n tokens.
 inline double encode_flops(const Encoder& w, Index n) {
@@ -67,9 +61,7 @@ inline double siglip_flops(const Siglip& w) {
   const auto patches = static_cast<double>(side * side);
   double flops = 2 * patches * size_of(w.patch_embedding.weight);
   for (const SiglipLayer& layer : w.layers) {
-    for (const BiasedLinear* part :
-         {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.out_proj, &layer.fc1, &layer.fc2})
-      flops += 2 * patches * size_of(part->weight);
+    for (const Weight& W : matrices_of(layer)) flops += 2 * patches * size_of(W);
     flops += 4 * patches * patches * static_cast<double>(c.hidden_size);
   }
   return flops;

@@ -4,7 +4,6 @@
 #pragma once
 #include <algorithm>
 #include <functional>
-#include <initializer_list>
 #include <vector>
 
 #include "../decoder.hpp"
@@ -14,6 +13,16 @@
 #include "memory.hpp"
 
 namespace t5gemma2 {
+
+/// All matrices of a layer.
+inline std::vector<Weight> matrices_of(const Layer& layer) {
+  const Attention& a = layer.self_attn;
+  const FeedForward& f = layer.mlp;
+  return {a.q_proj, a.k_proj, a.v_proj, a.o_proj, f.gate_proj, f.up_proj, f.down_proj};
+}
+inline std::vector<Weight> matrices_of(const SiglipLayer& w) {
+  return {w.q_proj.weight, w.k_proj.weight, w.v_proj.weight, w.out_proj.weight, w.fc1.weight, w.fc2.weight};
+}
 
 /// The bytes of weights in memory.
 class WeightBytes {
@@ -29,9 +38,7 @@ class WeightBytes {
     const Siglip& tower = w.vision_tower;
     add({tower.patch_embedding.weight, tower.position_embedding,
          w.multi_modal_projector.mm_input_projection_weight});
-    for (const SiglipLayer& layer : tower.layers)
-      add({layer.q_proj.weight, layer.k_proj.weight, layer.v_proj.weight, layer.out_proj.weight,
-           layer.fc1.weight, layer.fc2.weight});
+    for (const SiglipLayer& layer : tower.layers) add(matrices_of(layer));
   }
 
   /// One span per weight, by address.
@@ -43,14 +50,10 @@ class WeightBytes {
 
  private:
   void add(const std::vector<Layer>& layers) {
-    for (const Layer& layer : layers) {
-      const Attention& attention = layer.self_attn;
-      add({attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, layer.mlp.gate_proj,
-           layer.mlp.up_proj, layer.mlp.down_proj});
-    }
+    for (const Layer& layer : layers) add(matrices_of(layer));
   }
 
-  void add(std::initializer_list<Weight> weights) {
+  void add(const std::vector<Weight>& weights) {
     for (const Weight& w : weights)
       bytes_.emplace_back(w.data, static_cast<std::size_t>(w.rows * w.cols * bytes_of(w.type)));
   }

@@ -8,6 +8,7 @@
 
 #include "../config.hpp"
 #include "../error.hpp"
+#include "../feed_forward.hpp"
 
 namespace t5gemma2 {
 
@@ -44,12 +45,12 @@ inline void check_sizes(const TextConfig& c) {
 
 /// The largest intermediates of an encoder layer over n tokens: the residual stream, its norm, what goes back to
 /// it, cos and sin of RoPE, and either attention's (Q, K, V, A, and K and V again in panels of up to 32 columns,
-/// ../kernels/key_panels.hpp) or feed-forward's, which takes 1024 rows at a time.
+/// ../kernels/key_panels.hpp) or feed-forward's, which takes feed_forward_rows at a time.
 inline double layer_need(const TextConfig& c, Index n) {
   const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
   const Index panels = c.num_key_value_heads * (c.head_dim + (c.head_dim + 31) / 32 * 32);
   const double attending = float_bytes(n, 2 * q + 2 * kv + panels);
-  const double feeding = float_bytes(std::min<Index>(n, 1024), 2 * c.intermediate_size + c.hidden_size);
+  const double feeding = float_bytes(std::min(n, feed_forward_rows), 2 * c.intermediate_size + c.hidden_size);
   return float_bytes(n, 3 * c.hidden_size + 2 * c.head_dim) + std::max(attending, feeding);
 }
 

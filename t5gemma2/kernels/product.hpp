@@ -15,9 +15,6 @@ namespace t5gemma2 {
 
 using Rows = Eigen::Ref<const Matrix>;  // rows that may be a block of wider ones
 
-/// Up to so many rows, each stored number is used while it is read; more rows share panels of float32.
-inline constexpr Index few_rows = 4;
-
 /// y [rows, outputs] = x [rows, depth] W^T, W [outputs, depth]; W's rows are `stride` numbers apart.
 template <class Stored>
 void multiply_transposed(const Rows& x, const Stored* W, Index stride, Eigen::Ref<Matrix> y) {

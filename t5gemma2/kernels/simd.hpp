@@ -20,6 +20,9 @@
 
 namespace t5gemma2 {
 
+/// Up to so many rows, each stored number is used while it is read; more rows share panels of float32.
+inline constexpr Index few_rows = 4;
+
 /// y [rows, cols] = x W^T: x [rows, depth], W [cols, depth]; the rows of each are `stride` numbers apart.
 template <class Stored>
 using MultiplyTransposed = void (*)(Index rows, Index depth, Index cols, const float* x, Index x_stride,
