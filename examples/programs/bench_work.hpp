@@ -1,6 +1,5 @@
 // How much work a step is: floating-point operations of products, and bytes that have to be read.
 #pragma once
-
 #include "t5gemma2/analysis/cold_weights.hpp"
 #include "t5gemma2/decoder.hpp"
 #include "t5gemma2/encoder.hpp"
