@@ -85,7 +85,9 @@ def test_a_bad_line_is_answered_in_its_place(line, message, read):
 
 
 def test_a_text_too_long_for_memory():
-    long, short = answers("--num-beams", 2, lines=[{"prompt": "x " * 3_000_000}, {**DATE, "id": 2}], code=1)
+    words = "x " * 1_000_000  # 1024 beams of them need more than any machine has
+    lines = [{"prompt": words, "decoder_prompt": words, "num_beams": 1024}, {**DATE, "id": 2}]
+    long, short = answers("--num-beams", 2, lines=lines, code=1)
     assert list(long) == ["error"] and "memory: " in long["error"] and "input tokens: expected" in long["error"]
     assert short["id"] == 2 and short["text"] == TEXT
 
