@@ -4,6 +4,9 @@
 //
 // Two forms of torch.nn.Linear, equal up to rounding: plain_linear copies all of W to float32 first; linear
 // converts a few rows of W at a time, in the processor's cache (kernels/product.hpp).
+//
+// Where W's numbers are not those of the checkpoint (converted_weights.hpp), y is that of the rounded W; x is
+// rounded to bfloat16 where W asks for it, and meets 8-bit blocks of W in 16-bit blocks.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -22,7 +25,7 @@ inline void check(const Weight& W, const char* name) {
   check_argument(W.rows >= 0, name, "0 rows or more", W.rows);
   check_argument(W.cols >= 0, name, "0 columns or more", W.cols);
   const auto address = reinterpret_cast<std::uintptr_t>(W.data);
-  const bool aligned = address % static_cast<std::uintptr_t>(bytes_of(W.type)) == 0;
+  const bool aligned = address % static_cast<std::uintptr_t>(alignment_of(W.type)) == 0;
   check_argument(aligned, name,
                  W.type == StorageType::float32 ? "an address at a multiple of 4 bytes"
                                                 : "an address at a multiple of 2 bytes",
@@ -42,6 +45,13 @@ inline Matrix to_matrix(const Weight& W, Index first, Index count) {
   check_argument(first >= 0 && first <= W.rows, "to_matrix first", "a row of W", first);
   check_argument(count >= 0 && count <= W.rows - first, "to_matrix count", "a number of rows of W", count);
   Matrix rows(count, W.cols);
+  if (W.type == StorageType::int8_blocks) {
+    const Index blocks = blocks_of(W.cols);
+    const auto* from = reinterpret_cast<const Int8Block*>(W.data) + first * blocks;
+    for (Index row = 0; row < count; ++row, from += blocks)
+      for (Index k = 0; k < W.cols; ++k) rows(row, k) = from[k / block_size][k % block_size];
+    return rows;
+  }
   with_stored_numbers(W.data, W.type, [&](const auto* stored) {
     const auto* from = stored + first * W.cols;
     for (Index i = 0; i < rows.size(); ++i) rows.data()[i] = to_float(from[i]);
@@ -49,30 +59,60 @@ inline Matrix to_matrix(const Weight& W, Index first, Index count) {
   return rows;
 }
 
+/// The nearest bfloat16 to each number of x.
+inline Matrix rounded_to_bfloat16(const Matrix& x) {
+  return x.unaryExpr([](float number) { return to_float(BFloat16(number)); });
+}
+
 /// The plain form: x [rows, in], W [out, in] -> [rows, out]. Throws std::invalid_argument where W is not set
 /// or shapes do not fit.
 inline Matrix plain_linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
-  return x * to_matrix(W, 0, W.rows).transpose();
+  return (W.rounds_x ? rounded_to_bfloat16(x) : x) * to_matrix(W, 0, W.rows).transpose();
 }
+
+namespace linear_detail {
+
+/// y in parts, in parallel: part(first row, first output, that part of y).
+template <class Part>
+Matrix in_parts(Index rows, Index outputs, const Part& part) {
+  const Index most_rows = 512, most_outputs = rows > few_rows ? 64 : 128;
+  const Index row_parts = (rows + most_rows - 1) / most_rows;
+  Matrix y(rows, outputs);
+  parallel_tasks(row_parts * ((outputs + most_outputs - 1) / most_outputs), [&](Index task) {
+    const Index row = task % row_parts * most_rows, out = task / row_parts * most_outputs;
+    part(row, out, y.block(row, out, std::min(most_rows, rows - row), std::min(most_outputs, outputs - out)));
+  });
+  return y;
+}
+
+inline Matrix multiply(const Matrix& x, const Weight& W) {
+  Matrix y;
+  with_stored_numbers(W.data, W.type, [&](const auto* stored) {
+    y = in_parts(x.rows(), W.rows, [&](Index row, Index out, Eigen::Ref<Matrix> part) {
+      multiply_transposed(x.middleRows(row, part.rows()), stored + out * W.cols, W.cols, part);
+    });
+  });
+  return y;
+}
+
+inline Matrix multiply(const Int16Rows& x, const Weight& W) {
+  const auto* stored = reinterpret_cast<const Int8Block*>(W.data);
+  return in_parts(x.scales.rows(), W.rows, [&](Index row, Index out, Eigen::Ref<Matrix> part) {
+    multiply_int8(x, row, stored + out * blocks_of(W.cols), part);
+  });
+}
+
+}  // namespace linear_detail
 
 /// x [rows, in], W [out, in] -> [rows, out]. Throws as plain_linear does.
 inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
-  const Index rows = 512, outputs = x.rows() > few_rows ? 64 : 128;  // of one task
-  const Index row_blocks = (x.rows() + rows - 1) / rows, output_blocks = (W.rows + outputs - 1) / outputs;
-  Matrix y(x.rows(), W.rows);
-  with_stored_numbers(W.data, W.type, [&](const auto* stored) {
-    parallel_tasks(row_blocks * output_blocks, [&](Index task) {
-      const Index row = task % row_blocks * rows, out = task / row_blocks * outputs;
-      const Index row_count = std::min(rows, x.rows() - row), out_count = std::min(outputs, W.rows - out);
-      multiply_transposed(x.middleRows(row, row_count), stored + out * W.cols, W.cols,
-                          y.block(row, out, row_count, out_count));
-    });
-  });
-  return y;
+  if (W.type == StorageType::int8_blocks) return linear_detail::multiply(Int16Rows(x), W);
+  if (W.rounds_x) return linear_detail::multiply(rounded_to_bfloat16(x), W);
+  return linear_detail::multiply(x, W);
 }
 
 }  // namespace t5gemma2

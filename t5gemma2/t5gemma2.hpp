@@ -46,6 +46,7 @@
 
 // ---- the model, and text from it ----
 #include "model.hpp"                              // load, encode, forward
+#include "precision.hpp"                          // weights in fewer bits
 #include "prompt.hpp"                             // images and a text to the encoder's input
 #include "sampling.hpp"                           // the next token
 #include "generation/logits_processors.hpp"       // what may come next
@@ -71,6 +72,7 @@
 #include "kernels/allocation.hpp"                 // memory of intermediates
 #include "kernels/functions.hpp"                  // softmax, cos and sin
 #include "kernels/stored_numbers.hpp"             // float32, float16, bfloat16
+#include "kernels/blocks.hpp"                     // 8-bit and 16-bit numbers in blocks
 #include "kernels/isa.hpp"                        // the processor's instruction set
 #include "kernels/simd.hpp"                       // the kernels in simd/, for each instruction set
 #include "kernels/product.hpp"                    // x W^T, y + x V

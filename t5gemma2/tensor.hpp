@@ -1,13 +1,15 @@
 // Matrices of the engine: rows are tokens, columns are features, row-major as in the checkpoint.
 //
 //   Matrix, Vector   float32 values that the engine computes with: hidden states, scores, logits, norms
-//   Weight           a view of a matrix in the memory-mapped checkpoint, float32, float16 or bfloat16
+//   Weight           a matrix as it is stored: a view of the memory-mapped checkpoint, float32, float16 or
+//                    bfloat16, or a copy in another format (converted_weights.hpp)
 #pragma once
 #include <Eigen/Dense>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -20,17 +22,28 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 using Vector = Eigen::VectorXf;
 using TokenId = std::int32_t;
 
-/// Number formats of weights in a checkpoint (safetensors F32, F16, BF16).
-enum class StorageType { float32 = 1, float16, bfloat16 };  // 0: not set
+/// Number formats of weights: those of a checkpoint (safetensors F32, F16, BF16), and rows of blocks of 8-bit
+/// numbers (kernels/blocks.hpp).
+enum class StorageType { float32 = 1, float16, bfloat16, int8_blocks };  // 0: not set
 
-/// Bytes of one stored number.
-constexpr Index bytes_of(StorageType type) { return type == StorageType::float32 ? 4 : 2; }
+/// Bytes that begin a stored number or block are a multiple of this.
+constexpr Index alignment_of(StorageType type) { return type == StorageType::float32 ? 4 : 2; }
 
-/// A view of a stored matrix W [rows, cols]. The checkpoint owns the memory and must outlive it.
+/// Bytes of one stored row of `cols` numbers.
+constexpr Index row_bytes(StorageType type, Index cols) {
+  if (type == StorageType::int8_blocks) return (cols + 31) / 32 * 34;
+  return cols * alignment_of(type);
+}
+
+/// A stored matrix W [rows, cols].
 struct Weight {
-  const std::byte* data = nullptr;  // aligned to bytes_of(type)
+  const std::byte* data = nullptr;  // aligned to alignment_of(type)
   StorageType type{};
   Index rows = 0, cols = 0;
+  bool rounds_x = false;                // to bfloat16, in products: --dtype bfloat16
+  std::shared_ptr<const void> owner{};  // of data; none where a checkpoint, which must outlive W, owns it
+
+  Index bytes() const { return rows * row_bytes(type, cols); }
 };
 
 /// Marks a number that has not been set and has no default. Functions that need the number

@@ -131,7 +131,7 @@ inline Matrix whole_numbers(Index rows, Index cols, unsigned seed) {
 class StoredMatrix {
  public:
   explicit StoredMatrix(const Matrix& x, StorageType type = StorageType::float32)
-      : bytes_(static_cast<std::size_t>(x.size() * bytes_of(type))),
+      : bytes_(static_cast<std::size_t>(x.rows() * row_bytes(type, x.cols()))),
         weight_{nullptr, type, x.rows(), x.cols()} {
     for (Index i = 0; i < x.size(); ++i) {
       const float value = x.data()[i];

@@ -16,6 +16,10 @@ inline Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
   for (int i = 0; i < lanes; ++i) x[i] = to_float(from[i]);
   return x;
 }
+inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
+  for (int i = 0; i < lanes; ++i) sum[i] += a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+  return sum;
+}
 #include "t5gemma2/kernels/simd/kernels.inl"
 }  // namespace t5gemma2::kernel::of_64_bytes
 

@@ -40,10 +40,12 @@ TEST_CASE("tensor: rows of a Matrix lie one after the other, as in the checkpoin
   for (int i = 0; i < 6; ++i) CHECK(x.data()[i] == static_cast<float>(i + 1));
 }
 
-TEST_CASE("tensor: bytes of one stored number") {
-  CHECK(bytes_of(StorageType::float32) == 4);
-  CHECK(bytes_of(StorageType::float16) == 2);
-  CHECK(bytes_of(StorageType::bfloat16) == 2);
+TEST_CASE("tensor: bytes of a stored row") {
+  CHECK(row_bytes(StorageType::float32, 33) == 132);
+  CHECK(row_bytes(StorageType::float16, 33) == 66);
+  CHECK(row_bytes(StorageType::bfloat16, 33) == 66);
+  CHECK(row_bytes(StorageType::int8_blocks, 33) == 68);
+  CHECK(row_bytes(StorageType::int8_blocks, 64) == 68);
 }
 
 }  // namespace test_tensor

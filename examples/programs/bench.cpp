@@ -25,6 +25,7 @@ namespace bench_program {
 
 struct Flags {
   cli::ModelName model;
+  Precision precision = Precision::float32;
   std::optional<std::string> only, json;
   std::int64_t repeats = 5;
   bool long_ones = false, quiet = false;
@@ -44,7 +45,7 @@ std::string processor_name() {
 // ---- what is printed ----
 
 struct Report {
-  std::string processor, isa, model;
+  std::string processor, isa, model, precision;
   std::int64_t repeats;
   std::vector<Most> most;  // with 1 thread, and with all
   Cases cases;
@@ -72,9 +73,9 @@ std::string threads_text(int threads) {
 }
 
 void print(const Report& r) {
-  std::printf("%s, %s, %s; %s\nmedians of %lld\n\n%-29s%14s%12s\n", r.processor.c_str(),
+  std::printf("%s, %s, %s; %s, products in %s\nmedians of %lld\n\n%-29s%14s%12s\n", r.processor.c_str(),
               threads_text(r.most.back().threads).c_str(), r.isa.c_str(), r.model.c_str(),
-              static_cast<long long>(r.repeats), "limits", "products", "reading");
+              r.precision.c_str(), static_cast<long long>(r.repeats), "limits", "products", "reading");
   for (const Most& most : r.most)
     std::printf("%-29s%6.1f GFLOP/s%7.1f GB/s\n", threads_text(most.threads).c_str(), most.products / 1e9,
                 most.reading / 1e9);
@@ -99,6 +100,7 @@ nlohmann::ordered_json to_json(const Report& r) {
                               {"isa", r.isa},
                               {"threads", r.most.back().threads},
                               {"model", r.model},
+                              {"dtype", r.precision},
                               {"repeats", r.repeats},
                               {"limits", nlohmann::ordered_json::array()},
                               {"rows", nlohmann::ordered_json::array()}};
@@ -126,11 +128,14 @@ Cases selected_cases(const BenchModel& model, const Flags& f) {
 int run(const Flags& f) {
   if (f.json) cli::check_writable(*f.json);
   omp_set_num_threads(f.threads);
-  const BenchModel model =
+  keep_freed_memory();
+  BenchModel model =
       f.model ? stored_model(find_model(*f.model), cli::shown_name(f.model), f.quiet) : random_model();
+  set_precision(model, f.precision);
   Report report{.processor = processor_name(),
                 .isa = std::string(name_of(isa())),
                 .model = model.name,
+                .precision = std::string(name_of(f.precision)),
                 .repeats = f.repeats,
                 .most = {},
                 .cases = selected_cases(model, f),
@@ -159,6 +164,7 @@ int programs::bench(int argc, char** argv) {
                  "folder, or hub id in the local Hugging Face cache; default: random weights of 270M-270M's "
                  "shapes")
       ->value("MODEL");
+  cli::add_dtype(app, flags.precision);
   app.group("What is measured");
   app.add_option("--only", flags.only, "only rows whose names match a pattern, such as 'linear/*/512'")
       ->value("PATTERN");

@@ -52,6 +52,14 @@ inline BenchModel stored_model(const std::filesystem::path& folder, const std::s
   return measured;
 }
 
+/// Rounds the weights, in memory of their own.
+inline void set_precision(BenchModel& model, Precision precision) {
+  const auto keep = [] {};
+  t5gemma2::set_precision(model.encoder, precision, {}, keep);
+  t5gemma2::set_precision(model.decoder, precision, {}, keep);
+  if (model.vision) t5gemma2::set_precision(*model.vision, precision, {}, keep);
+}
+
 /// Random weights in memory.
 class RandomWeights {
  public:

@@ -26,13 +26,13 @@ inline double attention_flops(const Heads& heads, double pairs) {
 
 inline double size_of(const Weight& W) { return static_cast<double>(W.rows) * static_cast<double>(W.cols); }
 
-inline double stored_bytes(const Weight& W) { return size_of(W) * static_cast<double>(bytes_of(W.type)); }
+inline double stored_bytes(const Weight& W) { return static_cast<double>(W.bytes()); }
 
 /// Of the encoder over n tokens.
 inline double encode_flops(const Encoder& w, Index n) {
   double flops = 0;
   for (const Layer& layer : w.layers) {
-    for (const Weight& W : matrices_of(layer)) flops += 2 * size_of(W) * static_cast<double>(n);
+    for_each_matrix(layer, [&](const Weight& W) { flops += 2 * size_of(W) * static_cast<double>(n); });
     const double pairs = visible_pairs(EncoderMask{layer.self_attn.window}, n, n);
     flops += attention_flops(layer.self_attn.heads, pairs);
   }
@@ -47,9 +47,8 @@ inline double key_value_bytes(const Decoder& w, Index keys) {
 
 /// Of a decoding step that reads so many keys: all weights once, K and V.
 inline double step_bytes(const Decoder& w, Index keys) {
-  double bytes = stored_bytes(w.lm_head) + key_value_bytes(w, keys);
-  for (const Layer& layer : w.layers)
-    for (const Weight& W : matrices_of(layer)) bytes += stored_bytes(W);
+  double bytes = key_value_bytes(w, keys);
+  for_each_matrix(w, [&](const Weight& W) { bytes += stored_bytes(W); });
   return bytes;
 }
 
@@ -60,7 +59,7 @@ inline double siglip_flops(const Siglip& w) {
   const auto patches = static_cast<double>(side * side);
   double flops = 2 * patches * size_of(w.patch_embedding.weight);
   for (const SiglipLayer& layer : w.layers) {
-    for (const Weight& W : matrices_of(layer)) flops += 2 * patches * size_of(W);
+    for_each_matrix(layer, [&](const Weight& W) { flops += 2 * patches * size_of(W); });
     flops += 4 * patches * patches * static_cast<double>(c.hidden_size);
   }
   return flops;

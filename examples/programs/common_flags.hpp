@@ -1,15 +1,19 @@
-// The flags -m, --model; -t, --threads; -q, --quiet. The default model is pocket, which comes with
-// the programs.
+// The flags -m, --model; --dtype; -t, --threads; -q, --quiet. The default model is pocket, which comes with the
+// programs.
 #pragma once
 #include <omp.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "app.hpp"
+#include "checks.hpp"
 #include "t5gemma2/checkpoint/hub.hpp"
+#include "t5gemma2/precision.hpp"
 #include "terminal.hpp"
 
 namespace cli {
@@ -25,6 +29,22 @@ inline Option* add_model(App& app, ModelName& model, bool positional = false,
           ->value("MODEL");
   if (positional) app.add_option("MODEL", model, "the model, without -m")->excludes(flag);
   return flag;
+}
+
+/// Adds --dtype.
+inline void add_dtype(App& app, t5gemma2::Precision& precision) {
+  using t5gemma2::precision_names;
+  const std::vector<std::string> names(precision_names.begin(), precision_names.end());
+  app.group("Input");
+  app.add_option_function<std::string>(
+         "--dtype",
+         [&precision](const std::string& name) {
+           const auto at = std::ranges::find(precision_names, name);
+           precision = static_cast<t5gemma2::Precision>(at - precision_names.begin());
+         },
+         "precision of products with weights: as stored, rounded to bfloat16, or 8-bit weights")
+      ->value("float32|bfloat16|int8")
+      ->check(one_of(names));
 }
 
 /// Adds -t, --threads; sets `threads` to its default.

@@ -29,6 +29,7 @@ inline const std::map<std::string, std::string> twins = {
     {"--model-id", "--model"},
     {"--model-path", "--model"},
     {"--model-name-or-path", "--model"},
+    {"--torch-dtype", "--dtype"},
     {"--images", "--image"},
     {"--img", "--image"},
 };
@@ -41,8 +42,9 @@ struct WithoutEffect {
 };
 
 constexpr const char *grows = "memory grows as needed", *cpu = "all runs on the CPU",
-                     *stored = "weights are used as they are stored", *no_chat = "there is no chat",
-                     *timings = "timings come at the end anyway", *always = "it is so anyway";
+                     *stored = "weights are used as they are stored, unless --dtype is given",
+                     *no_chat = "there is no chat", *timings = "timings come at the end anyway",
+                     *always = "it is so anyway";
 
 inline const std::map<std::string, WithoutEffect> without_effect = {
     {"-c", {WithoutEffect::one, grows}},
@@ -73,8 +75,6 @@ inline const std::map<std::string, WithoutEffect> without_effect = {
     {"-ctv", {WithoutEffect::one, "keys and values are float32"}},
     {"--cache-type-k", {WithoutEffect::one, "keys and values are float32"}},
     {"--cache-type-v", {WithoutEffect::one, "keys and values are float32"}},
-    {"--dtype", {WithoutEffect::one, stored}},
-    {"--torch-dtype", {WithoutEffect::one, stored}},
     {"--fp16", {WithoutEffect::word, stored}},
     {"--bf16", {WithoutEffect::word, stored}},
     {"--trust-remote-code", {WithoutEffect::word, "no code of a model is run"}},

@@ -1,11 +1,14 @@
-// Reads weights from the disk before they are used, with a bar that shows how far it is.
+// Reads weights from the disk before they are used, and rounds them, with bars that show how far it is.
 #pragma once
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "progress_bar.hpp"
 #include "t5gemma2/analysis/cold_weights.hpp"
 #include "t5gemma2/model.hpp"
+#include "t5gemma2/precision.hpp"
+#include "t5gemma2/vision/vision_weights.hpp"
 
 namespace cli {
 
@@ -30,6 +33,26 @@ inline void load_weights(const WeightBytes& weights, bool quiet, const Progress&
     bar.update(done / megabyte, all / megabyte);
     if (watch) watch(done, all);
   });
+}
+
+/// load_model in a precision.
+inline Model open_model(const std::filesystem::path& folder, Precision precision, bool quiet) {
+  Model model = load_model(folder);
+  if (precision == Precision::float32) return model;
+  load_weights(weights_of(model, nullptr, true), quiet);
+  ProgressBar bar("rounding weights", !quiet);
+  set_precision(model, precision, bar.watch());
+  return model;
+}
+
+/// load_vision in a precision.
+inline Vision open_vision(const Model& model, Precision precision, bool quiet) {
+  Vision vision = load_vision(model.config, *model.checkpoint);
+  if (precision == Precision::float32) return vision;
+  load_weights(weights_of(model, &vision, false, false), quiet);
+  ProgressBar bar("rounding weights", !quiet);
+  set_precision(vision, *model.checkpoint, precision, bar.watch());
+  return vision;
 }
 
 }  // namespace cli

@@ -3,43 +3,29 @@
 // of the ids are read.
 #pragma once
 #include <algorithm>
+#include <concepts>
 #include <functional>
 #include <vector>
 
-#include "../decoder.hpp"
-#include "../encoder.hpp"
 #include "../io/cold_pages.hpp"
-#include "../vision/vision.hpp"
+#include "../precision.hpp"
 #include "memory.hpp"
 
 namespace t5gemma2 {
 
-/// All matrices of a layer.
-inline std::vector<Weight> matrices_of(const Layer& layer) {
-  const Attention& a = layer.self_attn;
-  const FeedForward& f = layer.mlp;
-  return {a.q_proj, a.k_proj, a.v_proj, a.o_proj, f.gate_proj, f.up_proj, f.down_proj};
-}
-inline std::vector<Weight> matrices_of(const SiglipLayer& w) {
-  return {w.q_proj.weight, w.k_proj.weight, w.v_proj.weight, w.out_proj.weight, w.fc1.weight, w.fc2.weight};
-}
-
 /// The bytes of weights in memory.
 class WeightBytes {
  public:
-  void add(const Encoder& w) { add(w.layers); }
-
-  void add(const Decoder& w) {
-    add(w.layers);
-    add({w.lm_head});
+  /// Those of an encoder, a decoder or vision.
+  template <class Part>
+  void add(const Part& part) {
+    for_each_matrix(part, [&](const Weight& W) { add(W); });
+    if constexpr (std::same_as<Part, Vision>) {
+      add(part.vision_tower.position_embedding);
+      add(part.multi_modal_projector.mm_input_projection_weight);
+    }
   }
-
-  void add(const Vision& w) {
-    const Siglip& tower = w.vision_tower;
-    add({tower.patch_embedding.weight, tower.position_embedding,
-         w.multi_modal_projector.mm_input_projection_weight});
-    for (const SiglipLayer& layer : tower.layers) add(matrices_of(layer));
-  }
+  void add(const Weight& W) { bytes_.emplace_back(W.data, static_cast<std::size_t>(W.bytes())); }
 
   /// One span per weight, by address.
   std::vector<Bytes> in_order() const {
@@ -49,15 +35,6 @@ class WeightBytes {
   }
 
  private:
-  void add(const std::vector<Layer>& layers) {
-    for (const Layer& layer : layers) add(matrices_of(layer));
-  }
-
-  void add(const std::vector<Weight>& weights) {
-    for (const Weight& w : weights)
-      bytes_.emplace_back(w.data, static_cast<std::size_t>(w.rows * w.cols * bytes_of(w.type)));
-  }
-
   std::vector<Bytes> bytes_;
 };
 

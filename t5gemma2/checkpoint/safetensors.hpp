@@ -39,6 +39,7 @@ class SafetensorsFile {
   const StoredTensors& tensors() const { return tensors_; }
   const std::map<std::string, std::string, std::less<>>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
+  void release_pages() const { map_.release_pages(); }
 
  private:
   explicit SafetensorsFile(const std::filesystem::path& path)
@@ -127,6 +128,11 @@ class Checkpoint {
 
   const StoredTensors& tensors() const { return tensors_; }
   const std::filesystem::path& folder() const { return folder_; }
+
+  /// Gives the memory of all mapped pages back; they are read again when they are used.
+  void release_pages() const {
+    for (const SafetensorsFile& file : files_) file.release_pages();
+  }
 
  private:
   explicit Checkpoint(const std::filesystem::path& folder) : folder_(folder) {}

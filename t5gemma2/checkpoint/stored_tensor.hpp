@@ -64,7 +64,7 @@ inline Weight as_weight(const StoredTensor& tensor, Index rows, Index cols, cons
 inline Vector to_vector(const StoredTensor& tensor) {
   const StorageType type = storage_type(tensor);
   check(tensor);
-  Vector values(static_cast<Index>(tensor.bytes) / bytes_of(type));
+  Vector values(static_cast<Index>(tensor.bytes) / alignment_of(type));
   with_stored_numbers(tensor.data, type, [&](const auto* stored) {
     for (Index i = 0; i < values.size(); ++i) values[i] = to_float(stored[i]);
   });

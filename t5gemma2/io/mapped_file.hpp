@@ -64,6 +64,9 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {map_.get(), map_.get_deleter().size}; }
 
+  /// Gives the memory of its pages back; they are read again, from the page cache, when they are used.
+  void release_pages() const { ::madvise(map_.get(), map_.get_deleter().size, MADV_DONTNEED); }
+
  private:
   struct Unmap {
     std::size_t size = 0;

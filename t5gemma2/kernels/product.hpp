@@ -1,14 +1,18 @@
 // Matrix products of float32 rows with rows as they are stored (simd/product.inl):
 //
 //   multiply_transposed   y = x W^T       W's rows as in the checkpoint (linear layers), or keys (scores)
+//   multiply_int8         y = x W^T       both in blocks of whole numbers (blocks.hpp)
 //   multiply_add          y = y + x V     values
 //
 // A number of y is the same whichever other rows are multiplied with it, except that up to few_rows rows, those
 // of a decoding step, are summed in another order.
 #pragma once
+#include <algorithm>
+#include <cstdint>
 #include <tuple>
 
 #include "../tensor.hpp"
+#include "parallel.hpp"
 #include "simd.hpp"
 
 namespace t5gemma2 {
@@ -20,6 +24,28 @@ template <class Stored>
 void multiply_transposed(const Rows& x, const Stored* W, Index stride, Eigen::Ref<Matrix> y) {
   const auto multiply = std::get<MultiplyTransposed<Stored>>(simd().multiply_transposed);
   multiply(x.rows(), x.cols(), y.cols(), x.data(), x.outerStride(), W, stride, y.data(), y.outerStride());
+}
+
+/// Rows of x in blocks of 16-bit numbers.
+struct Int16Rows {
+  Eigen::Matrix<std::int16_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>
+      numbers;    // [rows, blocks * 32]
+  Matrix scales;  // [rows, blocks]
+
+  explicit Int16Rows(const Matrix& x)
+      : numbers(x.rows(), blocks_of(x.cols()) * block_size), scales(x.rows(), blocks_of(x.cols())) {
+    constexpr Index rows = 64;  // of one task
+    parallel_tasks((x.rows() + rows - 1) / rows, [&](Index task) {
+      for (Index row = task * rows; row < std::min((task + 1) * rows, x.rows()); ++row)
+        simd().to_int16_blocks(x.cols(), x.row(row).data(), numbers.row(row).data(), scales.row(row).data());
+    });
+  }
+};
+
+/// y [rows, outputs] = x W^T for rows [first_row, first_row + rows) of x; W [outputs, x's blocks].
+inline void multiply_int8(const Int16Rows& x, Index first_row, const Int8Block* W, Eigen::Ref<Matrix> y) {
+  simd().multiply_int8(y.rows(), x.scales.cols(), y.cols(), x.numbers.row(first_row).data(),
+                       x.scales.row(first_row).data(), W, y.data(), y.outerStride());
 }
 
 /// y [rows, cols] += x [rows, depth] V [depth, cols].

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "blocks.hpp"
 #include "isa.hpp"
 #include "stored_numbers.hpp"
 
@@ -31,6 +32,11 @@ using MultiplyTransposed = void (*)(Index rows, Index depth, Index cols, const f
 struct SimdKernels {
   std::tuple<MultiplyTransposed<float>, MultiplyTransposed<Float16>, MultiplyTransposed<BFloat16>>
       multiply_transposed;
+  /// x [size] -> numbers [blocks * 32] and scales [blocks], blocks = blocks_of(size).
+  void (*to_int16_blocks)(Index size, const float* x, std::int16_t* numbers, float* scales);
+  /// y [rows, cols] = x W^T: x [rows, blocks] as to_int16_blocks makes it, W [cols, blocks].
+  void (*multiply_int8)(Index rows, Index blocks, Index cols, const std::int16_t* x, const float* x_scales,
+                        const Int8Block* W, float* y, Index y_stride);
   /// y [rows, cols] = y + x V: x [rows, depth], V [depth, cols].
   void (*multiply_add)(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                        Index V_stride, float* y, Index y_stride);
@@ -85,10 +91,18 @@ inline Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
 inline Floats to_floats(const Float16* from) {
   return vcvt_f32_f16(vld1_f16(reinterpret_cast<const __fp16*>(from)));
 }
+inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
+  const int32x4_t low = vmull_s16(vget_low_s16(a), vget_low_s16(b)), high = vmull_high_s16(a, b);
+  return vaddq_s32(sum, vpaddq_s32(low, high));
+}
 #else
 inline Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
 [[gnu::noinline]] inline Floats to_floats(const Float16* from) {
   return Floats{to_float(from[0]), to_float(from[1]), to_float(from[2]), to_float(from[3])};
+}
+inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
+  return sum +
+         reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 }
 #endif
 #include "simd/kernels.inl"
@@ -103,6 +117,10 @@ inline Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c
 inline Floats to_floats(const Float16* from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
+inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
+  return sum + reinterpret_cast<Ints>(
+                   _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+}
 #include "simd/kernels.inl"
 }  // namespace t5gemma2::kernel::avx2
 T5GEMMA2_END_TARGET
@@ -114,6 +132,10 @@ constexpr int register_bytes = 64, registers = 32;
 inline Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 inline Floats to_floats(const Float16* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
+  return sum + reinterpret_cast<Ints>(
+                   _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 }
 #include "simd/kernels.inl"
 }  // namespace t5gemma2::kernel::avx512

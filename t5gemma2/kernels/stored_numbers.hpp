@@ -27,6 +27,8 @@ void with_stored_numbers(const std::byte* data, StorageType type, const Use& use
       return use(reinterpret_cast<const Float16*>(data));
     case StorageType::bfloat16:
       return use(reinterpret_cast<const BFloat16*>(data));
+    case StorageType::int8_blocks:
+      break;  // no single numbers
   }
   throw std::invalid_argument("storage type: expected float32, float16 or bfloat16, found none of them");
 }

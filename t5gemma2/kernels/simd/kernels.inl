@@ -7,12 +7,15 @@
 #include "panels.inl"
 #include "few_rows.inl"
 #include "product.inl"
+#include "blocks.inl"
 #include "limits.inl"
 // clang-format on
 
 constexpr SimdKernels kernels{
     .multiply_transposed = {multiply_transposed<float>, multiply_transposed<Float16>,
                             multiply_transposed<BFloat16>},
+    .to_int16_blocks = to_int16_blocks,
+    .multiply_int8 = multiply_int8,
     .multiply_add = multiply_add,
     .panel_cols = panel_cols,
     .pack_transposed = pack_transposed,

@@ -5,9 +5,12 @@
 //   register_bytes, registers          the size of a register, and how many there are
 //   fma(a, b, c)                       a * b + c, rounded once where the processor can
 //   to_floats(const Float16*)          `lanes` numbers of 16 bits
+//   add_pairs(Ints sum, a, b)          sum + the products of 16-bit numbers a and b, two in each lane
 
 typedef float Floats __attribute__((vector_size(register_bytes)));
 typedef std::uint32_t Words __attribute__((vector_size(register_bytes)));
+typedef std::int32_t Ints __attribute__((vector_size(register_bytes)));
+typedef std::int16_t Shorts __attribute__((vector_size(register_bytes)));
 typedef std::uint16_t HalfWords __attribute__((vector_size(register_bytes / 2)));
 constexpr int lanes = register_bytes / 4;
 
