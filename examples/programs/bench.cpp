@@ -73,7 +73,7 @@ std::string threads_text(int threads) {
 }
 
 void print(const Report& r) {
-  std::printf("%s, %s, %s; %s, products in %s\nmedians of %lld\n\n%-29s%14s%12s\n", r.processor.c_str(),
+  std::printf("%s, %s, %s; %s\nproducts in %s, medians of %lld\n\n%-29s%14s%12s\n", r.processor.c_str(),
               threads_text(r.most.back().threads).c_str(), r.isa.c_str(), r.model.c_str(),
               r.precision.c_str(), static_cast<long long>(r.repeats), "limits", "products", "reading");
   for (const Most& most : r.most)

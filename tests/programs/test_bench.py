@@ -51,7 +51,7 @@ def test_all_rows(tmp_path):
     assert (report["model"], report["repeats"], report["isa"]) == ("pocket", 1, isa)
     threads = re.fullmatch(r"(\d+) threads?", table.splitlines()[0].split(", ")[-2])[1]
     assert int(threads) == report["threads"]
-    assert table.startswith(f"{report['processor']}, ") and f", {isa}; pocket\nmedians of 1\n\nlimits " in table
+    assert table.startswith(f"{report['processor']}, ") and f", {isa}; pocket\nproducts in float32, medians of 1\n\nlimits " in table
     for row in report["rows"]:
         assert row["seconds"] > 0 and row.get("flops", 0) + row.get("bytes", 0) > 0, row
         assert row.get("of_limit", 1) > 0 and ("of_limit" in row) == (row["name"] not in ELEMENTWISE), row

@@ -26,6 +26,7 @@ def table(name: str) -> dict[str, str]:
 # ---- names ----
 
 VALUES = {"--temp": "0", "--n-predict": "3", "--repeat-penalty": "1.5", "--typical": "1", "--stop": "-03", "--model": "pocket",
+          "--dtype": "int8",
           "--image": str(SHAPES)}
 
 
