@@ -149,26 +149,25 @@ Case elementwise_case(const std::string& name, Index cols, const Change& change)
           .work = 2.0 * sizeof(float) * static_cast<double>(rows * cols),
           .tokens = 0,
           .prepare = [cols, change]() -> Run {
-            return [change, x = random_rows(rows, cols)]() mutable { x = change(std::move(x)); };
+            return [change, x = random_rows(rows, cols)]() mutable { change(x); };
           }};
 }
 
 inline void add_elementwise(const BenchModel& model, Cases& cases) {
   const TextConfig& c = model.encoder.config;
   const Layer& layer = model.encoder.layers.front();
-  cases.push_back(elementwise_case("rms_norm", c.hidden_size, [layer](Matrix x) {
-    return rms_norm(std::move(x), layer.pre_self_attn_layernorm, layer.eps);
+  cases.push_back(elementwise_case("rms_norm", c.hidden_size, [layer](Matrix& x) {
+    x = rms_norm(x, layer.pre_self_attn_layernorm, layer.eps);
   }));
   cases.push_back(
-      elementwise_case("gelu", c.intermediate_size, [](Matrix x) { return gelu_tanh(std::move(x)); }));
+      elementwise_case("gelu", c.intermediate_size, [](Matrix& x) { x = gelu_tanh(std::move(x)); }));
   const auto rope = std::make_shared<const CosSin>(rope_at(c.full_attention, c.head_dim, 0, 2048));
   cases.push_back(elementwise_case("rope", c.num_attention_heads * c.head_dim,
-                                   [rope](Matrix x) { return apply_rope(std::move(x), *rope); }));
+                                   [rope](Matrix& x) { x = apply_rope(std::move(x), *rope); }));
   if (!model.vision) return;
   const Siglip& tower = model.vision->vision_tower;
-  cases.push_back(
-      elementwise_case("layer_norm", tower.config.hidden_size,
-                       [w = tower.post_layernorm](Matrix x) { return layer_norm(w, std::move(x)); }));
+  cases.push_back(elementwise_case("layer_norm", tower.config.hidden_size,
+                                   [w = tower.post_layernorm](Matrix& x) { x = layer_norm(w, x); }));
 }
 
 }  // namespace bench_program

@@ -21,7 +21,7 @@ class Limits {
 
   /// Floating-point operations per second.
   double products() {
-    constexpr Index flops = 768 * 100000, tasks_of_thread = 8;
+    constexpr Index flops = Index{768} * 100000, tasks_of_thread = 8;
     const Index tasks = tasks_of_thread * omp_get_max_threads();
     const double start = cli::seconds();
     parallel_tasks(tasks, [](Index) { result_ = simd().multiply_and_add(flops, 0.5f, 1.0f); });
