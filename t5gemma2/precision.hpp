@@ -13,9 +13,11 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
+#include "error.hpp"
 #include "kernels/blocks.hpp"
 #include "kernels/parallel.hpp"
 #include "model.hpp"
@@ -30,6 +32,14 @@ inline constexpr std::array<std::string_view, 3> precision_names{"float32", "bfl
 
 inline std::string_view name_of(Precision precision) {
   return precision_names[static_cast<std::size_t>(precision)];
+}
+
+/// The precision that `name` stands for. Throws Error where it stands for none.
+inline Precision precision_named(std::string_view name) {
+  const auto at = std::ranges::find(precision_names, name);
+  if (at == precision_names.end())
+    throw Error("precision: expected float32, bfloat16 or int8, found " + std::string(name));
+  return static_cast<Precision>(at - precision_names.begin());
 }
 
 /// Calls use(W) for each matrix that a part multiplies by: Layer, Encoder, Decoder (the head is its last),

@@ -49,6 +49,12 @@ TEST_CASE("precision: the matrices of a part are all that linear multiplies by")
   CHECK(different.size() == 7 * layers);
 }
 
+TEST_CASE("precision: each has a name, and no other name stands for one") {
+  for (const Precision one : {Precision::float32, Precision::bfloat16, Precision::int8})
+    CHECK(precision_named(name_of(one)) == one);
+  for (const char* name : {"", "int4", "Int8", "float16"}) CHECK_THROWS_AS(precision_named(name), Error);
+}
+
 TEST_CASE("precision: float32 leaves all as it is stored") {
   const Model model = in(Precision::float32);
   CHECK(model.decoder.lm_head.data == fixture_model().decoder.lm_head.data);

@@ -343,7 +343,7 @@ TEST_CASE("tensor: exactly F32, F16 and BF16 have a storage type, of as many byt
   for (const DtypeInfo& dtype : dtypes)
     if (dtype.storage_type) {
       names.push_back(dtype.name);
-      CHECK(bytes_of(*dtype.storage_type) * 8 == static_cast<Index>(dtype.bits));
+      CHECK(row_bytes(*dtype.storage_type, 1) * 8 == static_cast<Index>(dtype.bits));
     }
   CHECK(names == std::vector<std::string_view>{"F16", "BF16", "F32"});
 }

@@ -25,7 +25,7 @@ namespace bench_program {
 
 struct Flags {
   cli::ModelName model;
-  Precision precision = Precision::float32;
+  std::string dtype = "float32";
   std::optional<std::string> only, json;
   std::int64_t repeats = 5;
   bool long_ones = false, quiet = false;
@@ -131,11 +131,11 @@ int run(const Flags& f) {
   keep_freed_memory();
   BenchModel model =
       f.model ? stored_model(find_model(*f.model), cli::shown_name(f.model), f.quiet) : random_model();
-  set_precision(model, f.precision);
+  set_precision(model, precision_named(f.dtype));
   Report report{.processor = processor_name(),
                 .isa = std::string(name_of(isa())),
                 .model = model.name,
-                .precision = std::string(name_of(f.precision)),
+                .precision = f.dtype,
                 .repeats = f.repeats,
                 .most = {},
                 .cases = selected_cases(model, f),
@@ -164,7 +164,7 @@ int programs::bench(int argc, char** argv) {
                  "folder, or hub id in the local Hugging Face cache; default: random weights of 270M-270M's "
                  "shapes")
       ->value("MODEL");
-  cli::add_dtype(app, flags.precision);
+  cli::add_dtype(app, flags.dtype);
   app.group("What is measured");
   app.add_option("--only", flags.only, "only rows whose names match a pattern, such as 'linear/*/512'")
       ->value("PATTERN");

@@ -3,12 +3,10 @@
 #pragma once
 #include <omp.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
-#include <vector>
 
 #include "app.hpp"
 #include "checks.hpp"
@@ -31,20 +29,15 @@ inline Option* add_model(App& app, ModelName& model, bool positional = false,
   return flag;
 }
 
-/// Adds --dtype.
-inline void add_dtype(App& app, t5gemma2::Precision& precision) {
+/// Adds --dtype, a name of a Precision.
+inline void add_dtype(App& app, std::string& dtype) {
   using t5gemma2::precision_names;
-  const std::vector<std::string> names(precision_names.begin(), precision_names.end());
   app.group("Input");
-  app.add_option_function<std::string>(
-         "--dtype",
-         [&precision](const std::string& name) {
-           const auto at = std::ranges::find(precision_names, name);
-           precision = static_cast<t5gemma2::Precision>(at - precision_names.begin());
-         },
-         "precision of products with weights: as stored, rounded to bfloat16, or 8-bit weights")
+  app.add_option(
+         "--dtype", dtype,
+         "precision of products: float32 with weights as stored, rounded to bfloat16, or with 8-bit weights")
       ->value("float32|bfloat16|int8")
-      ->check(one_of(names));
+      ->check(one_of({precision_names.begin(), precision_names.end()}));
 }
 
 /// Adds -t, --threads; sets `threads` to its default.

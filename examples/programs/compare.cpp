@@ -107,7 +107,7 @@ void print(const Comparison& result, float tolerance) {
 
 struct Flags {
   cli::ModelName model;
-  Precision precision = Precision::float32;
+  std::string dtype = "float32";
   std::string first, second;  // MODEL REFERENCE, or REFERENCE
   std::optional<float> tolerance;
   bool quiet = false;
@@ -117,7 +117,7 @@ struct Flags {
 Comparison run_and_compare(const Model& model, const SafetensorsFile& file, const Flags& f) {
   const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
   std::optional<Vision> vision;
-  if (file.tensors().contains("inputs.pixel_values")) vision = cli::open_vision(model, f.precision, f.quiet);
+  if (file.tensors().contains("inputs.pixel_values")) vision = cli::open_vision(model, f.dtype, f.quiet);
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
   std::string now;
   std::optional<cli::ProgressBar> bar;
@@ -133,7 +133,7 @@ int run(const Flags& f) {
     throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
   omp_set_num_threads(f.threads);
   const cli::ModelName named = f.second.empty() ? f.model : f.first;
-  const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.precision, f.quiet);
+  const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.quiet);
   for (const std::string& note : model.notes) cli::note(note, f.quiet);
   const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
   const Comparison result = run_and_compare(model, file, f);
@@ -152,7 +152,7 @@ int programs::compare(int argc, char** argv) {
       "column \"to truth\" is our root-mean-square distance to that over the reference's.");
   Flags flags;
   cli::add_model(app, flags.model);
-  cli::add_dtype(app, flags.precision);
+  cli::add_dtype(app, flags.dtype);
   app.add_option("MODEL", flags.first, "the model, without -m");
   app.add_option("REFERENCE", flags.second,
                  "safetensors file with inputs and activations, transformers' or your own; alone after -m");

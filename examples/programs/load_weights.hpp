@@ -35,8 +35,9 @@ inline void load_weights(const WeightBytes& weights, bool quiet, const Progress&
   });
 }
 
-/// load_model in a precision.
-inline Model open_model(const std::filesystem::path& folder, Precision precision, bool quiet) {
+/// load_model in the precision that `dtype` names.
+inline Model open_model(const std::filesystem::path& folder, const std::string& dtype, bool quiet) {
+  const Precision precision = precision_named(dtype);
   Model model = load_model(folder);
   if (precision == Precision::float32) return model;
   load_weights(weights_of(model, nullptr, true), quiet);
@@ -45,8 +46,9 @@ inline Model open_model(const std::filesystem::path& folder, Precision precision
   return model;
 }
 
-/// load_vision in a precision.
-inline Vision open_vision(const Model& model, Precision precision, bool quiet) {
+/// load_vision in the precision that `dtype` names.
+inline Vision open_vision(const Model& model, const std::string& dtype, bool quiet) {
+  const Precision precision = precision_named(dtype);
   Vision vision = load_vision(model.config, *model.checkpoint);
   if (precision == Precision::float32) return vision;
   load_weights(weights_of(model, &vision, false, false), quiet);

@@ -21,7 +21,7 @@ using namespace t5gemma2;
 struct Request {
   cli::Input input;
   std::optional<Index> tokens;  // to make
-  Precision precision = Precision::float32;
+  std::string dtype = "float32";
   bool quiet = false;
 };
 
@@ -72,7 +72,7 @@ inline Run run_model(const Request& request, const Model& model, const Tokenizer
   Run run;
   run.images = load_images(request.input.images);
   std::optional<Vision> vision;
-  if (!run.images.empty()) vision = cli::open_vision(model, request.precision, request.quiet);
+  if (!run.images.empty()) vision = cli::open_vision(model, request.dtype, request.quiet);
   run.ids = cli::encoder_ids(request.input, tokenizer, model.config, run.images, request.quiet);
   run.decoder_ids = cli::decoder_ids(request.input, model, tokenizer);
   run.given = std::ssize(run.decoder_ids);

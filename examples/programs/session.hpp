@@ -24,7 +24,7 @@ namespace cli {
 
 struct SessionFlags {
   ModelName model;
-  Precision precision = Precision::float32;
+  std::string dtype = "float32";
   bool pan_and_scan = false, special = false, quiet = false;
 };
 
@@ -36,7 +36,7 @@ class Session {
     ProgressBar bar("loading", !flags.quiet);
     bar.update(0, 2);
     const auto folder = model_folder(flags.model, flags.quiet);
-    model_ = open_model(folder, flags.precision, flags.quiet);
+    model_ = open_model(folder, flags.dtype, flags.quiet);
     bar.update(1, 2);
     tokenizer_ = Tokenizer::load_if_there(folder);
     bar.update(2, 2);
@@ -100,7 +100,7 @@ class Session {
   /// The first image opens the vision half, too.
   std::vector<PromptImage> read_images(const std::vector<std::string>& files) {
     std::vector<PromptImage> images = load_images(files, flags_.pan_and_scan);
-    if (!images.empty() && !vision_) vision_ = open_vision(model_, flags_.precision, flags_.quiet);
+    if (!images.empty() && !vision_) vision_ = open_vision(model_, flags_.dtype, flags_.quiet);
     return images;
   }
 

@@ -51,7 +51,7 @@ class Recording {
 
 struct Flags {
   cli::ModelName model;
-  Precision precision = Precision::float32;
+  std::string dtype = "float32";
   cli::Input input;
   std::string out;
   bool quiet = false;
@@ -62,7 +62,7 @@ int run(const Flags& f) {
   cli::check_writable(f.out);
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.quiet);
-  const Model model = cli::open_model(folder, f.precision, f.quiet);
+  const Model model = cli::open_model(folder, f.dtype, f.quiet);
   const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(folder);
   const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   Recording recording;
@@ -71,7 +71,7 @@ int run(const Flags& f) {
   }};
   const std::vector<PromptImage> images = load_images(f.input.images);
   std::optional<Vision> vision;
-  if (!images.empty()) vision = cli::open_vision(model, f.precision, f.quiet);
+  if (!images.empty()) vision = cli::open_vision(model, f.dtype, f.quiet);
   const auto ids = cli::encoder_ids(f.input, tokenizer, model.config, images, f.quiet);
   const auto decoder_ids = cli::decoder_ids(f.input, model, tokenizer);
   check_trace_memory(model.config, std::ssize(ids), std::ssize(decoder_ids));
@@ -101,7 +101,7 @@ int programs::trace(int argc, char** argv) {
                "Writes every intermediate tensor of one pass to a safetensors file.");
   Flags flags;
   cli::add_model(app, flags.model, true);
-  cli::add_dtype(app, flags.precision);
+  cli::add_dtype(app, flags.dtype);
   cli::add_input_flags(app, flags.input, "text for the decoder", false);
   app.group("Output");
   app.add_option("-o,--output", flags.out, "the file to write")->value("FILE.safetensors")->required();
