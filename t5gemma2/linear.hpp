@@ -104,6 +104,20 @@ inline Matrix multiply(const Int16Rows& x, const Weight& W) {
   });
 }
 
+inline Matrix multiply(const RowParts& x, Index rows, const Weight& W) {
+  const auto* stored = reinterpret_cast<const BFloat16*>(W.data);
+  return in_parts(rows, W.rows, [&](Index row, Index out, Eigen::Ref<Matrix> part) {
+    simd().multiply_split(part.rows(), W.cols, part.cols(), x.from(row), stored + out * W.cols, W.cols,
+                          part.data(), part.outerStride());
+  });
+}
+
+/// Whether the processor multiplies by W in tiles, and x has rows enough to fill them.
+inline bool takes_tiles(const Matrix& x, const Weight& W) {
+  return simd().multiply_split != nullptr && W.type == StorageType::bfloat16 && x.rows() > few_rows &&
+         x.cols() > 0;
+}
+
 }  // namespace linear_detail
 
 /// x [rows, in], W [out, in] -> [rows, out]. Throws as plain_linear does.
@@ -111,6 +125,8 @@ inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
   if (W.type == StorageType::int8_blocks) return linear_detail::multiply(Int16Rows(x), W);
+  if (linear_detail::takes_tiles(x, W))
+    return linear_detail::multiply(RowParts(x, W.rounds_x ? 1 : 3), x.rows(), W);
   if (W.rounds_x) return linear_detail::multiply(rounded_to_bfloat16(x), W);
   return linear_detail::multiply(x, W);
 }

@@ -3,6 +3,9 @@
 #pragma once
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
 #include <string>
 
 #include "t5gemma2/kernels/simd.hpp"
@@ -21,6 +24,47 @@ inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
   return sum;
 }
 #include "t5gemma2/kernels/simd/kernels.inl"
+
+#include "t5gemma2/kernels/simd/amx.inl"
+
+/// The tiles of AMX in plain C++.
+class PlainTiles {
+ public:
+  template <int T>
+  void zero() {
+    for (float& sum : sums_[T]) sum = 0;
+  }
+  template <int T>
+  void load(const void* from) {
+    std::memcpy(numbers_[T - 4], from, sizeof numbers_[0]);
+  }
+  template <int T>
+  void store(float* to, Index stride) {
+    for (int row = 0; row < 16; ++row) std::copy_n(sums_[T] + 16 * row, 16, to + row * stride);
+  }
+  template <int T, int A, int B>
+  void dot() {
+    for (int row = 0; row < 16; ++row)
+      for (int col = 0; col < 16; ++col)
+        for (int k = 0; k < 32; ++k)
+          sums_[T][16 * row + col] += number(A, 32 * row + k) * number(B, k / 2 * 32 + 2 * col + k % 2);
+  }
+
+ private:
+  float number(int tile, int i) const {
+    return std::bit_cast<float>(std::uint32_t{numbers_[tile - 4][i]} << 16);
+  }
+
+  float sums_[4][256];
+  std::uint16_t numbers_[4][512];
+};
+
+constexpr SimdKernels with_plain_tiles(SimdKernels all) {
+  all.split_row = split_row;
+  all.multiply_split = multiply_split<PlainTiles>;
+  return all;
+}
+constexpr SimdKernels tile_kernels = with_plain_tiles(kernels);
 }  // namespace t5gemma2::kernel::of_64_bytes
 
 namespace t5gemma2 {
@@ -35,7 +79,7 @@ void with_each_instruction_set(const Test& test) {
   }
   const std::string instruction_set = "registers of 64 bytes";
   CAPTURE(instruction_set);
-  test(kernel::of_64_bytes::kernels);
+  test(kernel::of_64_bytes::tile_kernels);
 }
 
 }  // namespace t5gemma2

@@ -4,6 +4,7 @@
 //   baseline   what every processor of the architecture has: SSE2, NEON
 //   avx2       AVX2 with FMA: x86 since 2013
 //   avx512     AVX-512: F, BW, DQ, VL
+//   amx        that, and products of tiles in bfloat16
 //
 // The environment variable T5GEMMA2_ISA caps the choice.
 #pragma once
@@ -14,13 +15,32 @@
 
 #include "../error.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace t5gemma2 {
 
-enum class Isa { baseline, avx2, avx512 };  // each contains those before it
+enum class Isa { baseline, avx2, avx512, amx };  // each contains those before it
 
-inline constexpr std::array<std::string_view, 3> isa_names{"baseline", "avx2", "avx512"};
+inline constexpr std::array<std::string_view, 4> isa_names{"baseline", "avx2", "avx512", "amx"};
 
 inline std::string_view name_of(Isa isa) { return isa_names[static_cast<std::size_t>(isa)]; }
+
+#if defined(__x86_64__)
+/// Whether the processor multiplies tiles of bfloat16, and Linux gives this process their registers, which it
+/// does on request.
+inline bool may_use_amx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned amx_tile = 1u << 24, amx_bf16 = 1u << 22;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  if ((edx & amx_tile) == 0 || (edx & amx_bf16) == 0) return false;
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#endif
 
 /// The largest instruction set of this processor.
 inline Isa processor_isa() {
@@ -28,7 +48,8 @@ inline Isa processor_isa() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::baseline;
+  if (avx512) return may_use_amx() ? Isa::amx : Isa::avx512;
+  return avx2 ? Isa::avx2 : Isa::baseline;
 #else
   return Isa::baseline;
 #endif

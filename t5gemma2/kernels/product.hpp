@@ -1,6 +1,7 @@
 // Matrix products of float32 rows with rows as they are stored (simd/product.inl):
 //
 //   multiply_transposed   y = x W^T       W's rows as in the checkpoint (linear layers), or keys (scores)
+//   multiply_split        y = x W^T       by tiles of bfloat16, where the processor has them (simd/amx.inl)
 //   multiply_int8         y = x W^T       both in blocks of whole numbers (blocks.hpp)
 //   multiply_add          y = y + x V     values
 //
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <tuple>
+#include <vector>
 
 #include "../tensor.hpp"
 #include "parallel.hpp"
@@ -47,6 +49,25 @@ inline void multiply_int8(const Int16Rows& x, Index first_row, const Int8Block* 
   simd().multiply_int8(y.rows(), x.scales.cols(), y.cols(), x.numbers.row(first_row).data(),
                        x.scales.row(first_row).data(), W, y.data(), y.outerStride());
 }
+
+/// Rows of x as sums of parts in bfloat16.
+struct RowParts {
+  Index parts, steps;
+  std::vector<std::uint16_t> tiles;
+
+  RowParts(const Matrix& x, Index parts_of_x)
+      : parts(parts_of_x),
+        steps((x.cols() + tile_depth - 1) / tile_depth),
+        tiles(static_cast<std::size_t>((x.rows() + 31) / 32 * 2 * steps * parts * tile_size)) {
+    parallel_rows(x.rows(), 64, [&](Index row) {
+      std::uint16_t* const tile = tiles.data() + row / 16 * steps * parts * tile_size;
+      simd().split_row(x.cols(), x.row(row).data(), parts, tile + row % 16 * tile_depth);
+    });
+  }
+
+  /// Those from `row`, a multiple of 32, on.
+  SplitRows from(Index row) const { return SplitRows{tiles.data(), parts, steps}.from(row); }
+};
 
 /// y [rows, cols] += x [rows, depth] V [depth, cols].
 inline void multiply_add(const Rows& x, const Rows& V, Eigen::Ref<Matrix> y) {

@@ -29,6 +29,21 @@ template <class Stored>
 using MultiplyTransposed = void (*)(Index rows, Index depth, Index cols, const float* x, Index x_stride,
                                     const Stored* W, Index W_stride, float* y, Index y_stride);
 
+inline constexpr Index tile_depth = 32, tile_size = 16 * tile_depth;  // of a tile of x, 16 rows
+
+/// x [rows, steps * 32] as the sum of parts in bfloat16: tiles [rows / 16, steps, parts], all of an even number of
+/// rows of tiles.
+struct SplitRows {
+  const std::uint16_t* tiles;
+  Index parts, steps;
+
+  const std::uint16_t* tile(Index row_tile, Index step, Index part) const {
+    return tiles + ((row_tile * steps + step) * parts + part) * tile_size;
+  }
+  /// Those from `row`, a multiple of 16, on.
+  SplitRows from(Index row) const { return {tile(row / 16, 0, 0), parts, steps}; }
+};
+
 struct SimdKernels {
   std::tuple<MultiplyTransposed<float>, MultiplyTransposed<Float16>, MultiplyTransposed<BFloat16>>
       multiply_transposed;
@@ -52,6 +67,11 @@ struct SimdKernels {
   /// sums [rows] go on from the tiles before. A row of S has room for 16 more numbers.
   void (*softmax_tile)(Index rows, Index cols, float scale, float* S, Index S_stride, float* max, float* sums,
                        float* A, Index dim);
+  /// Null unless the processor multiplies tiles of bfloat16. x [size], a row, to its place in SplitRows.
+  void (*split_row)(Index size, const float* x, Index parts, std::uint16_t* to) = nullptr;
+  /// y [rows, cols] = x W^T: x [rows, depth], W [cols, depth].
+  void (*multiply_split)(Index rows, Index depth, Index cols, const SplitRows& x, const BFloat16* W,
+                         Index W_stride, float* y, Index y_stride) = nullptr;
   /// x [size] -> gelu_tanh(x), in place.
   void (*gelu_tanh)(Index size, float* x);
   /// (a, b) [size] -> (a cos - b sin, b cos + a sin), in place.
@@ -125,7 +145,7 @@ inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
 }  // namespace t5gemma2::kernel::avx2
 T5GEMMA2_END_TARGET
 
-T5GEMMA2_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+T5GEMMA2_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,amx-tile,amx-bf16")
 namespace t5gemma2::kernel::avx512 {
 constexpr int register_bytes = 64, registers = 32;
 #include "simd/vectors.inl"
@@ -138,6 +158,48 @@ inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
                    _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 }
 #include "simd/kernels.inl"
+
+#include "simd/amx.inl"
+
+/// The tiles of a thread. The operating system has allowed them (isa.hpp).
+class AmxTiles {
+ public:
+  AmxTiles() {
+    struct alignas(64) {
+      std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } const config;
+    asm volatile("ldtilecfg %0" ::"m"(config));
+  }
+  ~AmxTiles() { asm volatile("tilerelease"); }
+  AmxTiles(const AmxTiles&) = delete;
+  AmxTiles& operator=(const AmxTiles&) = delete;
+
+  template <int T>
+  void zero() {
+    asm volatile("tilezero %%tmm%c0" ::"i"(T));
+  }
+  template <int T>
+  void load(const void* from) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(Index{64}), "i"(T) : "memory");
+  }
+  template <int T>
+  void store(float* to, Index stride) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(4 * stride), "i"(T) : "memory");
+  }
+  template <int T, int A, int B>
+  void dot() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(T), "i"(A), "i"(B));
+  }
+};
+
+constexpr SimdKernels with_amx(SimdKernels all) {
+  all.split_row = split_row;
+  all.multiply_split = multiply_split<AmxTiles>;
+  return all;
+}
+constexpr SimdKernels amx_kernels = with_amx(kernels);
 }  // namespace t5gemma2::kernel::avx512
 T5GEMMA2_END_TARGET
 #endif
@@ -152,6 +214,8 @@ namespace t5gemma2 {
 inline const SimdKernels& kernels_of(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
+    case Isa::amx:
+      return kernel::avx512::amx_kernels;
     case Isa::avx512:
       return kernel::avx512::kernels;
     case Isa::avx2:
