@@ -23,7 +23,7 @@ def traced(folder, *arguments) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("dtype", ["float32", *ROUNDED])
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_text(dtype, prompt):
-    assert output("generate", "-p", prompt, "--dtype", dtype) == PROMPTS[prompt] + "\n"
+    assert output("generate", "-p", prompt, "--dtype", dtype) == PROMPTS[prompt]
 
 
 @pytest.mark.parametrize("dtype", ROUNDED)
@@ -57,7 +57,7 @@ def test_any_number_of_threads(threads, tmp_path):
 def test_compare_tells_how_far_it_is():
     basic = ROOT / "tests/data/basic"
     done = run("compare", basic, basic / "reference.safetensors", "--dtype", "int8")
-    assert done.returncode == 1 and "FAILED" in done.stdout.upper()
+    assert done.returncode == 1 and "82 over tolerance" in done.stdout
     assert run("compare", basic, basic / "reference.safetensors", "--dtype", "int8", "--tolerance", "1").returncode == 0
 
 
@@ -78,4 +78,4 @@ def test_bench(tmp_path):
 @pytest.mark.parametrize("value", ["float16", "INT8", "int4", ""])
 def test_other_values(program, value, tmp_path):
     done = run(program, "--dtype", value)
-    refused(done, 2, f"--dtype: expected one of float32, bfloat16, int8, found {value or 'nothing'}")
+    refused(done, 2, f"--dtype: expected one of float32, bfloat16, int8, found {value}")
