@@ -24,9 +24,13 @@ namespace t5gemma2 {
 
 namespace attention_detail {
 
-inline void check(const Matrix& Q, const Rows& K, const Rows& V, const Heads& heads, float scale) {
+inline void check(const Heads& heads, float scale) {
   check_argument(scale > 0 && std::isfinite(scale), "attention scale", "a number above 0", scale);
   t5gemma2::check(heads);
+}
+
+inline void check(const Matrix& Q, const Rows& K, const Rows& V, const Heads& heads, float scale) {
+  check(heads, scale);
   check_shape(Q, -1, heads.query * heads.dim, "attention Q");
   check_shape(K, -1, heads.kv * heads.dim, "attention K");
   check_shape(V, K.rows(), K.cols(), "attention V");
@@ -108,6 +112,19 @@ template <class Mask>
 Matrix attention(const Matrix& Q, const Matrix& K, const Matrix& V, const Heads& heads, float scale,
                  Mask mask) {
   return attention(Q, heads, scale, KeySegment{K, V, mask});
+}
+
+/// Equation 4 for some of the queries: Q [m, query heads*dh] are those that the mask calls first, first + 1,
+/// ..., keys and values are in panels. The same bits as with all queries and keys where `first` begins a block
+/// (kernel::block_queries) and all queries are more than one.
+template <class Mask>
+Matrix attention(const Matrix& Q, Index first, const kernel::KeyPanels& keys, const Heads& heads, float scale,
+                 Mask mask) {
+  attention_detail::check(heads, scale);
+  check_shape(Q, -1, heads.query * heads.dim, "attention Q");
+  check_argument(keys.keys() > 0, "attention K", "a key or more", "none");
+  check(mask, keys.keys());
+  return kernel::attention_in_blocks(Q, first, heads, scale, kernel::PanelSegment{keys, mask});
 }
 
 }  // namespace t5gemma2

@@ -7,12 +7,18 @@
 // The formula leaves out QK-norm and RoPE (projections.hpp). The paper leaves out: in local layers the window
 // extends to both sides, about half of it to each (mask.hpp); a last RMSNorm ends the encoder.
 //
+// Many tokens come in chunks (chunks.hpp): of each layer first K and V of all tokens, then all the rest chunk by
+// chunk.
+//
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder, T5Gemma2SelfAttention
 #pragma once
+#include <cstddef>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "attention.hpp"
+#include "chunks.hpp"
 #include "embedding.hpp"
 #include "layer.hpp"
 #include "progress.hpp"
@@ -45,16 +51,92 @@ inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& 
   return tap("o_proj", linear(A, w.o_proj));
 }
 
+/// The same for some of the tokens: X [rows, d], tokens first, first + 1, ..., over K and V of all -> O [rows, d].
+inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& rope, Index first,
+                             const kernel::KeyPanels& keys) {
+  const Matrix Q = queries(w, X, rope);
+  const Matrix A = attention(Q, first, keys, w.heads, w.scale, EncoderMask{w.window});
+  return linear(A, w.o_proj);
+}
+
+// ---- chunks ----
+
+/// The angles of the rows of a chunk.
+inline CosSin rows_of(const CosSin& rope, const Chunk& chunk) {
+  return {chunk.of(rope.cos), chunk.of(rope.sin)};
+}
+
+/// Floating-point operations of a layer for each of n tokens.
+inline double encoder_flops(const Layer& w, Index n) {
+  return token_flops(w, visible_keys(EncoderMask{w.self_attn.window}, n / 2, n / 2, n).size());
+}
+
+/// The same for K and V alone.
+inline double keys_flops(const Attention& w) {
+  return 4 * static_cast<double>(w.k_proj.rows * w.k_proj.cols);
+}
+
+/// K and V of all tokens, x [n, d].
+inline kernel::KeyPanels keys_in_chunks(const Layer& w, const Matrix& x, const CosSin& rope,
+                                        WeightedProgress& progress) {
+  kernel::KeyPanels keys(x.rows(), w.self_attn.heads);
+  const double flops = keys_flops(w.self_attn);
+  for (const Chunk& chunk : chunks_of(x.rows(), kernel::tile_keys, flops)) {
+    const Matrix X = rms_norm(chunk.of(x), w.pre_self_attn_layernorm, w.eps);
+    const auto [K, V] = keys_values(w.self_attn, X, rows_of(rope, chunk));
+    keys.put(chunk.first, K, V);
+    progress.add(flops * static_cast<double>(chunk.count));
+  }
+  return keys;
+}
+
+/// A layer over many tokens, x [n, d] -> [n, d], in chunks that begin at multiples of kernel::block_queries.
+inline Matrix encoder_layer_in_chunks(const Layer& w, Matrix x, const CosSin& rope,
+                                      const std::vector<Chunk>& chunks, WeightedProgress& progress) {
+  const double flops = encoder_flops(w, x.rows()) - keys_flops(w.self_attn);
+  const kernel::KeyPanels keys = keys_in_chunks(w, x, rope, progress);
+  for (const Chunk& chunk : chunks) {
+    chunk.of(x) = transformer_layer(w, chunk.of(x), {}, [&](const Matrix& X) {
+      return self_attention(w.self_attn, X, rows_of(rope, chunk), chunk.first, keys);
+    });
+    progress.add(flops * static_cast<double>(chunk.count));
+  }
+  return x;
+}
+
+/// A layer: x [n, d] -> [n, d], the same bits in one chunk, which is traced, and in many.
+inline Matrix encoder_layer(const Layer& w, Matrix x, const CosSin& rope, const Tap& tap,
+                            WeightedProgress& progress) {
+  check(w, x.cols());
+  check(w.self_attn, x.cols());
+  const Index n = x.rows(), step = kernel::block_queries(w.self_attn.heads) * threads();
+  const double flops = encoder_flops(w, n);
+  const std::vector<Chunk> chunks = chunks_of(n, step, flops);
+  if (chunks.size() > 1 && !tap) return encoder_layer_in_chunks(w, std::move(x), rope, chunks, progress);
+  x = transformer_layer(w, std::move(x), tap, [&](const Matrix& X) {
+    return self_attention(w.self_attn, X, rope, tap / "self_attn");
+  });
+  progress.add(flops * static_cast<double>(n));
+  return x;
+}
+
+// ---- the whole ----
+
 /// x [n, d], embedded tokens, with image features in the places of image tokens -> H [n, d]. Progress counts
-/// layers. Throws std::invalid_argument where w is incomplete or shapes do not fit.
+/// tokens, by the work that is done for all of them. Throws std::invalid_argument where w is incomplete or
+/// shapes do not fit.
 inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Progress& progress = {}) {
   check(w);
   check_shape(x, -1, w.config.hidden_size, "encoder x");
   const Ropes ropes = ropes_at(w.config, 0, x.rows());
-  const auto attend = [&](std::size_t i, const Matrix& X, const Tap& here) {
-    return self_attention(w.layers[i].self_attn, X, ropes.of(w.layers[i].type), here);
-  };
-  x = transformer_layers(w.layers, std::move(x), tap, progress, attend);
+  double flops = 0;
+  for (const Layer& layer : w.layers) flops += encoder_flops(layer, x.rows()) * static_cast<double>(x.rows());
+  WeightedProgress work(progress, x.rows(), flops);
+  for (std::size_t i = 0; i < w.layers.size(); ++i) {
+    const Layer& layer = w.layers[i];
+    x = encoder_layer(layer, std::move(x), ropes.of(layer.type), tap / "layers" / static_cast<Index>(i),
+                      work);
+  }
   return tap("norm", rms_norm(x, w.norm, w.config.rms_norm_eps));
 }
 

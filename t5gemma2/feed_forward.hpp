@@ -10,7 +10,6 @@
 //
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2MLP; activations.py GELUTanh
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -57,21 +56,9 @@ inline Matrix elementwise_product(Matrix x, const Matrix& y) {
   return x;
 }
 
-/// The rows of a block of feed_forward.
-inline constexpr Index feed_forward_rows = 1024;
-
-/// x [rows, d] -> [rows, d], many rows in blocks, so that no intermediate grows with them. Throws
-/// std::invalid_argument where w is incomplete or shapes do not fit.
+/// x [rows, d] -> [rows, d]. Throws std::invalid_argument where w is incomplete or shapes do not fit.
 inline Matrix feed_forward(const FeedForward& w, const Matrix& x, const Tap& tap = {}) {
   check(w, x.cols());
-  if (x.rows() > feed_forward_rows && !tap) {
-    Matrix y(x.rows(), x.cols());
-    for (Index first = 0; first < x.rows(); first += feed_forward_rows) {
-      const Index count = std::min(feed_forward_rows, x.rows() - first);
-      y.middleRows(first, count) = feed_forward(w, x.middleRows(first, count));
-    }
-    return y;
-  }
   Matrix gate = tap("act_fn", gelu_tanh(tap("gate_proj", linear(x, w.gate_proj))));
   gate = elementwise_product(std::move(gate), tap("up_proj", linear(x, w.up_proj)));
   return tap("down_proj", linear(gate, w.down_proj));

@@ -39,6 +39,14 @@ inline void check(const Layer& w, Index d) {
   check_eps(w.eps, "layer eps");
 }
 
+/// Floating-point operations of a layer for a token that sees so many keys: two for each number of its matrices,
+/// four for each number of its query and each key.
+inline double token_flops(const Layer& w, Index keys) {
+  const Attention& a = w.self_attn;
+  const Index outputs = 2 * a.q_proj.rows + 2 * a.k_proj.rows + 3 * w.mlp.gate_proj.rows;
+  return static_cast<double>(2 * outputs * a.q_proj.cols + 4 * a.q_proj.rows * keys);
+}
+
 /// x [rows, d] -> [rows, d]; attend(normalised x) -> [rows, d]. Throws std::invalid_argument where w is
 /// incomplete or shapes do not fit.
 template <class Attend>

@@ -78,11 +78,14 @@ namespace linear_detail {
 template <class Part>
 Matrix in_parts(Index rows, Index outputs, const Part& part) {
   const Index most_rows = 512, most_outputs = rows > few_rows ? 64 : 128;
-  const Index row_parts = (rows + most_rows - 1) / most_rows;
+  const Index last =
+      std::max<Index>(0, (rows - few_rows - 1) / most_rows);  // few rows are no part of their own
+  const Index row_parts = rows > 0 ? last + 1 : 0;
   Matrix y(rows, outputs);
   parallel_tasks(row_parts * ((outputs + most_outputs - 1) / most_outputs), [&](Index task) {
-    const Index row = task % row_parts * most_rows, out = task / row_parts * most_outputs;
-    part(row, out, y.block(row, out, std::min(most_rows, rows - row), std::min(most_outputs, outputs - out)));
+    const Index number = task % row_parts, row = number * most_rows, out = task / row_parts * most_outputs;
+    const Index count = number == last ? rows - row : most_rows;
+    part(row, out, y.block(row, out, count, std::min(most_outputs, outputs - out)));
   });
   return y;
 }

@@ -8,7 +8,6 @@
 // A mask is a predicate mask(query row, key row) with functions visible_keys and all_visible (../mask.hpp).
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iterator>
 #include <limits>
@@ -36,6 +35,18 @@ KeySegment(const Keys&, const Values&, Mask) -> KeySegment<Mask>;
 namespace kernel {
 
 constexpr Index block_rows = 96, chunk_keys = 256;
+
+/// The queries of a block.
+inline Index block_queries(const Heads& heads) { return std::max<Index>(1, block_rows / heads.group()); }
+
+/// Keys and values in panels, with their mask.
+template <class Mask>
+struct PanelSegment {
+  const KeyPanels& panels;
+  Mask mask;
+};
+template <class Mask>
+PanelSegment(const KeyPanels&, Mask) -> PanelSegment<Mask>;
 
 /// The queries of one task, for one key/value head: query by query a row for each query head of the group.
 struct QueryBlock {
@@ -114,7 +125,8 @@ void attend(const QueryBlock& block, float scale, const Keys& keys, const Mask& 
 struct QueryBlocks {
   const Matrix& Q;
   const Heads& heads;
-  Index queries = std::max<Index>(1, block_rows / heads.group());  // of a block
+  Index first_query = 0;                 // what masks call the first row of Q
+  Index queries = block_queries(heads);  // of a block
 
   Index blocks() const { return (Q.rows() + queries - 1) / queries; }
 
@@ -125,7 +137,7 @@ struct QueryBlocks {
   }
   QueryBlock read(Index block, Index kv_head) const {
     Matrix x = part(Q, block, kv_head);
-    const Index first = block * queries, last = first + x.rows() - 1;
+    const Index first = first_query + block * queries, last = first + x.rows() - 1;
     x.resize(x.rows() * heads.group(), heads.dim);  // the same numbers in the same order
     return {std::move(x), first, last, heads.group()};
   }
@@ -141,16 +153,14 @@ struct QueryBlocks {
 
 /// Many queries: each task attends to all its keys.
 template <class... Mask>
-void attend_by_queries(const QueryBlocks& Q, float scale, Matrix& A, const KeySegment<Mask>&... segments) {
-  const std::array<KeyPanels, sizeof...(Mask)> panels{KeyPanels(segments.K, segments.V, Q.heads)...};
+void attend_by_queries(const QueryBlocks& Q, float scale, Matrix& A, const PanelSegment<Mask>&... segments) {
   parallel_tasks(Q.blocks() * Q.heads.kv, [&](Index task) {
     const Index number = task / Q.heads.kv, kv_head = task % Q.heads.kv;
     const QueryBlock block = Q.read(number, kv_head);
-    PartialAttention done(block.x.rows(), panels[0].width());
-    std::size_t i = 0;
+    PartialAttention done(block.x.rows(), KeyPanels::width(Q.heads.dim));
     const auto add = [&](const auto& segment) {
-      const KeyRange visible = visible_keys(segment.mask, block.first, block.last, segment.K.rows());
-      attend(block, scale, panels[i++].head(kv_head), segment.mask, visible, done);
+      const KeyRange visible = visible_keys(segment.mask, block.first, block.last, segment.panels.keys());
+      attend(block, scale, segment.panels.head(kv_head), segment.mask, visible, done);
     };
     (add(segments), ...);
     Q.write(done, number, kv_head, A);
@@ -196,7 +206,17 @@ Matrix attention_in_blocks(const Matrix& Q, const Heads& heads, float scale,
   if (blocks.blocks() == 1)
     attend_by_keys(blocks, scale, A, segments...);
   else if (blocks.blocks() > 1)
-    attend_by_queries(blocks, scale, A, segments...);
+    attend_by_queries(blocks, scale, A,
+                      PanelSegment{KeyPanels(segments.K, segments.V, heads), segments.mask}...);
+  return A;
+}
+
+/// The same for queries first, first + 1, ... of the mask over keys that are in panels already.
+template <class Mask>
+Matrix attention_in_blocks(const Matrix& Q, Index first, const Heads& heads, float scale,
+                           const PanelSegment<Mask>& segment) {
+  Matrix A(Q.rows(), Q.cols());
+  attend_by_queries(QueryBlocks{Q, heads, first}, scale, A, segment);
   return A;
 }
 

@@ -18,16 +18,24 @@ constexpr Index tile_keys = 128;
 
 class KeyPanels {
  public:
-  /// K and V [keys, kv heads*dh], which are copied.
-  KeyPanels(const Rows& K, const Rows& V, const Heads& heads)
-      : keys_(K.rows()), dim_(heads.dim), tiles_((keys_ + tile_keys - 1) / tile_keys) {
-    panels_.resize(static_cast<std::size_t>(heads.kv * tiles_ * tile_size()));
-    parallel_tasks(heads.kv * tiles_, [&](Index task) {
-      const Index head = task / tiles_, tile = task % tiles_, first = tile * tile_keys, col = head * dim_;
-      float* to = panels_.data() + task * tile_size();
-      simd().pack_transposed(dim_, depth(tile), K.data() + first * K.outerStride() + col, K.outerStride(),
-                             to);
-      simd().pack_columns(depth(tile), dim_, V.data() + first * V.outerStride() + col, V.outerStride(),
+  /// Panels of so many keys, which `put` fills.
+  KeyPanels(Index keys, const Heads& heads)
+      : keys_(keys), kv_heads_(heads.kv), dim_(heads.dim), tiles_((keys_ + tile_keys - 1) / tile_keys) {
+    panels_.resize(static_cast<std::size_t>(kv_heads_ * tiles_ * tile_size()));
+  }
+
+  /// Panels of K and V [keys, kv heads*dh].
+  KeyPanels(const Rows& K, const Rows& V, const Heads& heads) : KeyPanels(K.rows(), heads) { put(0, K, V); }
+
+  /// Copies K and V [rows, kv heads*dh] of the keys from `first` on: whole tiles, or all that follow.
+  void put(Index first, const Rows& K, const Rows& V) {
+    const Index first_tile = first / tile_keys, tiles = (K.rows() + tile_keys - 1) / tile_keys;
+    parallel_tasks(kv_heads_ * tiles, [&](Index task) {
+      const Index head = task / tiles, row = task % tiles * tile_keys, col = head * dim_;
+      const Index tile = first_tile + task % tiles;
+      float* to = panels_.data() + (head * tiles_ + tile) * tile_size();
+      simd().pack_transposed(dim_, depth(tile), K.data() + row * K.outerStride() + col, K.outerStride(), to);
+      simd().pack_columns(depth(tile), dim_, V.data() + row * V.outerStride() + col, V.outerStride(),
                           to + tile_keys * dim_);
     });
   }
@@ -35,7 +43,7 @@ class KeyPanels {
   Index keys() const { return keys_; }
 
   /// dh, rounded up to whole panels.
-  Index width() const { return round_up(dim_, simd().panel_cols); }
+  static Index width(Index dim) { return round_up(dim, simd().panel_cols); }
 
   /// The panels of one key/value head.
   struct Head {
@@ -65,13 +73,13 @@ class KeyPanels {
 
  private:
   static Index round_up(Index size, Index step) { return (size + step - 1) / step * step; }
-  Index tile_size() const { return tile_keys * (dim_ + width()); }
+  Index tile_size() const { return tile_keys * (dim_ + width(dim_)); }
   Index depth(Index tile) const { return std::min(tile_keys, keys_ - tile * tile_keys); }
   const float* tile(Index head, const KeyRange& tile) const {
     return panels_.data() + (head * tiles_ + tile.begin / tile_keys) * tile_size();
   }
 
-  Index keys_, dim_, tiles_;
+  Index keys_, kv_heads_, dim_, tiles_;
   std::vector<float> panels_;
 };
 

@@ -1,12 +1,25 @@
 // Threads, kept out of the equations: work is cut into tasks of a fixed size, whatever the number of threads,
 // and no task reads what another writes. Results are therefore the same for any number of threads.
 #pragma once
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include <algorithm>
 #include <exception>
 
 #include "../tensor.hpp"
 
 namespace t5gemma2 {
+
+/// The number of threads that share work; 1 without OpenMP.
+inline Index threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
 
 /// Calls run(task) for task = 0 .. tasks-1 on OpenMP's threads; rethrows one of the exceptions that escaped. A
 /// single task runs outside OpenMP and may itself share its work among threads.

@@ -1,0 +1,48 @@
+// Many rows in chunks, one after the other, kept out of the equations: no intermediate grows with the rows, and
+// each chunk ends soon, so that a computation that its progress stops (progress.hpp) stops within a second.
+//
+// A row's results are the same in any chunk: products give the same numbers whichever other rows there are
+// (kernels/product.hpp) but for a few rows alone, so no chunk is cut so short.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "kernels/parallel.hpp"
+#include "kernels/simd.hpp"
+#include "tensor.hpp"
+
+namespace t5gemma2 {
+
+/// Consecutive rows.
+struct Chunk {
+  Index first, count;
+
+  /// These rows of x.
+  auto of(auto& x) const { return x.middleRows(first, count); }
+};
+
+/// The rows of a chunk, unless their work is too much for one.
+inline constexpr Index chunk_rows = 1024;
+
+/// Floating-point operations of a chunk for each thread: half a second on a slow one.
+inline constexpr double chunk_flops = 3e10;
+
+/// `rows` in chunks of about one size, a multiple of `step` but for the last one. `row_flops`, the work of a row,
+/// limits the size as long as it is more than step. No rows are one empty chunk.
+inline std::vector<Chunk> chunks_of(Index rows, Index step, double row_flops) {
+  check_argument(step > 0, "chunks_of step", "1 or more", step);
+  const double most = chunk_flops * static_cast<double>(threads()) / std::max(row_flops, 1.0);
+  const Index size = std::max(step, static_cast<Index>(std::min<double>(chunk_rows, most)) / step * step);
+  const Index count = std::max<Index>(1, (rows + size - 1) / size);
+  const Index even = ((rows + count - 1) / count + step - 1) / step * step;
+  std::vector<Chunk> chunks;
+  Index first = 0;
+  while (rows - first > even + few_rows) {
+    chunks.push_back({first, even});
+    first += even;
+  }
+  chunks.push_back({first, rows - first});
+  return chunks;
+}
+
+}  // namespace t5gemma2
