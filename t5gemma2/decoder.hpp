@@ -9,12 +9,15 @@
 // Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2Decoder,
 // T5Gemma2ForConditionalGeneration
 #pragma once
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
+#include "chunks.hpp"
 #include "embedding.hpp"
 #include "layer.hpp"
 #include "merged_attention.hpp"
@@ -69,26 +72,45 @@ struct DecoderState {
   Index position = 0;                                       // tokens decoded so far
 };
 
+/// K and V of H [n, d], chunk by chunk.
+inline KeyValue encoder_keys_values_in_chunks(const Attention& w, const Matrix& H,
+                                              WeightedProgress& progress) {
+  KeyValue all{Matrix(H.rows(), w.k_proj.rows), Matrix(H.rows(), w.k_proj.rows)};
+  const double flops = key_value_flops(w);
+  for (const Chunk& chunk : chunks_of(H.rows(), 1, flops)) {
+    const auto [K, V] = encoder_keys_values(w, chunk.of(H));
+    chunk.of(all.K) = K;
+    chunk.of(all.V) = V;
+    progress.add(flops * static_cast<double>(chunk.count));
+  }
+  return all;
+}
+
 /// H [n, d] -> the state before the first token; n may be 0. Copies of it can be continued differently.
-/// Progress counts layers.
+/// Progress counts the tokens of H, by the work that is done for all of them.
 inline DecoderState start_decoder(const Decoder& w, const Matrix& H, const Progress& progress = {}) {
   check(w);
   check_shape(H, -1, w.config.hidden_size, "start_decoder H");
   DecoderState state;
   std::vector<KeyValue> encoder_kv;
+  double flops = 0;
+  for (const Layer& layer : w.layers)
+    flops += key_value_flops(layer.self_attn) * static_cast<double>(H.rows());
+  WeightedProgress work(progress, H.rows(), flops);
   for (const Layer& layer : w.layers) {
-    if (progress) progress(std::ssize(state.past), std::ssize(w.layers));
-    encoder_kv.push_back(encoder_keys_values(layer.self_attn, H));
+    encoder_kv.push_back(encoder_keys_values_in_chunks(layer.self_attn, H, work));
     state.past.emplace_back(layer.self_attn.k_proj.rows, layer.self_attn.window);
   }
   state.encoder_kv = std::make_shared<const std::vector<KeyValue>>(std::move(encoder_kv));
   return state;
 }
 
-/// ids [m] -> x [m, d] after the last norm; attend(number of the layer, X [m, d]) -> [m, d].
+/// ids [m] -> x [m, d] after the last norm; attend(number of the layer, X [m, d]) -> [m, d]. Progress counts
+/// layers.
 template <class Attend>
-Matrix decoder_layers(const Decoder& w, std::span<const TokenId> ids, const Attend& attend) {
-  Matrix x = transformer_layers(w.layers, embed(w.embed_tokens, ids), {}, {},
+Matrix decoder_layers(const Decoder& w, std::span<const TokenId> ids, const Progress& progress,
+                      const Attend& attend) {
+  Matrix x = transformer_layers(w.layers, embed(w.embed_tokens, ids), {}, progress,
                                 [&](std::size_t i, const Matrix& X, const Tap&) { return attend(i, X); });
   return rms_norm(x, w.norm, w.config.rms_norm_eps);
 }
@@ -111,12 +133,13 @@ inline void check(const DecoderState& state, const Decoder& w) {
                    "as many tokens as in its caches", state.position);
 }
 
-/// The next ids [m] -> x [m, d] after the last norm. Advances the state by m tokens.
-inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<const TokenId> ids) {
+/// The next ids [m] -> x [m, d] after the last norm. Advances the state by m tokens. Progress counts layers.
+inline Matrix decoder_step(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
+                           const Progress& progress = {}) {
   check(state, w);
   const Ropes ropes = ropes_at(w.config, state.position, std::ssize(ids));
   Matrix x = decoder_layers(
-      w, ids, [&](std::size_t i, const Matrix& X) { return attend_step(w, i, X, ropes, state); });
+      w, ids, progress, [&](std::size_t i, const Matrix& X) { return attend_step(w, i, X, ropes, state); });
   state.position += x.rows();
   return x;
 }
@@ -134,7 +157,7 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
                    "several");
   }
   const Ropes ropes = ropes_at(w.config, states[0].position, 1);
-  const Matrix x = decoder_layers(w, ids, [&](std::size_t i, const Matrix& X) {
+  const Matrix x = decoder_layers(w, ids, {}, [&](std::size_t i, const Matrix& X) {
     Matrix O(X.rows(), X.cols());
     for (Index row = 0; row < X.rows(); ++row)
       O.row(row) = attend_step(w, i, X.row(row), ropes, states[static_cast<std::size_t>(row)]);
@@ -144,19 +167,49 @@ inline Matrix decode_together(const Decoder& w, std::span<DecoderState> states,
   return logits_of(w, x);
 }
 
+/// Floating-point operations of layer i for each token of a block that ends before position `end`.
+inline double step_flops(const Decoder& w, const DecoderState& state, std::size_t i, Index end) {
+  const Layer& layer = w.layers[i];
+  return token_flops(layer, std::min(layer.self_attn.window, end) + (*state.encoder_kv)[i].K.rows());
+}
+
+/// The next `count` tokens in blocks that are decoded at once: no intermediate grows with their number, and each
+/// ends its layers soon. Unlike chunks of the encoder (chunks.hpp), blocks change the order of sums.
+inline std::vector<Chunk> blocks_of(const Decoder& w, const DecoderState& state, Index count) {
+  double flops = 1;
+  for (std::size_t i = 0; i < w.layers.size(); ++i)
+    flops = std::max(flops, step_flops(w, state, i, state.position + count));
+  const Index size = std::clamp<Index>(static_cast<Index>(2 * chunk_flops / flops), 1, 256);
+  std::vector<Chunk> blocks;
+  for (Index first = 0; first < count; first += size)
+    blocks.push_back({first, std::min(size, count - first)});
+  return blocks;
+}
+
 /// The next ids [m], m >= 1 -> logits [vocab] of the id after the last. Advances the state by m tokens.
-/// Progress counts tokens where there are several blocks of them.
+/// Progress counts the tokens, if more than one, by the work that is done for all of them; where it throws, the
+/// state is of no more use.
 inline Vector decode(const Decoder& w, DecoderState& state, std::span<const TokenId> ids,
                      const Progress& progress = {}) {
   check_argument(!ids.empty(), "decode ids", "one or more", "none");
-  constexpr std::size_t block = 256;  // a long prompt in pieces: no intermediate grows with it
-  const auto all = std::ssize(ids);
-  while (ids.size() > block) {
-    if (progress) progress(all - std::ssize(ids), all);
-    decoder_step(w, state, ids.first(block));
-    ids = ids.subspan(block);
+  check(state, w);
+  const Index all = std::ssize(ids), start = state.position;
+  const std::vector<Chunk> blocks = blocks_of(w, state, all);
+  const auto flops = [&](const Chunk& block, std::size_t i) {
+    return step_flops(w, state, i, start + block.first + block.count) * static_cast<double>(block.count);
+  };
+  double sum = 0;
+  for (const Chunk& block : blocks)
+    for (std::size_t i = 0; i < w.layers.size(); ++i) sum += flops(block, i);
+  WeightedProgress work(progress, all > 1 ? all : 0, sum);
+  Matrix x;
+  for (const Chunk& block : blocks) {
+    const auto now =
+        ids.subspan(static_cast<std::size_t>(block.first), static_cast<std::size_t>(block.count));
+    x = decoder_step(w, state, now, [&](Index layers, Index) {
+      if (layers > 0) work.add(flops(block, static_cast<std::size_t>(layers - 1)));
+    });
   }
-  const Matrix x = decoder_step(w, state, ids);
   return logits_of(w, x.bottomRows(1)).row(0);
 }
 

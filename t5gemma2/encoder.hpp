@@ -71,16 +71,11 @@ inline double encoder_flops(const Layer& w, Index n) {
   return token_flops(w, visible_keys(EncoderMask{w.self_attn.window}, n / 2, n / 2, n).size());
 }
 
-/// The same for K and V alone.
-inline double keys_flops(const Attention& w) {
-  return 4 * static_cast<double>(w.k_proj.rows * w.k_proj.cols);
-}
-
 /// K and V of all tokens, x [n, d].
 inline kernel::KeyPanels keys_in_chunks(const Layer& w, const Matrix& x, const CosSin& rope,
                                         WeightedProgress& progress) {
   kernel::KeyPanels keys(x.rows(), w.self_attn.heads);
-  const double flops = keys_flops(w.self_attn);
+  const double flops = key_value_flops(w.self_attn);
   for (const Chunk& chunk : chunks_of(x.rows(), kernel::tile_keys, flops)) {
     const Matrix X = rms_norm(chunk.of(x), w.pre_self_attn_layernorm, w.eps);
     const auto [K, V] = keys_values(w.self_attn, X, rows_of(rope, chunk));
@@ -93,7 +88,7 @@ inline kernel::KeyPanels keys_in_chunks(const Layer& w, const Matrix& x, const C
 /// A layer over many tokens, x [n, d] -> [n, d], in chunks that begin at multiples of kernel::block_queries.
 inline Matrix encoder_layer_in_chunks(const Layer& w, Matrix x, const CosSin& rope,
                                       const std::vector<Chunk>& chunks, WeightedProgress& progress) {
-  const double flops = encoder_flops(w, x.rows()) - keys_flops(w.self_attn);
+  const double flops = encoder_flops(w, x.rows()) - key_value_flops(w.self_attn);
   const kernel::KeyPanels keys = keys_in_chunks(w, x, rope, progress);
   for (const Chunk& chunk : chunks) {
     chunk.of(x) = transformer_layer(w, chunk.of(x), {}, [&](const Matrix& X) {

@@ -160,8 +160,8 @@ std::vector<Generated> generate_shown(const Model& model, const Shown& shown, co
 /// num_return_sequences texts that follow the decoder prompt (at least one id), given H [n, d]; best first,
 /// or in the order they were drawn. A single text without beams is passed to on_text while it is generated,
 /// one call per id; of several, or with beams, on_text gets the first when all are finished. Progress counts
-/// the layers that read H, the tokens of a long decoder prompt, then the new tokens of texts that are not
-/// passed to on_text while they are generated. Throws as generate_ids does.
+/// the tokens of H that are read, those of a decoder prompt of several, then the new tokens of texts that are
+/// not passed to on_text while they are generated. Throws as generate_ids does.
 inline std::vector<Generated> generate_several(const Model& model, const Tokenizer& tokenizer,
                                                const Matrix& H, const std::vector<TokenId>& prompt,
                                                const GenerateOptions& options, const OnText& on_text,

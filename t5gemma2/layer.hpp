@@ -47,6 +47,11 @@ inline double token_flops(const Layer& w, Index keys) {
   return static_cast<double>(2 * outputs * a.q_proj.cols + 4 * a.q_proj.rows * keys);
 }
 
+/// Those of K and V alone.
+inline double key_value_flops(const Attention& w) {
+  return static_cast<double>(4 * w.k_proj.rows * w.k_proj.cols);
+}
+
 /// x [rows, d] -> [rows, d]; attend(normalised x) -> [rows, d]. Throws std::invalid_argument where w is
 /// incomplete or shapes do not fit.
 template <class Attend>

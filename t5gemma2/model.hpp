@@ -63,7 +63,7 @@ inline Model load_model(const std::filesystem::path& folder) {
 
 /// ids [n], bos included -> H [n, d]; `features`, [mm_tokens_per_image, d] for each image (vision/vision.hpp:
 /// encode_image), take the places of the image tokens. No ids (n = 0) give an empty H: the decoder's
-/// attention is then Gemma 3's. Progress counts layers. Throws Error for an id outside the vocabulary, and
+/// attention is then Gemma 3's. Progress counts ids, by the work that is done for all. Throws Error for an id outside the vocabulary, and
 /// when image features and image tokens do not match.
 inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span<const Matrix> features,
                      const Progress& progress = {}, const Trace* trace = nullptr) {

@@ -243,6 +243,27 @@ TEST_CASE("attention: a query gives the same in one block, as in decoding, and i
   }
 }
 
+TEST_CASE("attention: some of the queries over keys in panels, filled in parts, give the same bits as all") {
+  for (const Heads& n : std::vector<Heads>{{4, 2, 10}, {2, 1, 72}, {3, 1, 7}}) {
+    const Inputs x(250, 300, n);
+    const Index block = queries_of_block(n);
+    kernel::KeyPanels keys(300, n);
+    keys.put(0, x.K.topRows(128), x.V.topRows(128));
+    keys.put(128, x.K.bottomRows(172), x.V.bottomRows(172));
+    for (const Index window : {Index{40}, no_window}) {
+      const EncoderMask mask{window};
+      const Matrix A = x.fast(mask);
+      for (const Index first : {Index{0}, block, 2 * block})
+        for (const Index count : {block, 250 - first}) {
+          CAPTURE(n.dim);
+          CAPTURE(first);
+          CHECK(same_bits(attention(x.Q.middleRows(first, count), first, keys, n, 0.7f, mask),
+                          A.middleRows(first, count)));
+        }
+    }
+  }
+}
+
 TEST_CASE("attention: probabilities far from each other and large scores stay as near to the plain form") {
   Inputs x(150, 400, {4, 2, 8});
   x.Q *= 10;  // scores to about 400
@@ -393,6 +414,13 @@ TEST_CASE("attention: a mask with a field that is not set, or without a visible 
   refused([&] { x.fast(MergedMask{4}); }, "MergedMask m: expected 0 to the number of keys, found -1");
   refused([&] { x.fast(MergedMask{4, 6}); }, "MergedMask m: expected 0 to the number of keys, found 6");
   const Inputs longer(20, 5, {4, 2, 4});
+  const kernel::KeyPanels keys(5, x.n), nothing(0, x.n);
+  refused([&] { attention(x.Q, 0, keys, x.n, 0.7f, EncoderMask{0}); },
+          "EncoderMask window: expected 1 or more, found 0");
+  refused([&] { attention(x.Q, 0, keys, x.n, unset, EncoderMask{3}); },
+          "attention scale: expected a number above 0, found nan");
+  refused([&] { attention(x.Q, 0, nothing, x.n, 0.7f, EncoderMask{3}); },
+          "attention K: expected a key or more, found none");
   const char* const none = "attention mask: expected a visible key for every query, found none";
   refused([&] { longer.fast(DecoderMask{4}); }, none);
   refused([&] { longer.plain(DecoderMask{4}); }, none);

@@ -263,6 +263,60 @@ TEST_CASE(
   CHECK_THROWS_AS(forward(fixture_model(), Ids{2, 5}, random_matrix(4, 24, 1), stop), Error);
 }
 
+TEST_CASE("decoder: many rows of H are read in chunks, and these change no bit") {
+  const Matrix H = random_matrix(2 * chunk_rows + 3, 24, 1);
+  const DecoderState state = start_decoder(fixture_model().decoder, H);
+  for (const Index i : {0, 1}) {
+    const auto [K, V] = encoder_keys_values(fixture_layer(decoder_path, i).self_attn, H);
+    CHECK(same_bits((*state.encoder_kv)[static_cast<std::size_t>(i)].K, K));
+    CHECK(same_bits((*state.encoder_kv)[static_cast<std::size_t>(i)].V, V));
+  }
+}
+
+TEST_CASE("decoder: progress counts tokens of H, then of a prompt, and may stop the work by throwing") {
+  const Decoder& w = fixture_model().decoder;
+  const Matrix H = random_matrix(3000, 24, 1);
+  std::vector<Index> told;
+  Index expected = 3000;
+  const Progress tell = [&](Index finished, Index all) {
+    CHECK(all == expected);
+    told.push_back(finished);
+  };
+  DecoderState state = start_decoder(w, H, tell);
+  CHECK(told == std::vector<Index>{0, 500, 1000, 1500, 2000, 2500, 3000});
+  told.clear();
+  expected = 600;
+  decode(w, state, some_ids(600), tell);
+  REQUIRE(told.size() == 7);  // three blocks, two layers
+  CHECK(told.front() == 0);
+  CHECK(told.back() == 600);
+  CHECK(std::is_sorted(told.begin(), told.end()));
+  told.clear();
+  decode(w, state, Ids{5}, tell);
+  start_decoder(w, Matrix(0, 24), tell);
+  CHECK(told.empty());
+  const Progress stop = [](Index finished, Index) {
+    if (finished > 0) throw Error("stopped");
+  };
+  CHECK_THROWS_AS(start_decoder(w, H, stop), Error);
+  CHECK_THROWS_AS(decode(w, state, Ids{5, 6}, stop), Error);
+}
+
+TEST_CASE("decoder: the more keys, the shorter the blocks of a prompt") {
+  Decoder w = fixture_model().decoder;
+  const DecoderState state = start_decoder(w, random_matrix(1000, 24, 1));
+  const auto longest = [&](Index query_width) {
+    w.layers[1].self_attn.q_proj.rows = query_width;
+    return blocks_of(w, state, 600).front().count;
+  };
+  CHECK(longest(16) == 256);
+  const Index some = longest(100000), fewer = longest(1000000);
+  CHECK(some > fewer);
+  CHECK(fewer > 1);
+  CHECK(some < 256);
+  CHECK(longest(1000000000) == 1);
+}
+
 TEST_CASE("decoder: the same numbers for any number of threads") {
   const Matrix H = random_matrix(100, 24, 1);
   CHECK(same_for_any_threads([&] { return in_steps(fixture_model().decoder, some_ids(90), H, {70, 1}); }));

@@ -130,19 +130,61 @@ TEST_CASE("encoder: a trace changes no number, and weights are made only for who
   CHECK(!recorder.tensors.contains("layers.1.self_attn.weights"));
 }
 
+TEST_CASE("encoder: many tokens come in chunks, and these change no bit") {
+  const Index n = 300;
+  const Matrix x = random_matrix(n, 24, 1);
+  for (const Index i : {0, 1}) {
+    const Layer& layer = fixture_layer(encoder_path, i);
+    const CosSin rope = ropes_at(fixture_model().config.encoder, 0, n).of(layer.type);
+    const Matrix whole = transformer_layer(
+        layer, x, {}, [&](const Matrix& X) { return self_attention(layer.self_attn, X, rope); });
+    for (const Index blocks : {1, 2, 3, 5, 6}) {
+      const Index size = blocks * kernel::block_queries(layer.self_attn.heads);
+      std::vector<Chunk> chunks;
+      for (Index first = 0; first < n; first += size) chunks.push_back({first, std::min(size, n - first)});
+      CAPTURE(size);
+      const Progress progress;
+      WeightedProgress work(progress, 0, 0);
+      CHECK(same_bits(encoder_layer_in_chunks(layer, x, rope, chunks, work), whole));
+    }
+  }
+}
+
 TEST_CASE(
-    "encoder: progress is told before the first layer and after each, and may stop the work by throwing") {
-  std::vector<Index> told;
-  const Matrix x = random_matrix(4, 24, 1);
-  encoder(fixture_model().encoder, x, {}, [&](Index finished, Index layers) {
-    CHECK(layers == 2);
-    told.push_back(finished);
-  });
-  CHECK(told == std::vector<Index>{0, 1, 2});
-  const Progress stop = [](Index finished, Index) {
-    if (finished == 1) throw Error("stopped");
+    "encoder: the same bits with a trace, which takes all tokens at once, and for any number of threads") {
+  const Index n = 2 * chunk_rows + 3;
+  const Matrix x = random_matrix(n, 24, 1);
+  Recorder recorder;
+  recorder.wanted = false;
+  const Trace trace = recorder.trace();
+  const Matrix whole = encoder(fixture_model().encoder, x, Tap(trace));
+  CHECK(same_for_any_threads([&] {
+    Matrix H = encoder(fixture_model().encoder, x);
+    CHECK(same_bits(H, whole));
+    return H;
+  }));
+}
+
+TEST_CASE("encoder: progress counts tokens, by the work of layers, and may stop the work by throwing") {
+  const auto told_of = [](Index n) {
+    std::vector<Index> told;
+    encoder(fixture_model().encoder, random_matrix(n, 24, 1), {}, [&](Index finished, Index all) {
+      CHECK(all == n);
+      told.push_back(finished);
+    });
+    CHECK(told.front() == 0);
+    CHECK(told.back() == n);
+    CHECK(std::is_sorted(told.begin(), told.end()));
+    return told;
   };
-  CHECK_THROWS_AS(encoder(fixture_model().encoder, x, {}, stop), Error);
+  CHECK(told_of(4) == std::vector<Index>{0, 2, 4});
+  const std::vector<Index> many = told_of(3000);  // three chunks of a layer, twice
+  REQUIRE(many.size() == 13);
+  CHECK(many[6] < 500);  // the first layer is a local one
+  const Progress stop = [](Index finished, Index) {
+    if (finished > 0) throw Error("stopped");
+  };
+  CHECK_THROWS_AS(encoder(fixture_model().encoder, random_matrix(4, 24, 1), {}, stop), Error);
 }
 
 TEST_CASE("encoder: another width is refused") {

@@ -41,17 +41,18 @@ TEST_CASE("memory: keys and values by hand") {
 }
 
 TEST_CASE("memory: the peak is the encoder's, or the decoder's, which begins when the former is free again") {
-  // Numbers of a token: 16 in H; in the encoder 3 * 16 + 2 * 8, and the larger of attention's, 2 * 32 + 2 * 16
-  // and panels of 8 and of 32 columns for 2 heads, and feed-forward's 2 * 64 + 16.
+  // Numbers of a token: 16 in H; in the encoder 16 + 2 * 8, panels of 8 and of 32 columns for 2 heads, 3 * 16, and
+  // the larger of attention's 2 * 32 + 2 * 16 and feed-forward's 2 * 64 + 16.
   const MemoryNeed wide = memory_need(small(), 100, 50);
-  CHECK(wide.encoder == 100 * (64 + 96 + 80) * 4);
+  CHECK(wide.encoder == 100 * (32 + 80 + 48 + 144) * 4);
   CHECK(wide.encoder_output == 100 * 16 * 4);
   CHECK(wide.peak() == wide.encoder);
   Config config = small();
   config.decoder.layer_types.assign(8, LayerType::full_attention);
   config.decoder.num_hidden_layers = 8;
   const MemoryNeed deep = memory_need(config, 100, 50);
-  CHECK(deep.peak() == 100 * 16 * 4 + (100 + 50) * 32 * 4 * 8);
+  CHECK(deep.decoder_panels == (100 + 50) * 80 * 4);
+  CHECK(deep.peak() == 100 * 16 * 4 + (100 + 50) * 32 * 4 * 8 + deep.decoder_panels);
   CHECK(deep.peak() > deep.encoder);
 }
 
@@ -86,21 +87,19 @@ TEST_CASE("memory: local layers stop growing at the window, global ones do not")
   CHECK(memory_need(config, 0, 100000).decoder_kv == 100000 / 8 * memory_need(config, 0, 8).decoder_kv);
 }
 
-TEST_CASE("memory: the encoder's part holds at least its residual stream and the widest intermediate") {
-  Config config = small();
-  const double before = memory_need(config, 1000, 0).encoder;
-  CHECK(before >= 1000.0 * 4 * (16 + 2 * 64));
-  config.encoder.intermediate_size = 640;
-  CHECK(memory_need(config, 1000, 0).encoder >= before + 1000.0 * 4 * (640 - 64));
-}
-
-TEST_CASE("memory: feed-forward takes the encoder's tokens in blocks, so its width counts for one block") {
+TEST_CASE("memory: the encoder takes its tokens in chunks, so the widest intermediate counts for one chunk") {
   Config config = small();
   config.encoder.intermediate_size = 640;
   const auto encoder = [&](Index n) { return memory_need(config, n, 0).encoder; };
-  CHECK(encoder(1000) == 1000 * (64 + 2 * 640 + 16) * 4);
-  CHECK(encoder(2000) == 2000 * 64 * 4 + 1024 * (2 * 640 + 16) * 4);
-  CHECK(encoder(100000) == 100000 * (64 + 96 + 80) * 4);
+  CHECK(encoder(1000) == 1000 * (32 + 80 + 48 + 2 * 640 + 16) * 4);
+  CHECK(encoder(100000) == 100000 * (32 + 80) * 4 + 1024 * (48 + 2 * 640 + 16) * 4);
+  config.encoder.num_attention_heads = 400;
+  CHECK(encoder(1000) == 1000 * (32 + 80 + 48 + 2 * 3200 + 2 * 16) * 4);
+}
+
+TEST_CASE("memory: a prompt within one block of attention needs no panels") {
+  CHECK(memory_need(small(), 100, 48).decoder_panels == 0);
+  CHECK(memory_need(small(), 100, 49).decoder_panels > 0);
 }
 
 TEST_CASE("memory: sizes beyond 2^31 do not overflow") {

@@ -6,9 +6,10 @@
 #include <limits>
 #include <string>
 
+#include "../chunks.hpp"
 #include "../config.hpp"
 #include "../error.hpp"
-#include "../feed_forward.hpp"
+#include "../kernels/attention_blocks.hpp"
 
 namespace t5gemma2 {
 
@@ -18,10 +19,14 @@ struct MemoryNeed {
   double encoder_output = 0;  // H
   double encoder_kv = 0;      // K and V of H, all decoder layers
   double decoder_kv = 0;      // K and V of m decoder tokens: all in global layers, a window in local ones
+  double decoder_panels = 0;  // K and V of one decoder layer once more, where a prompt of many tokens is read
   double beams = 0;           // caches and continuations of the beams beside the first
 
-  /// The encoder's intermediates are freed before the decoder makes its keys and values.
-  double peak() const { return std::max(encoder, encoder_output + encoder_kv + decoder_kv + beams); }
+  /// The encoder's intermediates are freed before the decoder makes its keys and values, and a prompt is read
+  /// before there are several beams.
+  double peak() const {
+    return std::max(encoder, encoder_output + encoder_kv + decoder_kv + std::max(decoder_panels, beams));
+  }
 };
 
 /// Bytes of float32 numbers [rows, cols].
@@ -43,15 +48,19 @@ inline void check_sizes(const TextConfig& c) {
   }
 }
 
-/// The largest intermediates of an encoder layer over n tokens: the residual stream, its norm, what goes back to
-/// it, cos and sin of RoPE, and either attention's (Q, K, V, A, and K and V again in panels of up to 32 columns,
-/// ../kernels/key_panels.hpp) or feed-forward's, which takes feed_forward_rows at a time.
+/// K and V of so many keys in panels of up to 32 columns (../kernels/key_panels.hpp), one layer.
+inline double panels_need(const TextConfig& c, Index keys) {
+  return float_bytes(keys, c.num_key_value_heads * (c.head_dim + (c.head_dim + 31) / 32 * 32));
+}
+
+/// The largest intermediates of an encoder layer over n tokens: the residual stream, cos and sin of RoPE, and keys
+/// and values in panels; of a chunk (../chunks.hpp) its rows, their norm, what goes back to them, and either
+/// attention's (Q, K, V, A) or feed-forward's.
 inline double layer_need(const TextConfig& c, Index n) {
   const Index q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
-  const Index panels = c.num_key_value_heads * (c.head_dim + (c.head_dim + 31) / 32 * 32);
-  const double attending = float_bytes(n, 2 * q + 2 * kv + panels);
-  const double feeding = float_bytes(std::min(n, feed_forward_rows), 2 * c.intermediate_size + c.hidden_size);
-  return float_bytes(n, 3 * c.hidden_size + 2 * c.head_dim) + std::max(attending, feeding);
+  const Index widest = std::max(2 * q + 2 * kv, 2 * c.intermediate_size + c.hidden_size);
+  return float_bytes(n, c.hidden_size + 2 * c.head_dim) + panels_need(c, n) +
+         float_bytes(std::min(n, chunk_rows), 3 * c.hidden_size + widest);
 }
 
 /// For n encoder tokens and m decoder tokens, one beam. Throws std::invalid_argument where a size is not set.
@@ -63,6 +72,7 @@ inline MemoryNeed memory_need(const Config& config, Index n, Index m) {
   MemoryNeed need;
   need.encoder = layer_need(e, n);
   need.encoder_output = float_bytes(n, e.hidden_size);
+  if (m > kernel::block_queries(d.heads())) need.decoder_panels = panels_need(d, n + m);
   const Index row = 2 * d.num_key_value_heads * d.head_dim;
   need.encoder_kv = float_bytes(n, row * d.num_hidden_layers);
   for (const LayerType type : d.layer_types)
