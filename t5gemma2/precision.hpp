@@ -71,13 +71,16 @@ Index matrix_sizes(const Part& part) {
   return size;
 }
 
-/// W's numbers as bfloat16 or in blocks, in memory of their own. Throws std::invalid_argument where W is not set.
-inline Weight converted_to(StorageType type, const Weight& W) {
+/// W's numbers as bfloat16 or in blocks, in memory of their own. After each few rows release() is called. Throws
+/// std::invalid_argument where W is not set.
+template <class Release>
+Weight converted_to(StorageType type, const Weight& W, const Release& release) {
   check(W, "converted_to W");
   Weight to{.data = {}, .type = type, .rows = W.rows, .cols = W.cols};
   const std::shared_ptr<std::byte[]> memory(new std::byte[static_cast<std::size_t>(to.bytes())]);
+  const Index few = std::max<Index>(1, (Index{1} << 23) / std::max<Index>(1, W.cols));  // 16 MB of bfloat16
   with_stored_numbers(W.data, W.type, [&](const auto* stored) {
-    parallel_rows(W.rows, 64, [&](Index row) {
+    const auto convert = [&](Index row) {
       const auto* from = stored + row * W.cols;
       std::byte* const at = memory.get() + row * row_bytes(type, W.cols);
       if (type == StorageType::int8_blocks)
@@ -85,15 +88,19 @@ inline Weight converted_to(StorageType type, const Weight& W) {
       else
         std::transform(from, from + W.cols, reinterpret_cast<BFloat16*>(at),
                        [](auto number) { return BFloat16(to_float(number)); });
-    });
+    };
+    for (Index first = 0; first < W.rows; first += few) {
+      parallel_rows(std::min(few, W.rows - first), 64, [&](Index row) { convert(first + row); });
+      release();
+    }
   });
   to.data = memory.get();
   to.owner = memory;
   return to;
 }
 
-/// Rounds the matrices of a part to `precision`; each is then released(), so that the pages of a mapped file
-/// need not stay in memory. They must be as stored. Progress counts numbers.
+/// Rounds the matrices of a part, which must be as stored, to `precision`. release() gives back the pages of a
+/// mapped file that were read. Progress counts numbers.
 template <class Part, class Release>
 void set_precision(Part& part, Precision precision, const Progress& progress, const Release& release) {
   if (precision == Precision::float32) return;
@@ -101,10 +108,7 @@ void set_precision(Part& part, Precision precision, const Progress& progress, co
   const Index all = matrix_sizes(part);
   Index done = 0;
   for_each_matrix(part, [&](Weight& W) {
-    if (W.type != type) {
-      W = converted_to(type, W);
-      release();
-    }
+    if (W.type != type) W = converted_to(type, W, release);
     W.rounds_x = precision == Precision::bfloat16;
     done += W.rows * W.cols;
     if (progress) progress(done, all);

@@ -141,11 +141,11 @@ TEST_CASE("precision: rounded weights outlive the checkpoint, and progress count
 }
 
 TEST_CASE("precision: a matrix that is not set, or rounded before, is refused") {
-  CHECK(argument_error([] { converted_to(StorageType::int8_blocks, Weight{}); }) ==
+  CHECK(argument_error([] { converted_to(StorageType::int8_blocks, Weight{}, [] {}); }) ==
         "converted_to W: expected a stored matrix, found none");
   const StoredMatrix stored(random_matrix(2, 40, 1));
-  const Weight rounded = converted_to(StorageType::int8_blocks, stored.weight());
-  CHECK(argument_error([&] { converted_to(StorageType::bfloat16, rounded); }) != "");
+  const Weight rounded = converted_to(StorageType::int8_blocks, stored.weight(), [] {});
+  CHECK(argument_error([&] { converted_to(StorageType::bfloat16, rounded, [] {}); }) != "");
 }
 
 }  // namespace test_precision
