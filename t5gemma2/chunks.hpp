@@ -31,10 +31,11 @@ inline constexpr double chunk_flops = 3e10;
 /// limits the size as long as it is more than step. No rows are one empty chunk.
 inline std::vector<Chunk> chunks_of(Index rows, Index step, double row_flops) {
   check_argument(step > 0, "chunks_of step", "1 or more", step);
+  const Index least = (few_rows / step + 1) * step;
   const double most = chunk_flops * static_cast<double>(threads()) / std::max(row_flops, 1.0);
-  const Index size = std::max(step, static_cast<Index>(std::min<double>(chunk_rows, most)) / step * step);
+  const Index size = std::max(least, static_cast<Index>(std::min<double>(chunk_rows, most)) / step * step);
   const Index count = std::max<Index>(1, (rows + size - 1) / size);
-  const Index even = ((rows + count - 1) / count + step - 1) / step * step;
+  const Index even = std::max(least, ((rows + count - 1) / count + step - 1) / step * step);
   std::vector<Chunk> chunks;
   Index first = 0;
   while (rows - first > even + few_rows) {

@@ -35,6 +35,7 @@ TEST_CASE("chunks: the work of a row limits them, the more threads the later") {
   CHECK(longest(all / 100) == 96);
   CHECK(longest(all / 24) == 24);
   CHECK(longest(all) == 24);
+  CHECK(chunks_of(100, 1, all).front().count == few_rows + 1);
 }
 
 TEST_CASE("chunks: of nearly one size") {

@@ -178,9 +178,9 @@ TEST_CASE("encoder: progress counts tokens, by the work of layers, and may stop 
     return told;
   };
   CHECK(told_of(4) == std::vector<Index>{0, 2, 4});
-  const std::vector<Index> many = told_of(3000);  // three chunks of a layer, twice
-  REQUIRE(many.size() == 13);
-  CHECK(many[6] < 500);  // the first layer is a local one
+  const std::vector<Index> many = told_of(3000);
+  REQUIRE(many.size() > 2 * (3 + 3));             // for each layer, keys in chunks, then the rest
+  CHECK(many[(many.size() - 1) / 2] < 3000 / 4);  // the first layer is a local one
   const Progress stop = [](Index finished, Index) {
     if (finished > 0) throw Error("stopped");
   };
