@@ -1,0 +1,69 @@
+"""CTranslate2: the text half, converted by its own converter. Inputs are cut at 1024 tokens unless it is told not to."""
+import time
+
+import ctranslate2
+from ctranslate2.converters import TransformersConverter
+from transformers import AutoConfig
+
+from .engines import Files
+
+WHOLE = 0  # max_input_length: do not cut
+
+
+def piece(id: int) -> str:
+    """CTranslate2 takes and gives pieces, not ids; these stand for ids."""
+    return f"<{id}>"
+
+
+class Pieces:
+    """What its converter asks of a tokenizer."""
+
+    def __init__(self, config) -> None:
+        self.size = config.decoder.vocab_size
+        self.bos_token, self.eos_token = piece(config.decoder.bos_token_id), piece(config.decoder.eos_token_id)
+        self.unk_token = self.eos_token
+
+    def get_vocab(self) -> dict[str, int]:
+        return {piece(id): id for id in range(self.size)}
+
+
+class Converter(TransformersConverter):
+    def load_tokenizer(self, _tokenizer_class, folder: str, **_) -> Pieces:
+        return Pieces(AutoConfig.from_pretrained(folder))
+
+
+class Ctranslate2Model:
+    def __init__(self, files: Files, precision: str) -> None:
+        self.precision = precision
+        self.folder = str(files.work / f"ctranslate2-{precision}")
+        Converter(str(files.model)).convert(self.folder, quantization=precision)
+        self.version = ctranslate2.__version__
+        self.set_threads(1)
+
+    def set_threads(self, threads: int) -> None:
+        self.translator = None  # two would not fit everywhere
+        self.translator = ctranslate2.Translator(self.folder, compute_type=self.precision, intra_threads=threads)
+
+    def seconds(self, encoder_ids: list[int], decoder_ids: list[int], steps: int) -> tuple[float, float]:
+        """It encodes and decodes in one call: encoding is what passes before the first token, less one step."""
+        stamps: list[float] = []
+
+        def stamp(_) -> bool:
+            stamps.append(time.perf_counter())
+            return False
+        start = time.perf_counter()
+        self.translator.translate_batch(
+            [[piece(id) for id in encoder_ids]], beam_size=1, max_input_length=WHOLE, callback=stamp,
+            min_decoding_length=steps + 1, max_decoding_length=steps + 1)
+        writing = stamps[steps] - stamps[0]
+        return stamps[0] - start - writing / steps, writing
+
+    def log_probabilities(self, encoder_ids: list[int], decoder_ids: list[int], last: int) -> list[float]:
+        """It puts the start token in front and the end token behind by itself."""
+        scored = self.translator.score_batch([[piece(id) for id in encoder_ids]],
+                                             [[piece(id) for id in decoder_ids[1:]]], max_input_length=WHOLE)
+        return scored[0].log_probs[:len(decoder_ids) - 1][-last:]
+
+
+def load(files: Files, precision: str) -> Ctranslate2Model:
+    return Ctranslate2Model(files, precision)

@@ -1,0 +1,119 @@
+"""Ours, through its programs: each measurement is a run of t5gemma2-generate, and the time that it tells."""
+import json
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError, expected
+from ..storage import Checkpoint
+from .engines import Files
+
+
+def run(program: Path, *arguments) -> subprocess.CompletedProcess:
+    command = [str(program), *map(str, arguments)]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise UserError(f"{program}: {error.strerror}; --programs FOLDER says where the programs are") from None
+    if done.returncode:
+        raise UserError(f"{program.name}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    return done
+
+
+def joined(ids: list[int]) -> str:
+    return ",".join(map(str, ids))
+
+
+def input_flags(encoder_ids: list[int], decoder_ids: list[int]) -> list[str]:
+    encoder = ["--input-ids", joined(encoder_ids)] if encoder_ids else []
+    return [*encoder, "--decoder-input-ids", joined(decoder_ids)]
+
+
+def told(line: str, what: str, unit: str) -> float:
+    """A number of the line of timings that a run ends with."""
+    match = re.search(rf"\b{what}(?: \d+ tokens?,)? ([\d.]+) {unit}", line)
+    if match is None:
+        raise expected("t5gemma2-generate", "timings", f"{what}, in {unit}", line)
+    return float(match[1])
+
+
+def chosen_log_probabilities(logits: np.ndarray, ids: list[int], last: int) -> list[float]:
+    """Of the last ids, from the logits [m, vocab] of one pass over all of them."""
+    rows = logits[-last - 1:-1].astype(np.float64)
+    most = rows.max(1)
+    total = most + np.log(np.exp(rows - most[:, None]).sum(1))
+    return (rows[np.arange(last), ids[-last:]] - total).tolist()
+
+
+class Programs:
+    def __init__(self, files: Files, precision: str) -> None:
+        self.files, self.precision, self.threads = files, precision, 1
+        self.folder = without_tokenizer(files.model, files.work / f"ours-{precision}")
+        self.version = run(files.programs / "t5gemma2-generate", "--version").stdout.split(maxsplit=1)[1].strip()
+
+    def set_threads(self, threads: int) -> None:
+        self.threads = threads
+
+    def flags(self, folder: Path) -> list:
+        return ["-m", folder, "--dtype", self.precision, "-t", self.threads]
+
+    def generate(self, folder: Path, encoder_ids: list[int], decoder_ids: list[int], tokens: int) -> str:
+        """The line of timings."""
+        done = run(self.files.programs / "t5gemma2-generate", *self.flags(folder), "--ignore-eos", "-n", tokens,
+                   *input_flags(encoder_ids, decoder_ids))
+        return done.stderr.strip().splitlines()[-1]
+
+    def seconds(self, encoder_ids: list[int], decoder_ids: list[int], steps: int) -> tuple[float, float]:
+        line = self.generate(self.folder, encoder_ids, decoder_ids, steps + 1)
+        what, count = ("encode", len(encoder_ids)) if encoder_ids else ("read", len(decoder_ids))
+        return count / told(line, what, "tok/s"), steps / told(line, "decode", "tok/s")
+
+    def log_probabilities(self, encoder_ids: list[int], decoder_ids: list[int], last: int) -> list[float]:
+        with tempfile.TemporaryDirectory(dir=self.files.work) as folder:
+            file = Path(folder) / "trace.safetensors"
+            run(self.files.programs / "t5gemma2-trace", *self.flags(self.folder), "-q", "-o", file,
+                *input_flags(encoder_ids, decoder_ids))
+            return chosen_log_probabilities(Checkpoint(file).read("logits")[0], decoder_ids, last)
+
+    def image_seconds(self) -> float:
+        return self.bench("image", "--long")["rows"][0]["seconds"]
+
+    def bench(self, only: str, *more: str) -> dict:
+        """What t5gemma2-bench writes."""
+        with tempfile.TemporaryDirectory(dir=self.files.work) as folder:
+            file = Path(folder) / "bench.json"
+            run(self.files.programs / "t5gemma2-bench", *self.flags(self.folder), "-q", "--only", only,
+                "--repeats", 1, "--json", file, *more)
+            return json.loads(file.read_text())
+
+    def machine(self) -> dict:
+        """Processor, instruction set, and what the machine could do at most."""
+        known = self.bench("encode/128")
+        return {name: known[name] for name in ("processor", "isa", "limits")}
+
+    def first_token(self, encoder_ids: list[int], decoder_ids: list[int]) -> float:
+        """Seconds of a whole process that writes one token, tokenizer loaded where the folder has one."""
+        start = time.perf_counter()
+        self.generate(self.files.model, encoder_ids, decoder_ids, 1)
+        return time.perf_counter() - start
+
+    def peak_memory(self, encoder_ids: list[int], decoder_ids: list[int], tokens: int) -> float:
+        """MB of a whole process."""
+        return told(self.generate(self.files.model, encoder_ids, decoder_ids, tokens), "peak memory", "MB")
+
+
+def without_tokenizer(model: Path, folder: Path) -> Path:
+    """Links to a checkpoint's files but the tokenizer's, which takes time to load and is not needed for ids."""
+    folder.mkdir()
+    for file in model.iterdir():
+        if not file.name.startswith("tokenizer"):
+            (folder / file.name).symlink_to(file.resolve())
+    return folder
+
+
+def load(files: Files, precision: str) -> Programs:
+    return Programs(files, precision)
