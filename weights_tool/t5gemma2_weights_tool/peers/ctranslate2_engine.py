@@ -2,10 +2,13 @@
 import time
 
 import ctranslate2
+import numpy as np
+import torch
 from ctranslate2.converters import TransformersConverter
 from transformers import AutoConfig
 
 from .engines import Files
+from .logits import log_probabilities
 
 WHOLE = 0  # max_input_length: do not cut
 
@@ -28,6 +31,10 @@ class Pieces:
 
 
 class Converter(TransformersConverter):
+    def load_model(self, model_class, folder: str, **more):
+        """In float32: it adds 1 to norms' weights, which bfloat16 would round."""
+        return super().load_model(model_class, folder, **{**more, "dtype": torch.float32})
+
     def load_tokenizer(self, _tokenizer_class, folder: str, **_) -> Pieces:
         return Pieces(AutoConfig.from_pretrained(folder))
 
@@ -59,10 +66,12 @@ class Ctranslate2Model:
         return stamps[0] - start - writing / steps, writing
 
     def log_probabilities(self, encoder_ids: list[int], decoder_ids: list[int], last: int) -> list[float]:
-        """It puts the start token in front and the end token behind by itself."""
-        scored = self.translator.score_batch([[piece(id) for id in encoder_ids]],
-                                             [[piece(id) for id in decoder_ids[1:]]], max_input_length=WHOLE)
-        return scored[0].log_probs[:len(decoder_ids) - 1][-last:]
+        """From decoding with a prefix. (Its `score_batch` lets a token see those behind it.)"""
+        forced = decoder_ids[1:]  # it puts the start token in front by itself
+        made = self.translator.translate_batch(
+            [[piece(id) for id in encoder_ids]], [[piece(id) for id in forced]], beam_size=1, max_input_length=WHOLE,
+            max_decoding_length=len(forced), return_logits_vocab=True)
+        return log_probabilities(np.stack([np.array(row) for row in made[0].logits[0][-last:]]), forced[-last:])
 
 
 def load(files: Files, precision: str) -> Ctranslate2Model:

@@ -11,8 +11,6 @@ from ..errors import expected
 from ..gemma3 import GGUF_LAYER
 from ..storage import Checkpoint
 
-BYTES = 256  # pieces for single bytes that such a vocabulary needs; the others are names of ids
-
 
 def tensor_names(layers: int) -> dict[str, str]:
     """{name in GGUF: canonical name here}."""
@@ -44,11 +42,10 @@ def add_sizes(writer: gguf.GGUFWriter, text: dict) -> None:
 def add_vocabulary(writer: gguf.GGUFWriter, text: dict) -> None:
     """Ids go in and come out, so any pieces do."""
     size = text["vocab_size"]
-    first = size - BYTES
     writer.add_tokenizer_model("llama")
-    writer.add_token_list([f"<{id}>" if id < first else f"<0x{id - first:02X}>" for id in range(size)])
+    writer.add_token_list([f"<{id}>" for id in range(size)])
     writer.add_token_scores([0.0] * size)
-    writer.add_token_types([int(gguf.TokenType.NORMAL if id < first else gguf.TokenType.BYTE) for id in range(size)])
+    writer.add_token_types([int(gguf.TokenType.NORMAL)] * size)
     writer.add_bos_token_id(text["bos_token_id"])
     writer.add_eos_token_id(text["eos_token_id"])
     writer.add_add_bos_token(False)

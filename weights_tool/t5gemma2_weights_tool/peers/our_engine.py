@@ -6,11 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import UserError, expected
 from ..storage import Checkpoint
 from .engines import Files
+from .logits import log_probabilities
 
 
 def run(program: Path, *arguments) -> subprocess.CompletedProcess:
@@ -41,14 +40,6 @@ def told(line: str, what: str, unit: str) -> float:
     return float(match[1])
 
 
-def chosen_log_probabilities(logits: np.ndarray, ids: list[int], last: int) -> list[float]:
-    """Of the last ids, from the logits [m, vocab] of one pass over all of them."""
-    rows = logits[-last - 1:-1].astype(np.float64)
-    most = rows.max(1)
-    total = most + np.log(np.exp(rows - most[:, None]).sum(1))
-    return (rows[np.arange(last), ids[-last:]] - total).tolist()
-
-
 class Programs:
     def __init__(self, files: Files, precision: str) -> None:
         self.files, self.precision, self.threads = files, precision, 1
@@ -77,7 +68,7 @@ class Programs:
             file = Path(folder) / "trace.safetensors"
             run(self.files.programs / "t5gemma2-trace", *self.flags(self.folder), "-q", "-o", file,
                 *input_flags(encoder_ids, decoder_ids))
-            return chosen_log_probabilities(Checkpoint(file).read("logits")[0], decoder_ids, last)
+            return log_probabilities(Checkpoint(file).read("logits")[0, -last - 1:-1], decoder_ids[-last:])
 
     def image_seconds(self) -> float:
         return self.bench("image", "--long")["rows"][0]["seconds"]

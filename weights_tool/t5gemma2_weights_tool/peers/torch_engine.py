@@ -8,6 +8,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ..model import load_config, load_model
 from .engines import Files
+from .logits import log_probabilities
 
 ATTENTION = "sdpa"
 
@@ -59,8 +60,8 @@ class TorchModel:
         ids = torch.tensor([encoder_ids or [self.model.config.decoder.bos_token_id]])
         mask = torch.full_like(ids, int(bool(encoder_ids)))
         logits = self.model(input_ids=ids, attention_mask=mask, decoder_input_ids=torch.tensor([decoder_ids]),
-                            use_cache=False).logits[0, -last - 1:-1].double()
-        return logits.log_softmax(-1).gather(1, torch.tensor(decoder_ids[-last:])[:, None])[:, 0].tolist()
+                            use_cache=False).logits[0, -last - 1:-1]
+        return log_probabilities(logits.float().numpy(), decoder_ids[-last:])
 
     @torch.inference_mode()
     def image_seconds(self) -> float:

@@ -1,0 +1,107 @@
+"""`weights_tool bench-peers`: its flags, and the run."""
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ..config import normalise, read_json, read_preset, write_json
+from ..console import say
+from ..errors import expected
+from ..flags import add_command, positive, positive_real, whole_numbers
+from ..need import need
+from ..random_checkpoint import write_random
+from .engines import ENGINES, OURS, REFERENCE, Engine, Files
+from .measure import Plan, measure
+from .worker import Worker
+
+RANDOM = "270m-270m"
+NAMES = tuple(dict.fromkeys(engine.name for engine in ENGINES))
+
+
+def add_bench_peers(commands) -> None:
+    parser = add_command(commands, "bench-peers", "our speed beside transformers, CTranslate2 and llama.cpp",
+                         "--quick -o build/benchmarks.md",
+                         "-m random-270m --engines ours,transformers --lengths 512,2048 -o build/benchmarks.md",
+                         "--figures build/peers/figures.json -o docs/benchmarks.md")
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks.md"), metavar="PAGE.md",
+                        help="the page to write, with a picture beside it (default docs/benchmarks.md)")
+    parser.add_argument("--figures", type=Path, metavar="FIGURES.json", help="measure nothing: the page of an earlier run")
+    parser.add_argument("-m", "--model", type=Path, metavar="MODEL",
+                        help=f"checkpoint folder (default: random weights of {RANDOM}, made in --work)")
+    parser.add_argument("--programs", type=Path, default=Path("build/bin"), metavar="FOLDER",
+                        help="of t5gemma2-generate, -trace and -bench (default build/bin)")
+    parser.add_argument("--work", type=Path, default=Path("build/peers"), metavar="FOLDER",
+                        help="for weights, figures.json and logs, 6 GB (default build/peers)")
+    parser.add_argument("--engines", default=",".join(NAMES), metavar="A,B",
+                        help=f"default: {','.join(NAMES)}; {OURS} and transformers always run")
+    parser.add_argument("--lengths", type=whole_numbers, default=(128, 512, 2048), metavar="128,512,2048",
+                        help="of the input")
+    parser.add_argument("-t", "--threads", type=whole_numbers, default=(2, 1), metavar="2,1")
+    parser.add_argument("--steps", type=positive, default=32, metavar="N", help="tokens that are decoded (default 32)")
+    parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="rounds, at most (default 5)")
+    parser.add_argument("--minutes", type=positive_real, default=22, metavar="X",
+                        help="begin no round that would end later (default 22)")
+    parser.add_argument("--quick", action="store_true",
+                        help="one round, lengths to 512, the most threads, no image: a few minutes")
+    parser.set_defaults(run=run_bench_peers)
+
+
+def chosen_engines(names: str) -> list[Engine]:
+    """Those of these names, and always ours and the reference."""
+    wanted = names.split(",")
+    if unknown := set(wanted) - set(NAMES):
+        raise expected("bench-peers", "--engines", f"names out of {','.join(NAMES)}", ",".join(sorted(unknown)))
+    return [engine for engine in ENGINES if engine.name in wanted or engine.name == OURS or engine.key == REFERENCE]
+
+
+def plan_of(args) -> Plan:
+    if args.quick:
+        short = tuple(length for length in args.lengths if length <= 512) or args.lengths[:1]
+        return Plan(short, (max(args.threads),), args.steps, 1, args.minutes, images=False)
+    return Plan(args.lengths, args.threads, args.steps, args.repeats, args.minutes, images=True)
+
+
+def random_model(work: Path) -> Path:
+    """Made once; a folder that is there is whole."""
+    folder, unfinished = work / RANDOM, work / f"{RANDOM}.unfinished"
+    if not folder.exists():
+        write_random(read_preset(RANDOM), unfinished, file=RANDOM, dtype="bfloat16", force=True)
+        unfinished.rename(folder)
+    return folder
+
+
+def fresh_folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def run_bench_peers(args) -> None:
+    from .page import write_page
+    need("matplotlib", extras="peers")
+    if args.figures:
+        known = read_json(args.figures)
+    else:
+        known = figures(args)
+        write_json(args.work / "figures.json", known)
+    write_page(known, args.output)
+    say(f"{args.output}: written, with {args.output.with_suffix('.svg').name}")
+
+
+def figures(args) -> dict:
+    """Everything measured."""
+    started, plan, engines = time.monotonic(), plan_of(args), chosen_engines(args.engines)
+    need(*dict.fromkeys(package for engine in engines for package in engine.packages), extras="peers")
+    if not (args.programs / "t5gemma2-generate").exists():
+        raise expected(args.programs, "--programs", "a folder with t5gemma2-generate", "none")
+    args.work.mkdir(parents=True, exist_ok=True)
+    model = (args.model or random_model(args.work)).resolve()
+    config = normalise(read_json(model / "config.json"), model / "config.json")
+    files = Files(model, args.programs.resolve(), fresh_folder(args.work.resolve() / "converted"))
+    with ExitStack() as stack:
+        workers = []
+        for engine in engines:
+            workers.append(stack.enter_context(Worker(engine, files)))
+            say(f"{engine.key}: {workers[-1].version}, loaded {time.monotonic() - started:.0f} s after the start")
+        known = measure(workers, plan, config, started)
+    return {"model": args.model.name if args.model else RANDOM, "steps": plan.steps, **known}
