@@ -15,7 +15,7 @@ from .logits import log_probabilities
 def run(program: Path, *arguments) -> subprocess.CompletedProcess:
     command = [str(program), *map(str, arguments)]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError as error:
         raise UserError(f"{program}: {error.strerror}; --programs FOLDER says where the programs are") from None
     if done.returncode:

@@ -6,6 +6,7 @@ from .engines import OURS
 from .measure import PROMPT
 
 NONE = ""
+OFF = "off by"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -31,6 +32,7 @@ class Figures:
         self.known = known
         self.rates = {(row["engine"], row["what"], row["length"], row["threads"]): row["tokens"] / median(row["seconds"])
                       for row in known["times"]}
+        self.off = {(row["engine"], row["alone"]): f"{row['mean']:.1g}" for row in known["agreement"]}
         self.repeats = min(len(row["seconds"]) for row in known["times"])
 
     def engines(self, *whats: str) -> list[str]:
@@ -50,9 +52,9 @@ class Figures:
         return a / b if a and b else None
 
     def speeds(self, threads: int) -> str:
-        head = ["tok/s", *(f"{what} {'after ' if what == 'decode' else ''}{length}" for what, length in self.columns())]
-        return table(head, ([engine, *(rate(self.rates.get((engine, *column, threads))) for column in self.columns())]
-                            for engine in self.engines("encode")))
+        head = ["tok/s", *(f"{what} {'after ' if what == 'decode' else ''}{length}" for what, length in self.columns()), OFF]
+        return table(head, ([engine, *(rate(self.rates.get((engine, *column, threads))) for column in self.columns()),
+                             self.off.get((engine, False), NONE)] for engine in self.engines("encode")))
 
     def ratios(self, threads: int) -> str:
         head = ["ours / other", *(f"{what} {length}" for what, length in self.columns())]
@@ -66,11 +68,12 @@ class Figures:
     def alone(self) -> str:
         columns = self.alone_columns()
         head = [f"{what.split()[0]}, {threads_text(threads)}" for what, _, threads in columns]
-        speeds = ([engine, *(rate(self.rates.get((engine, *column))) for column in columns)]
+        speeds = ([engine, *(rate(self.rates.get((engine, *column))) for column in columns),
+                   self.off.get((engine, True), NONE)]
                   for engine in self.engines("read alone"))
         ratios = ([f"{ours} / {other}", *(ratio_text(self.ratio(ours, other, *column)) for column in columns)]
                   for ours, other in self.pairs("read alone"))
-        return f"{table(['tok/s', *head], speeds)}\n\n{table(['ours / other', *head], ratios)}"
+        return f"{table(['tok/s', *head, OFF], speeds)}\n\n{table(['ours / other', *head], ratios)}"
 
     def images(self) -> str:
         place = ("image", 1, max(self.known["threads"]))

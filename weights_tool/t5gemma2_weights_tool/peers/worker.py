@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 from ..errors import UserError
 from .engines import Engine, Files, Loaded
@@ -30,7 +31,7 @@ class Worker:
             self.close()
             raise
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:

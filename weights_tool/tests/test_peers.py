@@ -1,0 +1,178 @@
+"""bench-peers without the engines it compares with: pages of recorded figures, calls between processes, errors."""
+import io
+import json
+import math
+import os
+import stat
+
+import numpy as np
+import pytest
+
+from t5gemma2_weights_tool.cli import main
+from t5gemma2_weights_tool.config import read_preset
+from t5gemma2_weights_tool.errors import UserError
+from t5gemma2_weights_tool.peers import command, our_engine, worker
+from t5gemma2_weights_tool.peers.engines import ENGINES, IMAGES, REFERENCE, Engine, Files
+from t5gemma2_weights_tool.peers.logits import log_probabilities
+from t5gemma2_weights_tool.peers.measure import Ids, Plan, measure
+from t5gemma2_weights_tool.peers.tables import Figures
+
+PLAN = Plan(lengths=(8, 16), threads=(2, 1), steps=4, repeats=3, minutes=1, images=True)
+
+
+class Stub:
+    """A worker whose engine takes as long as it is told."""
+
+    def __init__(self, engine: Engine, seconds: float, off: float) -> None:
+        self.engine, self.version, self.off = engine, f"{engine.name} 1", off
+        self.times = {"seconds": [4 * seconds, seconds], "image_seconds": seconds, "first_token": seconds,
+                      "peak_memory": 700, "set_threads": None,
+                      "machine": {"processor": "A processor", "isa": "avx2",
+                                  "limits": [{"threads": 2, "flops_per_second": 2e11, "bytes_per_second": 3e10}]}}
+
+    def call(self, method: str, *arguments):
+        if method == "log_probabilities":
+            return [-1.0 - self.off] * arguments[2]
+        return self.times[method]
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Figures of engines of which the first takes 1 s for 4 tokens, the next 2 s, and so on."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    workers = [Stub(engine, i, 0 if engine.key == REFERENCE else 0.25 * i) for i, engine in enumerate(ENGINES, 1)]
+    figures = measure(workers, PLAN, read_preset("tiny"), started=0)
+    return json.loads(json.dumps({"model": "tiny", "steps": PLAN.steps, **figures}))
+
+
+def test_ratios_are_of_speeds(known):
+    figures = Figures(known)
+    assert figures.rates["ours float32", "encode", 8, 2] == 8 / 4
+    assert figures.rates["ours float32", "decode", 16, 1] == 4
+    assert figures.ratio("ours float32", REFERENCE, "decode", 8, 1) == 3
+    assert "| ours int8 / transformers float32 | 1.50 | 1.50 | 1.50 | 1.50 |" in figures.ratios(2)
+    assert "| ours float32 / llama.cpp BF16 | 7.00 |" in figures.alone()
+    assert "| ours float32 / transformers float32, as speeds | 3.00 |" in figures.images()
+
+
+def test_speed_stands_beside_error(known):
+    figures = Figures(known)
+    assert "| ours float32 | 2.0 | 4.0 | 4.0 | 4.0 | 0.2 |" in figures.speeds(1)
+    assert "| CTranslate2 float32 | 0.4 | 0.8 | 0.8 | 0.8 | 1 |" in figures.speeds(1)
+    assert "| transformers bfloat16 | 1 | 1 |" in figures.agreement(alone=False)
+    assert "CTranslate2" not in figures.agreement(alone=True)
+    assert "| llama.cpp Q8_0 | 2 | 2 |" in figures.agreement(alone=True)
+
+
+def test_medians_and_rounds(known):
+    rows = {(row["engine"], row["what"], row["length"], row["threads"]): row["seconds"] for row in known["times"]}
+    assert rows["ours float32", "encode", 8, 2] == [4]  # started long ago: there is no second round
+    assert {engine for engine, what, _, threads in rows if what == "image" and threads == 2} == set(IMAGES)
+    assert not any(what == "image" and threads == 1 for _, what, _, threads in rows)
+    known["times"][0]["seconds"] = [1, 9, 2]
+    first = known["times"][0]
+    assert Figures(known).rates[first["engine"], first["what"], first["length"], first["threads"]] == first["tokens"] / 2
+
+
+def test_a_page_of_recorded_figures(known, tmp_path):
+    pytest.importorskip("matplotlib")
+    recorded, page = tmp_path / "figures.json", tmp_path / "docs/benchmarks.md"
+    recorded.write_text(json.dumps(known))
+    assert main(["bench-peers", "-q", "--figures", str(recorded), "-o", str(page)]) == 0
+    text = page.read_text()
+    assert "{" not in text and "A processor, avx2; 2 threads and 1 thread." in text
+    assert "(benchmarks.svg)" in text
+    picture = page.with_suffix(".svg")
+    assert all(engine.key in picture.read_text() for engine in ENGINES if engine.encodes)
+    before = picture.read_bytes()
+    main(["bench-peers", "-q", "--figures", str(recorded), "-o", str(page)])
+    assert picture.read_bytes() == before and len(before) < 60_000
+
+
+def error_line(arguments, capsys) -> str:
+    assert main(["bench-peers", *map(str, arguments)]) == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_missing_package_is_named(monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "xllamacpp" else object())
+    assert error_line([], capsys) == ("weights_tool: this command needs xllamacpp: "
+                                      "pip install 't5gemma2-weights-tool[peers]'")
+
+
+def test_bad_arguments(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "need", lambda *_, **__: None)
+    pytest.importorskip("matplotlib")
+    assert "--engines: expected names out of ours,transformers,CTranslate2,llama.cpp, found vllm" in error_line(
+        ["--engines", "ours,vllm"], capsys)
+    assert f"{tmp_path}: --programs: expected a folder with t5gemma2-generate, found none" in error_line(
+        ["--programs", tmp_path], capsys)
+
+
+def test_ours_and_the_reference_always_run():
+    assert [engine.key for engine in command.chosen_engines("llama.cpp")] == [
+        "ours float32", "ours int8", REFERENCE, "llama.cpp BF16", "llama.cpp Q8_0"]
+
+
+def test_log_probabilities():
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], np.float32)) + 300
+    assert log_probabilities(logits, [1, 2]) == pytest.approx([math.log(0.25), math.log(0.8)], abs=1e-4)
+
+
+def test_ids_are_the_same_each_time():
+    ids = Ids(read_preset("tiny"))
+    assert ids.encoder(9) == ids.encoder(9) and len(ids.encoder(9)) == 9 and ids.encoder(9)[0] == 2
+    assert ids.decoder(9) != ids.encoder(9)
+
+
+def test_timings_of_a_run():
+    line = "load 0.52 s | encode 512 tokens, 517.3 tok/s | read 1 token, 30.1 tok/s | decode 32 tokens, 31.5 tok/s | peak memory 634 MB"
+    assert our_engine.told(line, "encode", "tok/s") == 517.3
+    assert our_engine.told(line, "read", "tok/s") == 30.1
+    assert our_engine.told(line, "peak memory", "MB") == 634
+    with pytest.raises(UserError, match="timings: expected decode, in tok/s, found load"):
+        our_engine.told("load 0.52 s", "decode", "tok/s")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Of a model with a tokenizer, and a program that prints its arguments as if they were timings."""
+    for name in ("model", "programs", "work"):
+        (tmp_path / name).mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / "model" / name).write_text("{}")
+    program = tmp_path / "programs/t5gemma2-generate"
+    program.write_text('#!/bin/sh\n[ "$1" = --version ] && { echo t5gemma2-generate 0.9 "(avx2)"; exit; }\n'
+                       'case "$*" in *" --dtype int8 -t 2 "*) ;; *) echo "bad: $*" >&2; exit 1;; esac\n'
+                       'echo "load 1 s | encode 3 tokens, 6.0 tok/s | decode 4 tokens, 8.0 tok/s" >&2\n')
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    return Files(*(tmp_path / name for name in ("model", "programs", "work")))
+
+
+def test_ours_in_a_process_of_its_own(files):
+    with worker.Worker(Engine("ours", "int8", "our_engine"), files) as ours:
+        assert ours.version == "0.9 (avx2)"
+        assert sorted(os.listdir(files.work / "ours-int8")) == ["config.json", "model.safetensors"]
+        ours.call("set_threads", 2)
+        assert ours.call("seconds", [2, 5, 7], [2], 4) == [0.5, 0.5]
+        ours.call("set_threads", 1)
+        with pytest.raises(UserError, match=r"ours int8: UserError: t5gemma2-generate: bad: -m .*; .*ours-int8.log says more"):
+            ours.call("seconds", [2, 5, 7], [2], 4)
+
+
+def test_an_engine_that_cannot_load_says_why(files):
+    with pytest.raises(UserError, match="other x: ModuleNotFoundError: No module named"):
+        worker.Worker(Engine("other", "x", "no_such_engine"), files)
+
+
+def test_a_call_is_a_line_each_way(monkeypatch):
+    class Loaded:
+        version = "1"
+
+        def image_seconds(self) -> float:
+            return 0.5
+    monkeypatch.setattr(worker, "load", lambda question: Loaded())
+    out = io.StringIO()
+    worker.answers(['{"module": "m"}\n', '{"method": "image_seconds", "arguments": []}\n'], out)
+    assert out.getvalue() == '{"value": "1"}\n{"value": 0.5}\n'
