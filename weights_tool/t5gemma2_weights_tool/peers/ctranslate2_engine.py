@@ -1,5 +1,7 @@
 """CTranslate2: the text half, converted by its own converter. Inputs are cut at 1024 tokens unless it is told not to."""
 import time
+from multiprocessing import get_context
+from pathlib import Path
 
 import ctranslate2
 import numpy as np
@@ -39,11 +41,26 @@ class Converter(TransformersConverter):
         return Pieces(AutoConfig.from_pretrained(folder))
 
 
+def convert(model: str, folder: str) -> None:
+    Converter(model).convert(folder, quantization="float32")
+
+
+def converted(files: Files) -> Path:
+    """The folder, made once for all precisions: weights are rounded when they are loaded. Another process makes it, so
+    that its memory is free again."""
+    folder = files.work / "ctranslate2"
+    if not folder.exists():
+        process = get_context("spawn").Process(target=convert, args=(str(files.model), str(folder)))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise RuntimeError("its converter failed")
+    return folder
+
+
 class Ctranslate2Model:
     def __init__(self, files: Files, precision: str) -> None:
-        self.precision = precision
-        self.folder = str(files.work / f"ctranslate2-{precision}")
-        Converter(str(files.model)).convert(self.folder, quantization=precision)
+        self.precision, self.folder = precision, str(converted(files))
         self.version = ctranslate2.__version__
         self.set_threads(1)
 
@@ -70,7 +87,7 @@ class Ctranslate2Model:
         forced = decoder_ids[1:]  # it puts the start token in front by itself
         made = self.translator.translate_batch(
             [[piece(id) for id in encoder_ids]], [[piece(id) for id in forced]], beam_size=1, max_input_length=WHOLE,
-            max_decoding_length=len(forced), return_logits_vocab=True)
+            min_decoding_length=0, max_decoding_length=len(forced), return_logits_vocab=True)
         return log_probabilities(np.stack([np.array(row) for row in made[0].logits[0][-last:]]), forced[-last:])
 
 
