@@ -12,12 +12,13 @@ from t5gemma2_weights_tool.cli import main
 from t5gemma2_weights_tool.config import read_preset
 from t5gemma2_weights_tool.errors import UserError
 from t5gemma2_weights_tool.peers import command, our_engine, worker
+from t5gemma2_weights_tool.peers import measure as peers_measure
 from t5gemma2_weights_tool.peers.engines import ENGINES, IMAGES, REFERENCE, Engine, Files
 from t5gemma2_weights_tool.peers.logits import log_probabilities
 from t5gemma2_weights_tool.peers.measure import Ids, Plan, measure
 from t5gemma2_weights_tool.peers.tables import Figures
 
-PLAN = Plan(lengths=(8, 16), threads=(2, 1), steps=4, repeats=3, minutes=1, images=True)
+PLAN = Plan(lengths=(8, 16), threads=(2, 1), steps=4, repeats=3, images=True)
 
 
 class Stub:
@@ -41,8 +42,8 @@ def known(monkeypatch):
     """Figures of engines of which the first takes 1 s for 4 tokens, the next 2 s, and so on."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     workers = [Stub(engine, i, 0 if engine.key == REFERENCE else 0.25 * i) for i, engine in enumerate(ENGINES, 1)]
-    figures = measure(workers, PLAN, read_preset("tiny"), started=0)
-    return json.loads(json.dumps({"model": "tiny", "steps": PLAN.steps, **figures}))
+    figures = measure(workers, PLAN, read_preset("tiny"), deadline=math.inf)
+    return json.loads(json.dumps({"model": "tiny", "tokenizer": False, "busy": 0.25, **figures}))
 
 
 def test_ratios_are_of_speeds(known):
@@ -50,6 +51,8 @@ def test_ratios_are_of_speeds(known):
     assert figures.rates["ours float32", "encode", 8, 2] == 8 / 4
     assert figures.rates["ours float32", "decode", 16, 1] == 4
     assert figures.ratio("ours float32", REFERENCE, "decode", 8, 1) == 3
+    assert "| ours int8 / ours float32 | 0.50 |" in figures.ratios(2)
+    assert "ours float32 / ours" not in figures.ratios(2)
     assert "| ours int8 / transformers float32 | 1.50 | 1.50 | 1.50 | 1.50 |" in figures.ratios(2)
     assert "| ours float32 / llama.cpp BF16 | 7.00 |" in figures.alone()
     assert "| ours float32 / transformers float32, as speeds | 3.00 |" in figures.images()
@@ -64,14 +67,22 @@ def test_speed_stands_beside_error(known):
     assert "| llama.cpp Q8_0 | 2 | 2 |" in figures.agreement(alone=True)
 
 
-def test_medians_and_rounds(known):
-    rows = {(row["engine"], row["what"], row["length"], row["threads"]): row["seconds"] for row in known["times"]}
-    assert rows["ours float32", "encode", 8, 2] == [4]  # started long ago: there is no second round
+def test_medians(known):
+    rows = {(row["engine"], row["what"], row["length"], row["threads"]): row for row in known["times"]}
+    assert rows["ours float32", "encode", 8, 2]["seconds"] == [4] * PLAN.repeats
     assert {engine for engine, what, _, threads in rows if what == "image" and threads == 2} == set(IMAGES)
     assert not any(what == "image" and threads == 1 for _, what, _, threads in rows)
-    known["times"][0]["seconds"] = [1, 9, 2]
-    first = known["times"][0]
-    assert Figures(known).rates[first["engine"], first["what"], first["length"], first["threads"]] == first["tokens"] / 2
+    rows["ours float32", "encode", 8, 2]["seconds"] = [1, 9, 2]
+    assert Figures(known).rates["ours float32", "encode", 8, 2] == 8 / 2
+
+
+@pytest.mark.parametrize("slow, deadline, repeats", [(45, math.inf, 3), (-1, math.inf, 1), (45, 0, 1)])
+def test_slow_steps_and_late_rounds_are_not_repeated(monkeypatch, slow, deadline, repeats):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(peers_measure, "SLOW", slow)
+    workers = [Stub(ENGINES[0], 1, 0)]
+    rows = peers_measure.rounds(workers, PLAN, Ids(read_preset("tiny")), deadline)
+    assert {len(row["seconds"]) for row in rows} == {repeats}
 
 
 def test_a_page_of_recorded_figures(known, tmp_path):
@@ -80,7 +91,7 @@ def test_a_page_of_recorded_figures(known, tmp_path):
     recorded.write_text(json.dumps(known))
     assert main(["bench-peers", "-q", "--figures", str(recorded), "-o", str(page)]) == 0
     text = page.read_text()
-    assert "{" not in text and "A processor, avx2; 2 threads and 1 thread." in text
+    assert "{" not in text and "A processor, avx2; 2 threads and 1 thread. Before the run the machine's load was 0.2." in text
     assert "(benchmarks.svg)" in text
     picture = page.with_suffix(".svg")
     assert all(engine.key in picture.read_text() for engine in ENGINES if engine.encodes)
@@ -127,7 +138,8 @@ def test_ids_are_the_same_each_time():
 
 
 def test_timings_of_a_run():
-    line = "load 0.52 s | encode 512 tokens, 517.3 tok/s | read 1 token, 30.1 tok/s | decode 32 tokens, 31.5 tok/s | peak memory 634 MB"
+    line = ("load 0.52 s | encode 512 tokens, 517.3 tok/s | read 1 token, 30.1 tok/s | decode 32 tokens, 31.5 tok/s"
+            " | peak memory 634 MB")
     assert our_engine.told(line, "encode", "tok/s") == 517.3
     assert our_engine.told(line, "read", "tok/s") == 30.1
     assert our_engine.told(line, "peak memory", "MB") == 634

@@ -1,4 +1,5 @@
 """`weights_tool bench-peers`: its flags, and the run."""
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from .engines import ENGINES, OURS, REFERENCE, Engine, Files
 from .measure import Plan, measure
 from .worker import Worker
 
-RANDOM = "270m-270m"
+RANDOM, TOKENIZER = "270m-270m", "tokenizer.json"
 NAMES = tuple(dict.fromkeys(engine.name for engine in ENGINES))
 
 
@@ -28,6 +29,8 @@ def add_bench_peers(commands) -> None:
     parser.add_argument("--figures", type=Path, metavar="FIGURES.json", help="measure nothing: the page of an earlier run")
     parser.add_argument("-m", "--model", type=Path, metavar="MODEL",
                         help=f"checkpoint folder (default: random weights of {RANDOM}, made in --work)")
+    parser.add_argument("--tokenizer", type=Path, metavar=TOKENIZER,
+                        help="put beside the random weights: it is loaded where whole processes are measured")
     parser.add_argument("--programs", type=Path, default=Path("build/bin"), metavar="FOLDER",
                         help="of t5gemma2-generate, -trace and -bench (default build/bin)")
     parser.add_argument("--work", type=Path, default=Path("build/peers"), metavar="FOLDER",
@@ -57,16 +60,18 @@ def chosen_engines(names: str) -> list[Engine]:
 def plan_of(args) -> Plan:
     if args.quick:
         short = tuple(length for length in args.lengths if length <= 512) or args.lengths[:1]
-        return Plan(short, (max(args.threads),), args.steps, 1, args.minutes, images=False)
-    return Plan(args.lengths, args.threads, args.steps, args.repeats, args.minutes, images=True)
+        return Plan(short, (max(args.threads),), args.steps, repeats=1, images=False)
+    return Plan(args.lengths, args.threads, args.steps, args.repeats, images=True)
 
 
-def random_model(work: Path) -> Path:
+def random_model(work: Path, tokenizer: Path | None) -> Path:
     """Made once; a folder that is there is whole."""
     folder, unfinished = work / RANDOM, work / f"{RANDOM}.unfinished"
     if not folder.exists():
         write_random(read_preset(RANDOM), unfinished, file=RANDOM, dtype="bfloat16", force=True)
         unfinished.rename(folder)
+    if tokenizer:
+        shutil.copyfile(tokenizer, folder / TOKENIZER)
     return folder
 
 
@@ -90,12 +95,13 @@ def run_bench_peers(args) -> None:
 
 def figures(args) -> dict:
     """Everything measured."""
-    started, plan, engines = time.monotonic(), plan_of(args), chosen_engines(args.engines)
+    started, busy = time.monotonic(), os.getloadavg()[0]
+    plan, engines = plan_of(args), chosen_engines(args.engines)
     need(*dict.fromkeys(package for engine in engines for package in engine.packages), extras="peers")
     if not (args.programs / "t5gemma2-generate").exists():
         raise expected(args.programs, "--programs", "a folder with t5gemma2-generate", "none")
     args.work.mkdir(parents=True, exist_ok=True)
-    model = (args.model or random_model(args.work)).resolve()
+    model = (args.model or random_model(args.work, args.tokenizer)).resolve()
     config = normalise(read_json(model / "config.json"), model / "config.json")
     files = Files(model, args.programs.resolve(), fresh_folder(args.work.resolve() / "converted"))
     with ExitStack() as stack:
@@ -103,5 +109,6 @@ def figures(args) -> dict:
         for engine in engines:
             workers.append(stack.enter_context(Worker(engine, files)))
             say(f"{engine.key}: {workers[-1].version}, loaded {time.monotonic() - started:.0f} s after the start")
-        known = measure(workers, plan, config, started)
-    return {"model": args.model.name if args.model else RANDOM, "steps": plan.steps, **known}
+        known = measure(workers, plan, config, started + 60 * args.minutes)
+    name = f"model {args.model.name}" if args.model else f"random weights in the shapes of {RANDOM.upper()}"
+    return {"model": name, "tokenizer": (model / TOKENIZER).exists(), "busy": busy, **known}

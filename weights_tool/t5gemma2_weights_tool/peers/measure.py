@@ -1,8 +1,8 @@
 """What is measured: every engine in turn, round after round, with the same ids in and the same number out."""
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from ..console import bar, say
 from ..inputs import random_ids
@@ -13,6 +13,7 @@ PROMPT = 512                          # ids that the decoder reads when it runs 
 ENCODED, FORCED = 512, 64             # ids of the agreement: the encoder's, the decoder's
 FORCED_ALONE, LAST_ALONE = 576, 32    # beyond the window of Google's models
 FIRST, MEMORY_OUT = 32, 128           # ids in for the first token; tokens out, after ENCODED, for peak memory
+SLOW = 45                             # seconds; what takes more is measured once
 CALM = 0.3                            # seconds in which another engine's threads stop waiting busily
 
 
@@ -22,7 +23,6 @@ class Plan:
     threads: tuple[int, ...]
     steps: int
     repeats: int
-    minutes: float
     images: bool
 
 
@@ -36,8 +36,10 @@ class Step:
     tokens: tuple[int, ...]
     arguments: tuple
 
+    def key(self, part: int = 0) -> tuple:
+        return self.worker.engine.key, self.parts[part], self.length, self.threads
+
     def seconds(self) -> Sequence[float]:
-        time.sleep(CALM)
         if self.parts == ("image",):
             return [self.worker.call("image_seconds")]
         return self.worker.call("seconds", *self.arguments)
@@ -77,37 +79,44 @@ class Times:
 
     def __init__(self) -> None:
         self.rows: dict[tuple, dict] = {}
+        self.took: dict[tuple, float] = {}  # by steps, all around included
 
     def add(self, step: Step) -> None:
-        for what, tokens, seconds in zip(step.parts, step.tokens, step.seconds()):
-            key = (step.worker.engine.key, what, step.length, step.threads)
-            names = dict(zip(("engine", "what", "length", "threads"), key))
-            self.rows.setdefault(key, {**names, "tokens": tokens, "seconds": []})["seconds"].append(seconds)
+        begun = time.monotonic()
+        time.sleep(CALM)
+        for i, (tokens, seconds) in enumerate(zip(step.tokens, step.seconds(), strict=True)):
+            names = dict(zip(("engine", "what", "length", "threads"), step.key(i)))
+            self.rows.setdefault(step.key(i), {**names, "tokens": tokens, "seconds": []})["seconds"].append(seconds)
+        self.took[step.key()] = time.monotonic() - begun
+
+    def again(self, step: Step) -> bool:
+        return step.key() not in self.took or self.took[step.key()] <= SLOW
 
 
-def one_round(workers: list[Worker], plan: Plan, ids: Ids, times: Times, progress: Callable[[], object]) -> None:
-    for threads in plan.threads:
-        for worker in workers:
-            worker.call("set_threads", threads)
-        for step in steps_of(workers, plan, ids, threads):
-            times.add(step)
-            progress()
-
-
-def rounds(workers: list[Worker], plan: Plan, ids: Ids, started: float) -> list[dict]:
-    """The first round is whole; another begins only if it will end in time."""
+def rounds(workers: list[Worker], plan: Plan, ids: Ids, deadline: float) -> list[dict]:
+    """The first round is whole; another begins only if it is likely to end in time."""
     times = Times()
-    each = sum(len(steps_of(workers, plan, ids, threads)) for threads in plan.threads)
-    with bar(plan.repeats * each, "measuring", "run") as progress:
+    steps = {threads: steps_of(workers, plan, ids, threads) for threads in plan.threads}
+    with bar(plan.repeats * sum(map(len, steps.values())), "measuring", "run") as progress:
         for number in range(1, plan.repeats + 1):
             begun = time.monotonic()
-            one_round(workers, plan, ids, times, progress.update)
-            ended = time.monotonic()
-            say(f"round {number} of {plan.repeats}: {ended - begun:.0f} s")
-            if number < plan.repeats and ended + (ended - begun) > started + 60 * plan.minutes:
-                say(f"no time for another round within --minutes {plan.minutes:g}")
+            steps = {threads: list(filter(times.again, of_threads)) for threads, of_threads in steps.items()}
+            expected = sum(times.took.get(step.key(), 0) for of_threads in steps.values() for step in of_threads)
+            if number > 1 and begun + expected > deadline:
+                say(f"no time for another round, of about {expected:.0f} s")
                 break
+            one_round(workers, steps, times, progress.update)
+            say(f"round {number} of {plan.repeats}: {time.monotonic() - begun:.0f} s")
     return list(times.rows.values())
+
+
+def one_round(workers: list[Worker], steps: dict[int, list[Step]], times: Times, progress: Callable[[], object]) -> None:
+    for threads, of_threads in steps.items():
+        for worker in workers:
+            worker.call("set_threads", threads)
+        for step in of_threads:
+            times.add(step)
+            progress()
 
 
 def agreement(workers: list[Worker], ids: Ids) -> list[dict]:
@@ -131,20 +140,23 @@ def agreement(workers: list[Worker], ids: Ids) -> list[dict]:
     return rows
 
 
-def measure(workers: list[Worker], plan: Plan, config: dict, started: float) -> dict:
-    """All figures, as they are written to figures.json."""
-    ids, load = Ids(config), os.getloadavg()[0]
+def of_processes(ours: list[Worker], ids: Ids) -> dict:
+    """Of whole processes of our programs."""
+    first = {worker.engine.key: median(worker.call("first_token", ids.encoder(FIRST), [ids.bos]) for _ in range(3))
+             for worker in ours}
+    memory = {worker.engine.key: worker.call("peak_memory", ids.encoder(ENCODED), [ids.bos], MEMORY_OUT)
+              for worker in ours}
+    return {"first_token": first, "peak_memory": memory}
+
+
+def measure(workers: list[Worker], plan: Plan, config: dict, deadline: float) -> dict:
+    """All figures, as they are written to figures.json; the deadline is one of time.monotonic."""
+    ids = Ids(config)
     ours = [worker for worker in workers if worker.engine.name == OURS]
     for worker in workers:
         worker.call("set_threads", max(plan.threads))
     return {
-        **ours[0].call("machine"), "busy": load, "lengths": plan.lengths, "threads": plan.threads,
-        "versions": {worker.engine.name: worker.version for worker in workers},
-        "first_token": [{"engine": worker.engine.key, "seconds": worker.call("first_token", ids.encoder(FIRST), [ids.bos])}
-                        for worker in ours],
-        "peak_memory": [{"engine": worker.engine.key,
-                         "mb": worker.call("peak_memory", ids.encoder(ENCODED), [ids.bos], MEMORY_OUT)}
-                        for worker in ours],
-        "agreement": agreement(workers, ids),
-        "times": rounds(workers, plan, ids, started),
+        **ours[0].call("machine"), "lengths": plan.lengths, "threads": plan.threads, "steps": plan.steps,
+        "versions": {worker.engine.name: worker.version for worker in workers}, **of_processes(ours, ids),
+        "agreement": agreement(workers, ids), "times": rounds(workers, plan, ids, deadline),
     }

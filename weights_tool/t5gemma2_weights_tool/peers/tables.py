@@ -33,16 +33,16 @@ class Figures:
         self.rates = {(row["engine"], row["what"], row["length"], row["threads"]): row["tokens"] / median(row["seconds"])
                       for row in known["times"]}
         self.off = {(row["engine"], row["alone"]): f"{row['mean']:.1g}" for row in known["agreement"]}
-        self.repeats = min(len(row["seconds"]) for row in known["times"])
+        self.repeats = max(len(row["seconds"]) for row in known["times"])
 
     def engines(self, *whats: str) -> list[str]:
         return list(dict.fromkeys(row["engine"] for row in self.known["times"] if row["what"] in whats))
 
     def pairs(self, *whats: str) -> list[tuple[str, str]]:
-        """Ours, and another."""
+        """Ours, and another; of two that are ours, the later beside the earlier."""
         engines = self.engines(*whats)
         ours = [engine for engine in engines if engine.split()[0] == OURS]
-        return [(one, other) for one in ours for other in engines if other not in ours]
+        return [(one, other) for i, one in enumerate(ours) for other in engines if other not in ours[i:]]
 
     def columns(self) -> list[tuple[str, int]]:
         return [(what, length) for what in ("encode", "decode") for length in self.known["lengths"]]
@@ -87,10 +87,9 @@ class Figures:
                                                    for row in self.known["agreement"] if row["alone"] == alone))
 
     def process(self) -> str:
-        memory = {row["engine"]: f"{row['mb']:,.0f}" for row in self.known["peak_memory"]}
-        return table(["", "first token, s", "peak memory, MB"], ([row["engine"], f"{row['seconds']:.2f}",
-                                                                  memory[row["engine"]]]
-                                                                 for row in self.known["first_token"]))
+        return table(["", "first token, s", "peak memory, MB"],
+                     ([engine, f"{seconds:.2f}", f"{self.known['peak_memory'][engine]:,.0f}"]
+                      for engine, seconds in self.known["first_token"].items()))
 
     def limits(self) -> str:
         return table(["at most", "GFLOP/s in registers", "GB/s read"],
