@@ -8,15 +8,20 @@ import stat
 import numpy as np
 import pytest
 
+from t5gemma2_weights_tool import names
+from t5gemma2_weights_tool.adapt import t5gemma2_name
 from t5gemma2_weights_tool.cli import main
 from t5gemma2_weights_tool.config import read_preset
 from t5gemma2_weights_tool.errors import UserError
+from t5gemma2_weights_tool.gemma3 import open_gemma3
 from t5gemma2_weights_tool.peers import command, our_engine, worker
 from t5gemma2_weights_tool.peers import measure as peers_measure
 from t5gemma2_weights_tool.peers.engines import ENGINES, IMAGES, REFERENCE, Engine, Files
 from t5gemma2_weights_tool.peers.logits import log_probabilities
 from t5gemma2_weights_tool.peers.measure import Ids, Plan, measure
 from t5gemma2_weights_tool.peers.tables import Figures
+from t5gemma2_weights_tool.random_checkpoint import write_random
+from t5gemma2_weights_tool.storage import Checkpoint
 
 PLAN = Plan(lengths=(8, 16), threads=(2, 1), steps=4, repeats=3, images=True)
 
@@ -188,3 +193,15 @@ def test_a_call_is_a_line_each_way(monkeypatch):
     out = io.StringIO()
     worker.answers(['{"module": "m"}\n', '{"method": "image_seconds", "arguments": []}\n'], out)
     assert out.getvalue() == '{"value": "1"}\n{"value": 0.5}\n'
+
+
+def test_the_decoder_as_a_gemma3(tmp_path):
+    pytest.importorskip("gguf")
+    from t5gemma2_weights_tool.peers.gguf_decoder import write_gguf
+    write_random(read_preset("tiny"), tmp_path / "model", dtype="bfloat16")
+    write_gguf(tmp_path / "model", tmp_path / "decoder.gguf", "BF16")
+    stored, gemma3 = Checkpoint(tmp_path / "model"), open_gemma3(tmp_path / "decoder.gguf")
+    assert gemma3.text["sliding_window"] == 5 and gemma3.text["rope_parameters"]["full_attention"]["factor"] == 8
+    for name in ("embed_tokens.weight", *gemma3.layer_tensors()):
+        ours = names.EMBEDDING if name.startswith("embed") else t5gemma2_name(names.DECODER, name)
+        np.testing.assert_allclose(gemma3.read(name), stored.read(names.spell(ours, "hub")), atol=1e-6, err_msg=name)
