@@ -2,7 +2,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from .engines import OURS
+from .engines import OURS, REFERENCE
 from .measure import PROMPT
 
 NONE = ""
@@ -33,6 +33,7 @@ class Figures:
         self.rates = {(row["engine"], row["what"], row["length"], row["threads"]): row["tokens"] / median(row["seconds"])
                       for row in known["times"]}
         self.off = {(row["engine"], row["alone"]): f"{row['mean']:.1g}" for row in known["agreement"]}
+        self.off[REFERENCE, False] = "0"
         self.repeats = max(len(row["seconds"]) for row in known["times"])
 
     def engines(self, *whats: str) -> list[str]:
