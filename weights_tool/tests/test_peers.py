@@ -55,21 +55,21 @@ def test_ratios_are_of_speeds(known):
     figures = Figures(known)
     assert figures.rates["ours float32", "encode", 8, 2] == 8 / 4
     assert figures.rates["ours float32", "decode", 16, 1] == 4
-    assert figures.ratio("ours float32", REFERENCE, "decode", 8, 1) == 3
-    assert "| ours int8 / ours float32 | 0.50 |" in figures.ratios(2)
+    assert figures.ratio("ours float32", REFERENCE, "decode", 8, 1) == 4
+    assert "| ours int8 / ours float32 | 0.33 |" in figures.ratios(2)
     assert "ours float32 / ours" not in figures.ratios(2)
-    assert "| ours int8 / transformers float32 | 1.50 | 1.50 | 1.50 | 1.50 |" in figures.ratios(2)
-    assert "| ours float32 / llama.cpp BF16 | 7.00 |" in figures.alone()
-    assert "| ours float32 / transformers float32, as speeds | 3.00 |" in figures.images()
+    assert "| ours int8 / transformers float32 | 1.33 | 1.33 | 1.33 | 1.33 |" in figures.ratios(2)
+    assert "| ours float32 / llama.cpp BF16 | 8.00 |" in figures.alone()
+    assert "| ours float32 / transformers float32, as speeds | 4.00 |" in figures.images()
 
 
 def test_speed_stands_beside_error(known):
     figures = Figures(known)
     assert "| ours float32 | 2.0 | 4.0 | 4.0 | 4.0 | 0.2 |" in figures.speeds(1)
-    assert "| CTranslate2 float32 | 0.4 | 0.8 | 0.8 | 0.8 | 1 |" in figures.speeds(1)
-    assert "| transformers bfloat16 | 1 | 1 |" in figures.agreement(alone=False)
+    assert "| CTranslate2 float32 | 0.3 | 0.7 | 0.7 | 0.7 | 2 |" in figures.speeds(1)
+    assert "| transformers bfloat16 | 1.2 | 1.2 |" in figures.agreement(alone=False)
     assert "CTranslate2" not in figures.agreement(alone=True)
-    assert "| llama.cpp Q8_0 | 2 | 2 |" in figures.agreement(alone=True)
+    assert "| llama.cpp Q8_0 | 2.2 | 2.2 |" in figures.agreement(alone=True)
 
 
 def test_medians(known):
@@ -128,7 +128,7 @@ def test_bad_arguments(monkeypatch, tmp_path, capsys):
 
 def test_ours_and_the_reference_always_run():
     assert [engine.key for engine in command.chosen_engines("llama.cpp")] == [
-        "ours float32", "ours int8", REFERENCE, "llama.cpp BF16", "llama.cpp Q8_0"]
+        "ours float32", "ours bfloat16", "ours int8", REFERENCE, "llama.cpp BF16", "llama.cpp Q8_0"]
 
 
 def test_log_probabilities():

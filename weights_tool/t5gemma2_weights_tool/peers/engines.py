@@ -50,7 +50,7 @@ class Loaded(Protocol):
 
 
 TORCH = ("torch", "transformers")
-OUR_PRECISIONS = ("float32", "int8")
+OUR_PRECISIONS = ("float32", "bfloat16", "int8")
 ENGINES = (
     *(Engine(OURS, precision, "our_engine", alone=True) for precision in OUR_PRECISIONS),
     Engine("transformers", "float32", "torch_engine", TORCH),
