@@ -69,7 +69,7 @@ TEST_CASE("tiles: whole numbers, every number of rows, columns and depth") {
   });
 }
 
-TEST_CASE("tiles: three parts are as exact as float32, also over several panels; one is x rounded") {
+TEST_CASE("tiles: three parts are as exact as float32, also over several panels, and one is x rounded") {
   with_tiles([](const SimdKernels& kernels) {
     for (const Index depth : {640, 1290}) {
       Matrix x = random_matrix(20, depth, 1);
