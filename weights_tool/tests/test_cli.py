@@ -17,6 +17,7 @@ from t5gemma2_weights_tool.usage import parse
     ["record", "x", "-o", "y", "--input-ids", "2,a"], ["record", "x", "-o", "y", "--input-ids", "2", "--input-length", "3"],
     ["record", "x", "-o", "y", "--last-rows", "0"], ["random", "--preset", "5b", "-o", "x"], ["adapt", "x"],
     ["fixtures", "-o", "x", "--only", "unknown"], ["items"], ["items", "dates", "-n", "0"], ["tokenizer"],
+    ["precision", "x"], ["precision", "x", "--text", "y", "--piece", "0"],
 ])
 def test_wrong_usage_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

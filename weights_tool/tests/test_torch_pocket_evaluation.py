@@ -77,6 +77,14 @@ def test_pictures_reach_the_engine(training, tmp_path):
     assert [group["right"] for group in groups] == [0] * 6 and all(len(group["wrong"]) == COUNT for group in groups)
 
 
+def test_the_precision_reaches_the_engine(training, tmp_path, capsys):
+    engine = stub(tmp_path, "assert sys.argv[sys.argv.index('--dtype') + 1] == 'int8'\n"
+                  "for request in requests:\n    print(json.dumps({'ids': [2, 1]}))\n")
+    assert run(training, engine, tmp_path, "--tasks", "numbers", "--dtype", "int8")["dtype"] == "int8"
+    assert evaluate(training, None, tmp_path, "--dtype", "int8") == 1
+    assert "evaluate: --dtype: expected float32 without --engine, found int8" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("body, message", [
     ("sys.exit('no such model')", f"0 answers of {COUNT}: no such model"),
     ("print(json.dumps({'ids': [2, 9]}))", f"1 answers of {COUNT}"),

@@ -28,8 +28,8 @@ def nobody(_items: int) -> None:
 class Engine:
     """t5gemma2-generate: one process answers all."""
 
-    def __init__(self, program: Path, model: Path):
-        self.program, self.model = program, model
+    def __init__(self, program: Path, model: Path, dtype: str):
+        self.program, self.model, self.dtype = program, model, dtype
 
     def answer(self, items: list[Item], done: Done = nobody) -> list[list[int]]:
         with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +40,8 @@ class Engine:
             return self.run(requests, len(items), done)
 
     def run(self, requests: Path, count: int, done: Done) -> list[list[int]]:
-        command = [self.program, "-m", self.model, "--jsonl", "-q", "-n", str(NEW_TOKENS), "-f", requests]
+        command = [self.program, "-m", self.model, "--dtype", self.dtype, "--jsonl", "-q", "-n", str(NEW_TOKENS),
+                   "-f", requests]
         answers = []
         try:
             with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,

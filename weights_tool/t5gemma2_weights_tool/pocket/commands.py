@@ -3,8 +3,10 @@ import os
 from pathlib import Path
 
 from ..console import say
+from ..errors import expected
 from ..flags import add_command, add_model, count, positive, positive_real, whole_numbers
 from ..need import need
+from ..precision import PRECISIONS
 from . import items
 from .recipe import STAGES, read_recipe
 
@@ -90,6 +92,8 @@ def add_evaluate(commands) -> None:
                          "examples/pocket --engine build/bin/t5gemma2-generate -o evaluation.json")
     add_model(parser)
     parser.add_argument("--engine", type=Path, metavar="PROGRAM", help="t5gemma2-generate; without: transformers alone")
+    parser.add_argument("--dtype", choices=PRECISIONS, default=PRECISIONS[0],
+                        help="of the engine; transformers computes in float32")
     parser.add_argument("-n", type=positive, default=500, metavar="N", help="items of each kind (default 500)")
     parser.add_argument("--tasks", default=",".join(items.TASKS), metavar="A,B", help="default: all")
     parser.add_argument("--lengths", type=whole_numbers, default=(1, 2, 4, 8), metavar="1,2,4,8",
@@ -104,8 +108,10 @@ def run_evaluate(args) -> None:
     need("torch", "transformers", "PIL", extras=ALL)
     from .evaluation import Evaluation
     from .results import table
-    evaluation = Evaluation(Path(args.model), engine=args.engine, count=args.n, tasks=args.tasks.split(","),
-                            times=args.lengths, seed=args.seed)
+    if args.dtype != PRECISIONS[0] and not args.engine:
+        raise expected("evaluate", "--dtype", f"{PRECISIONS[0]} without --engine", args.dtype)
+    evaluation = Evaluation(Path(args.model), engine=args.engine, dtype=args.dtype, count=args.n,
+                            tasks=args.tasks.split(","), times=args.lengths, seed=args.seed)
     print(table(evaluation.run(args.output)))
 
 

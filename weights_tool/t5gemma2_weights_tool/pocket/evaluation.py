@@ -54,11 +54,11 @@ def load(folder: Path) -> Transformers:
 class Evaluation:
     """Groups, one after the other: a result that is not whole yet lies beside the file it will be, and is gone on with."""
 
-    def __init__(self, folder: Path, *, engine: Path | None, count: int, tasks: list[str],
+    def __init__(self, folder: Path, *, engine: Path | None, dtype: str, count: int, tasks: list[str],
                  times: tuple[int, ...] = TIMES, seed: int = 0):
         self.chosen = groups(tasks, times)
-        self.reference, self.engine = load(folder), Engine(engine, folder) if engine else None
-        self.head = {"items": count, "seed": seed, "through": "engine" if engine else "transformers",
+        self.reference, self.engine = load(folder), Engine(engine, folder, dtype) if engine else None
+        self.head = {"items": count, "seed": seed, "through": "engine" if engine else "transformers", "dtype": dtype,
                      "model": digest(folder / "model.safetensors"), "program": digest(engine) if engine else None}
 
     def run(self, output: Path | None) -> dict:
