@@ -11,13 +11,6 @@ LEAST_TOKENS = 40  # a second, decoded by pocket on a busy machine
 MOST_MEGABYTES = 40
 SIMD = ROOT / "t5gemma2/kernels/simd.hpp"
 TILES = ROOT / "t5gemma2/kernels/simd/tiles.inl"
-# Measured once, on Gemma 3 270M as `weights_tool adapt` makes a decoder of it, n = 0: matrices rounded to the nearest
-# when loaded, against the stored ones. KL divergence of the next token's probabilities, in nats.
-ROUNDED = [("8 bits, a scale for 32 numbers", "0.0007", "98 to 99 %"),
-           ("8 bits, a scale for a row", "0.005", "96 %"),
-           ("4 bits in feed-forward's gate and up alone", "0.067", "85 %"),
-           ("4 bits, scale and minimum", "0.22", "75 %"),
-           ("4 bits, scale", "0.36", "72 %")]
 
 
 def bytes_per_token() -> str:
@@ -52,14 +45,6 @@ def instruction_sets() -> str:
             rows.append([f"`{name}`", processor, lanes, count, f"{tile[1 if count == '32' else 2]} x {2 * lanes}"])
     head = ["instruction set", "processor", "float32 numbers in a register", "registers", "tile of sums"]
     return table(head, rows, numbers=True)
-
-
-def rounded_weights() -> str:
-    """What fewer bits a weight cost, and how much of a step's bytes are the head."""
-    count = counts("270M-270M")
-    head = count["embedding"] / (count["decoder"] + count["embedding"])
-    return (table(["weights of 270M", "KL divergence", "same most likely token"], ROUNDED, numbers=True)
-            + f"\n\nThe embedding, which is also the head, is {100 * head:.0f} % of what a step reads.")
 
 
 def pocket_bounds() -> str:
