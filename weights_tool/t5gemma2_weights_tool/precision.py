@@ -149,8 +149,9 @@ def read_ids(programs: Programs, file: Path) -> list[int]:
 
 def table(rows: list[dict]) -> str:
     """A line for each row, for people."""
-    lines = [f"{'text':<24} {'dtype':<8} {'tokens':>7} {'KL, nats':>10} {'same top-1':>10} {'largest':>9} {'perplexity':>11}"]
-    lines += [f"{row['text']:<24} {row['dtype']:<8} {row['tokens']:>7} {row['kl']:>10.3g} {row['same']:>10.2%} "
+    width = max(len(row["text"]) for row in rows)
+    lines = [f"{'text':<{width}} {'dtype':<8} {'tokens':>7} {'KL, nats':>10} {'same top-1':>10} {'largest':>9} {'perplexity':>11}"]
+    lines += [f"{row['text']:<{width}} {row['dtype']:<8} {row['tokens']:>7} {row['kl']:>10.3g} {row['same']:>10.2%} "
               f"{row['largest']:>9.3g} {row['perplexity']:>11.3f}" for row in rows]
     return "\n".join(lines)
 
