@@ -85,7 +85,8 @@ Matrix in_parts(Index rows, Index outputs, const Part& part) {
   parallel_tasks(row_parts * ((outputs + most_outputs - 1) / most_outputs), [&](Index task) {
     const Index number = task % row_parts, row = number * most_rows, out = task / row_parts * most_outputs;
     const Index count = number == last ? rows - row : most_rows;
-    part(row, out, y.block(row, out, count, std::min(most_outputs, outputs - out)));
+    Eigen::Ref<Matrix> y_part = y.block(row, out, count, std::min(most_outputs, outputs - out));
+    part(row, out, y_part);
   });
   return y;
 }
@@ -93,7 +94,7 @@ Matrix in_parts(Index rows, Index outputs, const Part& part) {
 inline Matrix multiply(const Matrix& x, const Weight& W) {
   Matrix y;
   with_stored_numbers(W.data, W.type, [&](const auto* stored) {
-    y = in_parts(x.rows(), W.rows, [&](Index row, Index out, Eigen::Ref<Matrix> part) {
+    y = in_parts(x.rows(), W.rows, [&](Index row, Index out, Eigen::Ref<Matrix>& part) {
       multiply_transposed(x.middleRows(row, part.rows()), stored + out * W.cols, W.cols, part);
     });
   });
@@ -102,14 +103,14 @@ inline Matrix multiply(const Matrix& x, const Weight& W) {
 
 inline Matrix multiply(const Int16Rows& x, const Weight& W) {
   const auto* stored = reinterpret_cast<const Int8Block*>(W.data);
-  return in_parts(x.scales.rows(), W.rows, [&](Index row, Index out, Eigen::Ref<Matrix> part) {
+  return in_parts(x.scales.rows(), W.rows, [&](Index row, Index out, Eigen::Ref<Matrix>& part) {
     multiply_int8(x, row, stored + out * blocks_of(W.cols), part);
   });
 }
 
 inline Matrix multiply(const RowParts& x, Index rows, const Weight& W) {
   const auto* stored = reinterpret_cast<const BFloat16*>(W.data);
-  return in_parts(rows, W.rows, [&](Index row, Index out, Eigen::Ref<Matrix> part) {
+  return in_parts(rows, W.rows, [&](Index row, Index out, Eigen::Ref<Matrix>& part) {
     simd().multiply_split(part.rows(), W.cols, part.cols(), x.from(row), stored + out * W.cols, W.cols,
                           part.data(), part.outerStride());
   });

@@ -48,7 +48,8 @@ template <class Part, class Use>
 void for_each_matrix(Part& part, const Use& use) {
   using Kind = std::remove_const_t<Part>;
   if constexpr (std::same_as<Kind, Layer>) {
-    auto &a = part.self_attn, &f = part.mlp;
+    auto& a = part.self_attn;
+    auto& f = part.mlp;
     for (auto* W : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj, &f.gate_proj, &f.up_proj, &f.down_proj})
       use(*W);
   } else if constexpr (std::same_as<Kind, SiglipLayer>) {

@@ -44,16 +44,11 @@ inline GeneratedComparison compare_generated(const Model& model, const Matrix& H
   return result;
 }
 
-/// The image features [mm_tokens_per_image, d] of each image of `inputs.pixel_values` [images, channels,
-/// size, size], none where the file has no images; the trace gets all tensors on the way. Throws Error for
-/// another shape.
-inline std::vector<Matrix> encode_reference_images(const Model& model, const StoredTensors& reference,
+/// The image features [mm_tokens_per_image, d] of each image of `inputs.pixel_values`, `stored` [images,
+/// channels, size, size]; the trace gets all tensors on the way. Throws Error for another shape.
+inline std::vector<Matrix> encode_reference_images(const Vision& vision, const StoredTensor& stored,
                                                    const Trace& trace, const Progress& progress) {
-  const auto found = reference.find("inputs.pixel_values");
-  if (found == reference.end()) return {};
-  const Vision vision = load_vision(model.config, *model.checkpoint);
   const VisionConfig& c = vision.vision_tower.config;
-  const StoredTensor& stored = found->second;
   const Index images = stored.shape.empty() ? 0 : stored.shape[0], area = c.image_size * c.image_size;
   check_shape(stored, {images, c.num_channels, c.image_size, c.image_size},
               "images, num_channels, image_size, image_size");
@@ -73,10 +68,14 @@ inline std::vector<Matrix> encode_reference_images(const Model& model, const Sto
 /// Progress of the parts, one after the other: looking (images), encoding, decoding, writing.
 using PartProgress = std::function<void(const std::string& part, Index finished, Index all)>;
 
-/// Runs the inputs of the file and compares all its tensors; `tolerance` as in Comparer. Throws Error when
-/// the inputs are missing or do not fit this model.
-inline Comparison compare(const Model& model, const SafetensorsFile& file,
-                          std::optional<float> tolerance = {}, const PartProgress& progress = {}) {
+/// Where a reference file has its images.
+inline const char* const pixel_values = "inputs.pixel_values";
+
+/// Runs the inputs of the file and compares all its tensors; `vision` is for its images, `tolerance` as in
+/// Comparer. Throws Error when the inputs are missing or do not fit this model.
+inline Comparison compare(const Model& model, const std::optional<Vision>& vision,
+                          const SafetensorsFile& file, std::optional<float> tolerance = {},
+                          const PartProgress& progress = {}) {
   const auto of = [&](const std::string& part) {
     return progress ? Progress([&, part](Index done, Index all) { progress(part, done, all); }) : Progress();
   };
@@ -87,13 +86,26 @@ inline Comparison compare(const Model& model, const SafetensorsFile& file,
                std::ssize(inputs.decoder_input_ids) + std::ssize(inputs.generated));
   Comparer comparer(reference, tolerance);
   const Trace trace = comparer.trace();
-  const std::vector<Matrix> images = encode_reference_images(model, reference, trace, of("looking"));
+  std::vector<Matrix> images;
+  if (const auto pixels = reference.find(pixel_values); pixels != reference.end()) {
+    check_argument(vision.has_value(), "compare vision", "the model's, for the images in the file", "none");
+    images = encode_reference_images(*vision, pixels->second, trace, of("looking"));
+  }
   const Matrix H = encode(model, inputs.input_ids, images, of("encoding"), &trace);
   if (!inputs.decoder_input_ids.empty()) forward(model, inputs.decoder_input_ids, H, of("decoding"), &trace);
   Comparison result = comparer.finish();
   if (!inputs.generated.empty())
     result.generated = compare_generated(model, H, inputs.generate_from, inputs.generated, of("writing"));
   return result;
+}
+
+/// The same with the vision half of the checkpoint, where the file has images.
+inline Comparison compare(const Model& model, const SafetensorsFile& file,
+                          std::optional<float> tolerance = {}, const PartProgress& progress = {}) {
+  check(model);
+  std::optional<Vision> vision;
+  if (file.tensors().contains(pixel_values)) vision = load_vision(model.config, *model.checkpoint);
+  return compare(model, vision, file, tolerance, progress);
 }
 
 }  // namespace t5gemma2

@@ -54,7 +54,7 @@ inline StorageType storage_type(const StoredTensor& tensor) {
 /// F16 or BF16, std::invalid_argument when it is not set.
 inline Weight as_weight(const StoredTensor& tensor, Index rows, Index cols, const std::string& reason) {
   check_shape(tensor, {rows, cols}, reason);
-  const Weight weight{tensor.data, storage_type(tensor), rows, cols};
+  Weight weight{tensor.data, storage_type(tensor), rows, cols};
   check(tensor);
   return weight;
 }

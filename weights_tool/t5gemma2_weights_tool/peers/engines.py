@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..precision import PRECISIONS
+
 OURS, REFERENCE = "ours", "transformers float32"
 
 
@@ -50,9 +52,8 @@ class Loaded(Protocol):
 
 
 TORCH = ("torch", "transformers")
-OUR_PRECISIONS = ("float32", "bfloat16", "int8")
 ENGINES = (
-    *(Engine(OURS, precision, "our_engine", alone=True) for precision in OUR_PRECISIONS),
+    *(Engine(OURS, precision, "our_engine", alone=True) for precision in PRECISIONS),
     Engine("transformers", "float32", "torch_engine", TORCH),
     Engine("transformers", "bfloat16", "torch_engine", TORCH),
     Engine("CTranslate2", "float32", "ctranslate2_engine", ("ctranslate2", *TORCH)),
