@@ -117,7 +117,7 @@ struct Flags {
 Comparison run_and_compare(const Model& model, const SafetensorsFile& file, const Flags& f) {
   const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
   std::optional<Vision> vision;
-  if (file.tensors().contains(pixel_values)) vision = cli::open_vision(model, f.dtype, f.quiet);
+  if (file.tensors().contains(images_of_reference)) vision = cli::open_vision(model, f.dtype, f.quiet);
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
   std::string now;
   std::optional<cli::ProgressBar> bar;

@@ -69,7 +69,7 @@ inline std::vector<Matrix> encode_reference_images(const Vision& vision, const S
 using PartProgress = std::function<void(const std::string& part, Index finished, Index all)>;
 
 /// Where a reference file has its images.
-inline const char* const pixel_values = "inputs.pixel_values";
+inline const char* const images_of_reference = "inputs.pixel_values";
 
 /// Runs the inputs of the file and compares all its tensors; `vision` is for its images, `tolerance` as in
 /// Comparer. Throws Error when the inputs are missing or do not fit this model.
@@ -87,7 +87,7 @@ inline Comparison compare(const Model& model, const std::optional<Vision>& visio
   Comparer comparer(reference, tolerance);
   const Trace trace = comparer.trace();
   std::vector<Matrix> images;
-  if (const auto pixels = reference.find(pixel_values); pixels != reference.end()) {
+  if (const auto pixels = reference.find(images_of_reference); pixels != reference.end()) {
     check_argument(vision.has_value(), "compare vision", "the model's, for the images in the file", "none");
     images = encode_reference_images(*vision, pixels->second, trace, of("looking"));
   }
@@ -104,7 +104,7 @@ inline Comparison compare(const Model& model, const SafetensorsFile& file,
                           std::optional<float> tolerance = {}, const PartProgress& progress = {}) {
   check(model);
   std::optional<Vision> vision;
-  if (file.tensors().contains(pixel_values)) vision = load_vision(model.config, *model.checkpoint);
+  if (file.tensors().contains(images_of_reference)) vision = load_vision(model.config, *model.checkpoint);
   return compare(model, vision, file, tolerance, progress);
 }
 
