@@ -28,6 +28,7 @@
 #include "attention.hpp"                          // equation 4
 #include "embedding.hpp"                          // tied embedding
 #include "projections.hpp"                        // queries, keys, values
+#include "chunks.hpp"                             // many rows, some at a time
 #include "layer.hpp"                              // a transformer layer
 
 // ---- the encoder, and the decoder with its merged attention ----
