@@ -61,6 +61,12 @@ def test_compare_tells_how_far_it_is():
     assert run("compare", basic, basic / "reference.safetensors", "--dtype", "int8", "--tolerance", "1").returncode == 0
 
 
+def test_compare_rounds_images_too():
+    images = ROOT / "tests/data/images"
+    done = run("compare", images, images / "reference.safetensors", "--dtype", "int8")
+    assert done.returncode == 1 and "FIRST that diverges: model.encoder.vision_tower.embeddings.patch_embedding\n" in done.stdout
+
+
 def test_look(tmp_path):
     output("look", "-p", "in words: 12", "--dtype", "int8", "-o", tmp_path / "page.html")
     assert "twelve" in (tmp_path / "page.html").read_text()
