@@ -5,7 +5,7 @@
 // Two forms of torch.nn.Linear, equal up to rounding: plain_linear copies all of W to float32 first; linear
 // converts a few rows of W at a time, in the processor's cache (kernels/product.hpp).
 //
-// Where W's numbers are not those of the checkpoint (converted_weights.hpp), y is that of the rounded W; x is
+// Where W's numbers are not those of the checkpoint (precision.hpp), y is that of the rounded W; x is
 // rounded to bfloat16 where W asks for it, and meets 8-bit blocks of W in 16-bit blocks.
 #pragma once
 #include <algorithm>

@@ -2,7 +2,7 @@
 //
 //   Matrix, Vector   float32 values that the engine computes with: hidden states, scores, logits, norms
 //   Weight           a matrix as it is stored: a view of the memory-mapped checkpoint, float32, float16 or
-//                    bfloat16, or a copy in another format (converted_weights.hpp)
+//                    bfloat16, or a copy in another format (precision.hpp)
 #pragma once
 #include <Eigen/Dense>
 #include <cmath>

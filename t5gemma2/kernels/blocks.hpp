@@ -20,16 +20,17 @@ inline constexpr Index block_size = 32;
 
 constexpr Index blocks_of(Index size) { return (size + block_size - 1) / block_size; }
 
-/// Numbers k and k + 16 of the block lie side by side, which is the order in which kernels widen them.
+/// Where number k of a block lies: beside number k + 16, which is the order in which kernels widen them.
+constexpr Index place_in_block(Index k) { return k < 16 ? 2 * k : 2 * (k - 16) + 1; }
+
 struct Int8Block {
   BFloat16 scale;
   std::int8_t numbers[block_size];
 
-  float operator[](Index k) const {
-    return to_float(scale) * static_cast<float>(numbers[k < 16 ? 2 * k : 2 * (k - 16) + 1]);
-  }
+  float operator[](Index k) const { return to_float(scale) * static_cast<float>(numbers[place_in_block(k)]); }
 };
 static_assert(sizeof(Int8Block) == 34 && alignof(Int8Block) == 2);
+static_assert(row_bytes(StorageType::int8_blocks, block_size) == sizeof(Int8Block));
 
 /// x [32] as whole numbers of at most `largest`: writes them by set(k, number), |number| <= largest <= 2^15, and
 /// returns the scale, a multiple of x's largest number that round_up(scale) makes. 0 where all are below 1e-30.
@@ -62,7 +63,7 @@ void to_int8_blocks(const Stored* w, Index size, Int8Block* blocks) {
     for (Index k = 0; k < count; ++k) numbers[k] = to_float(w[first + k]);
     const float scale =
         to_whole_numbers(numbers, 127, round_up_to_bfloat16, [&](Index k, std::int32_t number) {
-          blocks->numbers[k < 16 ? 2 * k : 2 * (k - 16) + 1] = static_cast<std::int8_t>(number);
+          blocks->numbers[place_in_block(k)] = static_cast<std::int8_t>(number);
         });
     blocks->scale = BFloat16(scale);
   }

@@ -8,7 +8,6 @@
 // A number of y is the same whichever other rows are multiplied with it, except that up to few_rows rows, those
 // of a decoding step, are summed in another order.
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <tuple>
 #include <vector>
@@ -36,10 +35,8 @@ struct Int16Rows {
 
   explicit Int16Rows(const Matrix& x)
       : numbers(x.rows(), blocks_of(x.cols()) * block_size), scales(x.rows(), blocks_of(x.cols())) {
-    constexpr Index rows = 64;  // of one task
-    parallel_tasks((x.rows() + rows - 1) / rows, [&](Index task) {
-      for (Index row = task * rows; row < std::min((task + 1) * rows, x.rows()); ++row)
-        simd().to_int16_blocks(x.cols(), x.row(row).data(), numbers.row(row).data(), scales.row(row).data());
+    parallel_rows(x.rows(), 64, [&](Index row) {
+      simd().to_int16_blocks(x.cols(), x.row(row).data(), numbers.row(row).data(), scales.row(row).data());
     });
   }
 };
