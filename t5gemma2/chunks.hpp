@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/key_panels.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/simd.hpp"
+#include "progress.hpp"
 #include "tensor.hpp"
 
 namespace t5gemma2 {
@@ -44,6 +46,19 @@ inline std::vector<Chunk> chunks_of(Index rows, Index step, double row_flops) {
   }
   chunks.push_back({first, rows - first});
   return chunks;
+}
+
+/// K and V of all `rows`; keys_values(chunk) -> K and V of the rows of a chunk, `row_flops` for each.
+template <class KeysValues>
+kernel::KeyPanels keys_in_chunks(Index rows, const Heads& heads, double row_flops, WeightedProgress& progress,
+                                 const KeysValues& keys_values) {
+  kernel::KeyPanels keys(rows, heads);
+  for (const Chunk& chunk : chunks_of(rows, kernel::tile_keys, row_flops)) {
+    const auto [K, V] = keys_values(chunk);
+    keys.put(chunk.first, K, V);
+    progress.add(row_flops * static_cast<double>(chunk.count));
+  }
+  return keys;
 }
 
 }  // namespace t5gemma2

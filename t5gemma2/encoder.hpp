@@ -71,25 +71,16 @@ inline double encoder_flops(const Layer& w, Index n) {
   return token_flops(w, visible_keys(EncoderMask{w.self_attn.window}, n / 2, n / 2, n).size());
 }
 
-/// K and V of all tokens, x [n, d].
-inline kernel::KeyPanels keys_in_chunks(const Layer& w, const Matrix& x, const CosSin& rope,
-                                        WeightedProgress& progress) {
-  kernel::KeyPanels keys(x.rows(), w.self_attn.heads);
-  const double flops = key_value_flops(w.self_attn);
-  for (const Chunk& chunk : chunks_of(x.rows(), kernel::tile_keys, flops)) {
-    const Matrix X = rms_norm(chunk.of(x), w.pre_self_attn_layernorm, w.eps);
-    const auto [K, V] = keys_values(w.self_attn, X, rows_of(rope, chunk));
-    keys.put(chunk.first, K, V);
-    progress.add(flops * static_cast<double>(chunk.count));
-  }
-  return keys;
-}
-
 /// A layer over many tokens, x [n, d] -> [n, d], in chunks that begin at multiples of kernel::block_queries.
 inline Matrix encoder_layer_in_chunks(const Layer& w, Matrix x, const CosSin& rope,
                                       const std::vector<Chunk>& chunks, WeightedProgress& progress) {
-  const double flops = encoder_flops(w, x.rows()) - key_value_flops(w.self_attn);
-  const kernel::KeyPanels keys = keys_in_chunks(w, x, rope, progress);
+  const double key_flops = key_value_flops(w.self_attn);
+  const auto of_chunk = [&](const Chunk& chunk) {
+    const Matrix X = rms_norm(chunk.of(x), w.pre_self_attn_layernorm, w.eps);
+    return keys_values(w.self_attn, X, rows_of(rope, chunk));
+  };
+  const kernel::KeyPanels keys = keys_in_chunks(x.rows(), w.self_attn.heads, key_flops, progress, of_chunk);
+  const double flops = encoder_flops(w, x.rows()) - key_flops;
   for (const Chunk& chunk : chunks) {
     chunk.of(x) = transformer_layer(w, chunk.of(x), {}, [&](const Matrix& X) {
       return self_attention(w.self_attn, X, rows_of(rope, chunk), chunk.first, keys);

@@ -40,6 +40,7 @@
 
 // ---- vision ----
 #include "vision/layer_norm.hpp"                  // LayerNorm
+#include "vision/siglip_layer.hpp"                // a layer of the vision encoder
 #include "vision/siglip.hpp"                      // the vision encoder
 #include "vision/image_features.hpp"              // patches to image features
 #include "vision/vision.hpp"                      // pixels to image features

@@ -109,6 +109,15 @@ bool same_for_any_threads(const Make& make) {
   return same && alone.size() > 0 && alone.allFinite();
 }
 
+// ---- chunks ----
+
+/// All `rows`, so many in a chunk.
+inline std::vector<Chunk> chunks_of_size(Index rows, Index size) {
+  std::vector<Chunk> chunks;
+  for (Index first = 0; first < rows; first += size) chunks.push_back({first, std::min(size, rows - first)});
+  return chunks;
+}
+
 // ---- generated matrices ----
 
 /// Numbers between -1 and 1, always the same for a seed.

@@ -140,12 +140,10 @@ TEST_CASE("encoder: many tokens come in chunks, and these change no bit") {
         layer, x, {}, [&](const Matrix& X) { return self_attention(layer.self_attn, X, rope); });
     for (const Index blocks : {1, 2, 3, 5, 6}) {
       const Index size = blocks * kernel::block_queries(layer.self_attn.heads);
-      std::vector<Chunk> chunks;
-      for (Index first = 0; first < n; first += size) chunks.push_back({first, std::min(size, n - first)});
       CAPTURE(size);
       const Progress progress;
       WeightedProgress work(progress, 0, 0);
-      CHECK(same_bits(encoder_layer_in_chunks(layer, x, rope, chunks, work), whole));
+      CHECK(same_bits(encoder_layer_in_chunks(layer, x, rope, chunks_of_size(n, size), work), whole));
     }
   }
 }

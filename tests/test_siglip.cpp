@@ -279,6 +279,22 @@ TEST_CASE("siglip: attention over many patches is the plain one") {
   CHECK(difference(siglip_attention(w, X, 4), linear(plain, w.out_proj)) <= 1e-5);
 }
 
+TEST_CASE("siglip: many patches come in chunks, and these change no bit") {
+  RandomVision random(large, 4, 8);
+  const SiglipLayer& w = random.vision().vision_tower.layers[0];
+  const Index patches = 600;
+  const Matrix x = random_matrix(patches, 20, 7);
+  const Matrix whole = siglip_layer(w, x, {}, [&](const Matrix& X) { return siglip_attention(w, X, 4); });
+  const Heads heads = siglip_heads(4, 20);
+  for (const Index blocks : {1, 2, 4, 7}) {
+    const Progress progress;
+    WeightedProgress work(progress, 0, 0);
+    const std::vector<Chunk> chunks = chunks_of_size(patches, blocks * kernel::block_queries(heads));
+    CAPTURE(chunks.size());
+    CHECK(same_bits(siglip_layer_in_chunks(w, x, heads, chunks, work), whole));
+  }
+}
+
 TEST_CASE("siglip: every patch sees every other, and its own position") {
   RandomVision random(large, 4, 8);
   Siglip& w = random.vision().vision_tower;
@@ -305,6 +321,23 @@ TEST_CASE("siglip: each norm has its own eps") {
   const Matrix x = siglip(w, image_pixels(0));
   w.layers[1].layer_norm2.eps = 1;
   CHECK(difference(siglip(w, image_pixels(0)), x) > 1e-3);
+}
+
+TEST_CASE("siglip: many patches in chunks, same bits as with a trace; progress is told after each") {
+  VisionConfig c = large;
+  c.image_size = 80;
+  RandomVision random(c, 4, 8);
+  const Siglip& w = random.vision().vision_tower;
+  const Matrix pixels = random_matrix(3, 80 * 80, 1);
+  Recorder recorder;
+  recorder.wanted = false;
+  const Trace trace = recorder.trace();
+  std::vector<Index> told;
+  const Matrix x = siglip(w, pixels, {}, [&](Index finished, Index) { told.push_back(finished); });
+  CHECK(same_bits(x, siglip(w, pixels, Tap(trace))));
+  CHECK(told.size() > 2 * (2 + 2));  // for each layer, keys in chunks, then the rest
+  CHECK(std::is_sorted(told.begin(), told.end()));
+  CHECK(told.back() == 2);
 }
 
 TEST_CASE("siglip: a trace changes no number") {

@@ -58,10 +58,7 @@ inline double siglip_flops(const Siglip& w) {
   const Index side = c.image_size / c.patch_size;
   const auto patches = static_cast<double>(side * side);
   double flops = 2 * patches * size_of(w.patch_embedding.weight);
-  for (const SiglipLayer& layer : w.layers) {
-    for_each_matrix(layer, [&](const Weight& W) { flops += 2 * patches * size_of(W); });
-    flops += 4 * patches * patches * static_cast<double>(c.hidden_size);
-  }
+  for (const SiglipLayer& layer : w.layers) flops += patches * siglip_flops(layer, side * side);
   return flops;
 }
 

@@ -20,7 +20,7 @@ struct Vision {
 };
 
 /// pixels [channels, image_size*image_size] in [-1, 1] (image.hpp: pixel_values) -> its image features
-/// [mm_tokens_per_image, d]. Progress counts layers. Throws std::invalid_argument where `vision` is
+/// [mm_tokens_per_image, d]. Progress counts layers, by the work done. Throws std::invalid_argument where `vision` is
 /// incomplete or shapes do not fit.
 inline Matrix encode_image(const Vision& vision, const Matrix& pixels, const Progress& progress = {},
                            const Trace* trace = nullptr) {

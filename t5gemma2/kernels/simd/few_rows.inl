@@ -32,7 +32,7 @@ void dots(Index depth, const float* x, Index x_stride, const Stored* W, Index st
 template <int R, class Stored>
 void multiply_few_rows(Index depth, Index cols, const float* x, Index x_stride, const Stored* W, Index stride,
                        float* y, Index y_stride) {
-  constexpr int streams = R <= 2 ? 4 : 2;
+  constexpr int streams = R <= 2 || registers == 32 ? 4 : 2;
   const Index step = cols / streams;
   for (Index col = 0; col < step; ++col)
     dots<R, streams>(depth, x, x_stride, W + col * stride, stride, step, y + col, y_stride);
@@ -40,19 +40,54 @@ void multiply_few_rows(Index depth, Index cols, const float* x, Index x_stride, 
     dots<R, 1>(depth, x, x_stride, W + col * stride, stride, 0, y + col, y_stride);
 }
 
-/// y [rows, cols] += x V for few rows: V is read where it lies, a few of its rows at a time.
-inline void add_few_rows(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
-                         Index stride, float* y, Index y_stride) {
-  constexpr Index block = 16;
-  for (Index k = 0; k < depth; k += block) {
-    const Index count = smaller(depth - k, block);
-    const float* from = V + k * stride;
-    Index col = 0;
-    for (; col + panel_cols <= cols; col += panel_cols)
-      multiply_rows<4>(rows, x + k, x_stride, from + col, stride, count, count, y + col, y_stride, true);
-    for (; col < cols; ++col)
-      for (Index r = 0; r < rows; ++r)
-        for (Index i = 0; i < count; ++i)
-          y[r * y_stride + col] += x[r * x_stride + k + i] * from[i * stride + col];
+/// y [R, C * lanes] += x V for K rows of V, and as many columns of x, `step` apart.
+template <int R, int K, int C>
+void add_columns(const float* x, Index x_stride, const float* V, Index stride, Index step, float* y,
+                 Index y_stride) {
+  Floats values[K][C];
+#pragma GCC unroll 4
+  for (int k = 0; k < K; ++k)
+#pragma GCC unroll 2
+    for (int c = 0; c < C; ++c) values[k][c] = load(V + k * step * stride + c * lanes);
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    Floats sums[C] = {};
+#pragma GCC unroll 4
+    for (int k = 0; k < K; ++k)
+#pragma GCC unroll 2
+      for (int c = 0; c < C; ++c) sums[c] = fma(all(x[r * x_stride + k * step]), values[k][c], sums[c]);
+#pragma GCC unroll 2
+    for (int c = 0; c < C; ++c) {
+      float* to = y + r * y_stride + c * lanes;
+      store(load(to) + sums[c], to);
+    }
   }
+}
+
+/// The same for all columns: y [R, cols].
+template <int R, int K>
+void add_rows(Index cols, const float* x, Index x_stride, const float* V, Index stride, Index step, float* y,
+              Index y_stride) {
+  Index col = 0;
+  for (; col + 2 * lanes <= cols; col += 2 * lanes)
+    add_columns<R, K, 2>(x, x_stride, V + col, stride, step, y + col, y_stride);
+  for (; col + lanes <= cols; col += lanes)
+    add_columns<R, K, 1>(x, x_stride, V + col, stride, step, y + col, y_stride);
+  for (; col < cols; ++col)
+    for (int r = 0; r < R; ++r)
+      for (int k = 0; k < K; ++k)
+        y[r * y_stride + col] += x[r * x_stride + k * step] * V[k * step * stride + col];
+}
+
+/// y [R, cols] += x V for so few rows that y stays in the first cache: V is read where it lies, from several
+/// places at a time.
+template <int R>
+void add_few_rows(Index depth, Index cols, const float* x, Index x_stride, const float* V, Index stride,
+                  float* y, Index y_stride) {
+  constexpr int streams = 4;
+  const Index step = depth / streams;
+  for (Index k = 0; k < step; ++k)
+    add_rows<R, streams>(cols, x + k, x_stride, V + k * stride, stride, step, y, y_stride);
+  for (Index k = step * streams; k < depth; ++k)
+    add_rows<R, 1>(cols, x + k, x_stride, V + k * stride, stride, 0, y, y_stride);
 }

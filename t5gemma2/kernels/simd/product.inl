@@ -46,7 +46,16 @@ void multiply_transposed(Index rows, Index depth, Index cols, const float* x, In
 /// SimdKernels::multiply_add
 inline void multiply_add(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                          Index stride, float* y, Index y_stride) {
-  if (rows <= few_rows) return add_few_rows(rows, depth, cols, x, x_stride, V, stride, y, y_stride);
+  switch (rows) {
+    case 1:
+      return add_few_rows<1>(depth, cols, x, x_stride, V, stride, y, y_stride);
+    case 2:
+      return add_few_rows<2>(depth, cols, x, x_stride, V, stride, y, y_stride);
+    case 3:
+      return add_few_rows<3>(depth, cols, x, x_stride, V, stride, y, y_stride);
+    case 4:
+      return add_few_rows<4>(depth, cols, x, x_stride, V, stride, y, y_stride);
+  }
   multiply_blocks(rows, depth, cols, x, x_stride, y, y_stride, true,
                   [&](float* panel, Index k, Index block, Index col, Index count) {
                     load_columns(V + k * stride + col, stride, block, count, panel);
