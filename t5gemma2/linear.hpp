@@ -116,10 +116,15 @@ inline Matrix multiply(const RowParts& x, Index rows, const Weight& W) {
   });
 }
 
-/// Whether the processor multiplies by W in tiles, and x has rows enough to fill them.
-inline bool takes_tiles(const Matrix& x, const Weight& W) {
-  return simd().multiply_split != nullptr && W.type == StorageType::bfloat16 && x.rows() > few_rows &&
-         x.cols() > 0;
+/// Whether the processor multiplies x, in so many parts, by W in tiles, and x has rows enough to fill them.
+inline bool takes_tiles(const Matrix& x, Index parts, const Weight& W) {
+  return parts <= simd().most_parts && W.type == StorageType::bfloat16 && x.rows() > few_rows && x.cols() > 0;
+}
+
+/// rounded_to_bfloat16, in parallel.
+inline Matrix rounded(Matrix x) {
+  parallel_rows(x.rows(), 64, [&](Index row) { simd().round_to_bfloat16(x.cols(), x.row(row).data()); });
+  return x;
 }
 
 }  // namespace linear_detail
@@ -129,9 +134,10 @@ inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
   if (W.type == StorageType::int8_blocks) return linear_detail::multiply(Int16Rows(x), W);
-  if (linear_detail::takes_tiles(x, W))
-    return linear_detail::multiply(RowParts(x, W.rounds_x ? 1 : 3), x.rows(), W);
-  if (W.rounds_x) return linear_detail::multiply(rounded_to_bfloat16(x), W);
+  const Index parts = W.rounds_x ? 1 : 3;
+  if (linear_detail::takes_tiles(x, parts, W))
+    return linear_detail::multiply(RowParts(x, parts), x.rows(), W);
+  if (W.rounds_x) return linear_detail::multiply(linear_detail::rounded(x), W);
   return linear_detail::multiply(x, W);
 }
 

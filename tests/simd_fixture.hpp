@@ -42,15 +42,19 @@ class PlainTiles {
   void store(float* to, Index stride) {
     for (int row = 0; row < 16; ++row) std::copy_n(sums_[T] + 16 * row, 16, to + row * stride);
   }
-  template <int T, int A, int B>
-  void dot() {
-    for (int row = 0; row < 16; ++row)
-      for (int col = 0; col < 16; ++col)
-        for (int k = 0; k < 32; ++k)
-          sums_[T][16 * row + col] += number(A, 32 * row + k) * number(B, k / 2 * 32 + 2 * col + k % 2);
+  template <int T, int A>
+  void dots() {
+    dot(sums_[T], A, 6);
+    dot(sums_[T + 1], A, 7);
   }
 
  private:
+  void dot(float* sums, int a, int b) const {
+    for (int row = 0; row < 16; ++row)
+      for (int col = 0; col < 16; ++col)
+        for (int k = 0; k < 32; ++k)
+          sums[16 * row + col] += number(a, 32 * row + k) * number(b, k / 2 * 32 + 2 * col + k % 2);
+  }
   float number(int tile, int i) const {
     return std::bit_cast<float>(std::uint32_t{numbers_[tile - 4][i]} << 16);
   }
@@ -59,12 +63,7 @@ class PlainTiles {
   std::uint16_t numbers_[4][512];
 };
 
-constexpr SimdKernels with_plain_tiles(SimdKernels all) {
-  all.split_row = split_row;
-  all.multiply_split = multiply_split<PlainTiles>;
-  return all;
-}
-constexpr SimdKernels tile_kernels = with_plain_tiles(kernels);
+constexpr SimdKernels tile_kernels = with_tiles<PlainTiles>(kernels, 3);
 }  // namespace t5gemma2::kernel::of_64_bytes
 
 namespace t5gemma2 {

@@ -14,7 +14,7 @@ using namespace t5gemma2;
 
 namespace {
 
-constexpr Isa all_isas[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::amx};
+constexpr Isa all_isas[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
 
 /// What capped_isa says against this cap.
 std::string complaint(const char* cap, Isa processor) {
@@ -31,7 +31,7 @@ std::string complaint(const char* cap, Isa processor) {
 TEST_CASE("isa: each has a name of its own") {
   std::set<std::string_view> names;
   for (const Isa one : all_isas) names.insert(name_of(one));
-  CHECK(names == std::set<std::string_view>{"baseline", "avx2", "avx512", "amx"});
+  CHECK(names == std::set<std::string_view>{"baseline", "avx2", "avx512", "avx512_bf16", "amx"});
   CHECK(names.size() == isa_names.size());
 }
 

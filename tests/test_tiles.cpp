@@ -1,4 +1,4 @@
-// Products by tiles of bfloat16: with AMX where the processor has it, and in plain C++ everywhere.
+// Products by tiles of bfloat16: with the instructions that the processor has, and in plain C++ everywhere.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -92,6 +92,23 @@ TEST_CASE("tiles: a number does not depend on the rows beside it") {
     const Matrix all = product(kernels, x, W, 3);
     for (const Index rows : {5, 16, 33})
       CHECK(same_bits(product(kernels, x.topRows(rows), W, 3), all.topRows(rows)));
+  });
+}
+
+TEST_CASE("round_to_bfloat16: the nearest, in place, for every number of numbers") {
+  Matrix x = random_matrix(1, 40, 1);
+  x.leftCols(4) << 1.00390625f, 1.01171875f, -1.00390626f, 3.4e38f;
+  with_each_instruction_set([&](const SimdKernels& kernels) {
+    for (Index size = 0; size <= x.cols(); ++size) {
+      Matrix y = x;
+      kernels.round_to_bfloat16(size, y.data());
+      CHECK(same_bits(y.leftCols(size), rounded(x).leftCols(size)));
+      CHECK(same_bits(y.rightCols(40 - size), x.rightCols(40 - size)));
+    }
+    float bad[2] = {nan_value, std::numeric_limits<float>::infinity()};
+    kernels.round_to_bfloat16(2, bad);
+    CHECK(std::isnan(bad[0]));
+    CHECK(bad[1] == std::numeric_limits<float>::infinity());
   });
 }
 

@@ -1,10 +1,11 @@
 // Instruction sets. The kernels in simd/ are compiled once for each, and one is chosen when a program starts,
 // by what the processor can do. So no program needs machine flags.
 //
-//   baseline   what every processor of the architecture has: SSE2, NEON
-//   avx2       AVX2 with FMA: x86 since 2013
-//   avx512     AVX-512: F, BW, DQ, VL
-//   amx        that, and products of tiles in bfloat16
+//   baseline     what every processor of the architecture has: SSE2, NEON
+//   avx2         AVX2 with FMA: x86 since 2013
+//   avx512       AVX-512: F, BW, DQ, VL, VNNI: servers since 2019, laptops since 2020
+//   avx512_bf16  that, and products of pairs in bfloat16: some servers since 2020, AMD since 2022
+//   amx          that, and products of tiles in bfloat16
 //
 // The environment variable T5GEMMA2_ISA caps the choice.
 #pragma once
@@ -23,9 +24,10 @@
 
 namespace t5gemma2 {
 
-enum class Isa { baseline, avx2, avx512, amx };  // each contains those before it
+enum class Isa { baseline, avx2, avx512, avx512_bf16, amx };  // each contains those before it
 
-inline constexpr std::array<std::string_view, 4> isa_names{"baseline", "avx2", "avx512", "amx"};
+inline constexpr std::array<std::string_view, 5> isa_names{"baseline", "avx2", "avx512", "avx512_bf16",
+                                                           "amx"};
 
 inline std::string_view name_of(Isa isa) { return isa_names[static_cast<std::size_t>(isa)]; }
 
@@ -47,9 +49,11 @@ inline Isa processor_isa() {
 #if defined(__x86_64__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512) return may_use_amx() ? Isa::amx : Isa::avx512;
-  return avx2 ? Isa::avx2 : Isa::baseline;
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vnni");
+  if (!avx512) return avx2 ? Isa::avx2 : Isa::baseline;
+  if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512;
+  return may_use_amx() ? Isa::amx : Isa::avx512_bf16;
 #else
   return Isa::baseline;
 #endif

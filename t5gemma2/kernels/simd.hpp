@@ -67,13 +67,18 @@ struct SimdKernels {
   /// sums [rows] go on from the tiles before. A row of S has room for 16 more numbers.
   void (*softmax_tile)(Index rows, Index cols, float scale, float* S, Index S_stride, float* max, float* sums,
                        float* A, Index dim);
-  /// Null unless the processor multiplies tiles of bfloat16. x [size], a row, to its place in SplitRows.
+  /// Into how many parts multiply_split takes x at most: 3, which are as exact as float32, 1, or 0 where the
+  /// processor does not multiply bfloat16.
+  Index most_parts = 0;
+  /// x [size], a row, to its place in SplitRows.
   void (*split_row)(Index size, const float* x, Index parts, std::uint16_t* to) = nullptr;
   /// y [rows, cols] = x W^T: x [rows, depth], W [cols, depth].
   void (*multiply_split)(Index rows, Index depth, Index cols, const SplitRows& x, const BFloat16* W,
                          Index W_stride, float* y, Index y_stride) = nullptr;
   /// x [size] -> gelu_tanh(x), in place.
   void (*gelu_tanh)(Index size, float* x);
+  /// x [size] -> the nearest numbers of bfloat16, in place.
+  void (*round_to_bfloat16)(Index size, float* x);
   /// (a, b) [size] -> (a cos - b sin, b cos + a sin), in place.
   void (*rotate)(Index size, float* a, float* b, const float* cos, const float* sin);
   /// x [rows, size] -> y [rows, size]; weight and bias [size].
@@ -145,7 +150,8 @@ inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
 }  // namespace t5gemma2::kernel::avx2
 T5GEMMA2_END_TARGET
 
-T5GEMMA2_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,amx-tile,amx-bf16")
+T5GEMMA2_BEGIN_TARGET(
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c,amx-tile,amx-bf16")
 namespace t5gemma2::kernel::avx512 {
 constexpr int register_bytes = 64, registers = 32;
 #include "simd/vectors.inl"
@@ -154,8 +160,8 @@ inline Floats to_floats(const Float16* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
-  return sum + reinterpret_cast<Ints>(
-                   _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  return reinterpret_cast<Ints>(_mm512_dpwssd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 }
 #include "simd/kernels.inl"
 
@@ -188,18 +194,60 @@ class AmxTiles {
   void store(float* to, Index stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(4 * stride), "i"(T) : "memory");
   }
-  template <int T, int A, int B>
-  void dot() {
-    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(T), "i"(A), "i"(B));
+  template <int T, int A>
+  void dots() {
+    asm volatile("tdpbf16ps %%tmm6, %%tmm%c1, %%tmm%c0" ::"i"(T), "i"(A));
+    asm volatile("tdpbf16ps %%tmm7, %%tmm%c1, %%tmm%c0" ::"i"(T + 1), "i"(A));
   }
 };
 
-constexpr SimdKernels with_amx(SimdKernels all) {
-  all.split_row = split_row;
-  all.multiply_split = multiply_split<AmxTiles>;
-  return all;
-}
-constexpr SimdKernels amx_kernels = with_amx(kernels);
+/// Tiles in memory, multiplied by the instruction for pairs of bfloat16.
+class PairTiles {
+ public:
+  template <int T>
+  void zero() {
+    for (Floats& row : sums_[T]) row = Floats{};
+  }
+  template <int T>
+  void load(const void* from) {
+    inputs_[T - 4] = static_cast<const std::uint32_t*>(from);
+  }
+  template <int T>
+  void store(float* to, Index stride) {
+    for (int row = 0; row < 16; ++row) avx512::store(sums_[T][row], to + row * stride);
+  }
+  template <int T, int A>
+  void dots() {
+    eight_rows(inputs_[A - 4], sums_[T], sums_[T + 1]);
+    eight_rows(inputs_[A - 4] + 8 * 16, sums_[T] + 8, sums_[T + 1] + 8);
+  }
+
+ private:
+  void eight_rows(const std::uint32_t* x, Floats* left, Floats* right) const {
+    Floats low[8], high[8];
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r) low[r] = left[r], high[r] = right[r];
+    for (int k = 0; k < 16; ++k) {
+      const auto w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(inputs_[2] + 16 * k)),
+                 v = reinterpret_cast<__m512bh>(_mm512_loadu_si512(inputs_[3] + 16 * k));
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) {
+        const auto pair = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x[16 * r + k])));
+        low[r] = _mm512_dpbf16_ps(low[r], pair, w);
+        high[r] = _mm512_dpbf16_ps(high[r], pair, v);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r) left[r] = low[r], right[r] = high[r];
+  }
+
+  Floats sums_[4][16];
+  const std::uint32_t* inputs_[4];  // pairs of bfloat16
+};
+
+// Pairs are multiplied twice as fast as float32 numbers, so x in three parts would not pay.
+constexpr SimdKernels bf16_kernels = with_tiles<PairTiles>(kernels, 1);
+constexpr SimdKernels amx_kernels = with_tiles<AmxTiles>(kernels, 3);
 }  // namespace t5gemma2::kernel::avx512
 T5GEMMA2_END_TARGET
 #endif
@@ -216,6 +264,8 @@ inline const SimdKernels& kernels_of(Isa isa) {
 #if defined(__x86_64__)
     case Isa::amx:
       return kernel::avx512::amx_kernels;
+    case Isa::avx512_bf16:
+      return kernel::avx512::bf16_kernels;
     case Isa::avx512:
       return kernel::avx512::kernels;
     case Isa::avx2:

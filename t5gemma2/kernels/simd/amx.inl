@@ -2,46 +2,48 @@
 // bfloat16, that of what is left, and that of what is left then. Three parts are as exact as float32; one is what
 // --dtype bfloat16 asks for. W is bfloat16.
 //
-// The instructions are a template parameter, Tiles: AmxTiles below, or tiles in plain C++ (tests), so that all
-// around the instructions runs on every machine. Tiles holds eight of them, 0 to 3 for sums, 4 and 5 for x, 6 and 7
+// The instructions are a template parameter, Tiles: those of AMX, or of processors that multiply pairs of bfloat16
+// (../simd.hpp), or plain C++ (tests), so that all around them runs on every machine. Tiles holds eight of them, 0 to 3 for sums, 4 and 5 for x, 6 and 7
 // for W:
 //
 //   zero<T>()    load<T>(from)  [16, 32], or for W pairs of k side by side: [16, 16 columns, 2]
-//   dot<T, A, B>()    T [16, 16] += A [16, 32] B [32, 16]        store<T>(to, stride)
+//   dots<T, A>()    T and T + 1 [16, 16] += A [16, 32] times 6 and 7 [32, 16]        store<T>(to, stride)
 
-constexpr Index chain_steps = 4;   // steps of 32 numbers whose products are summed in one chain
+constexpr Index chain_steps = 8;   // steps of 32 numbers whose products are summed in one chain
 constexpr Index panel_steps = 40;  // of 32 columns of W: 80 KB
 
-/// The nearest bfloat16, to even where two are as near; bits.
-inline std::uint16_t nearest_bfloat16(float x) {
-  std::uint32_t bits;
-  __builtin_memcpy(&bits, &x, sizeof bits);
-  if (x != x) return 0x7fc0;
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+/// `lanes` numbers of x -> their parts, a tile apart.
+inline void split(Floats x, Index parts, std::uint16_t* to) {
+  for (Index part = 0; part < parts; ++part, to += tile_size) {
+    const Floats nearest = nearest_bfloat16(x), rest = x - nearest;
+    const HalfWords bits = __builtin_convertvector(as_words(nearest) >> 16, HalfWords);
+    __builtin_memcpy(to, &bits, sizeof bits);
+    x = rest == rest ? rest : Floats{};  // nothing is left of infinity
+  }
 }
 
 /// SimdKernels::split_row
 inline void split_row(Index size, const float* x, Index parts, std::uint16_t* to) {
-  for (Index first = 0; first < size; first += tile_depth, to += parts * tile_size)
-    for (Index k = 0; k < tile_depth; ++k) {
-      float rest = first + k < size ? x[first + k] : 0.0f;
-      for (Index part = 0; part < parts; ++part) {
-        const std::uint16_t nearest = nearest_bfloat16(rest);
-        const std::uint32_t bits = static_cast<std::uint32_t>(nearest) << 16;
-        float taken;
-        __builtin_memcpy(&taken, &bits, sizeof taken);
-        to[part * tile_size + k] = nearest;
-        rest = rest - taken == rest - taken ? rest - taken : 0.0f;  // nothing is left of infinity
-      }
-    }
+  for (Index first = 0; first < size; first += tile_depth, to += parts * tile_size) {
+    float step[tile_depth] = {};
+    __builtin_memcpy(step, x + first,
+                     static_cast<std::size_t>(smaller(size - first, tile_depth)) * sizeof *x);
+    for (Index k = 0; k < tile_depth; k += lanes) split(load(step + k), parts, to + k);
+  }
 }
 
 /// `cols` rows of W, `depth` numbers of each -> one tile; what is missing is 0.
 inline void load_tile(const BFloat16* W, Index stride, Index depth, Index cols, Words* tile) {
   Words rows[lanes] = {};
-  for (Index col = 0; col < cols; ++col)
-    __builtin_memcpy(&rows[col], W + col * stride, static_cast<std::size_t>(depth) * sizeof *W);
+  if (depth == tile_depth && cols == lanes) {
+#pragma GCC unroll 16
+    for (int col = 0; col < lanes; ++col) __builtin_memcpy(&rows[col], W + col * stride, sizeof rows[col]);
+  } else {
+    for (Index col = 0; col < cols; ++col)
+      __builtin_memcpy(&rows[col], W + col * stride, static_cast<std::size_t>(depth) * sizeof *W);
+  }
   transpose(rows);
+#pragma GCC unroll 16
   for (int pair = 0; pair < lanes; ++pair) tile[pair] = rows[pair];
 }
 
@@ -58,10 +60,8 @@ void multiply_tiles(Tiles& tiles, Index first, Index last, const SplitRows& x, c
       tiles.template load<5>(x.tile(1, step, part));
       tiles.template load<6>(W + (step - first) * 2 * lanes);
       tiles.template load<7>(W + ((step - first) * 2 + 1) * lanes);
-      tiles.template dot<0, 4, 6>();
-      tiles.template dot<1, 4, 7>();
-      tiles.template dot<2, 5, 6>();
-      tiles.template dot<3, 5, 7>();
+      tiles.template dots<0, 4>();
+      tiles.template dots<2, 5>();
     }
   tiles.template store<0>(sums, 32);
   tiles.template store<1>(sums + 16, 32);
@@ -76,11 +76,7 @@ void multiply_square(Tiles& tiles, Index rows, Index cols, Index first, Index la
   alignas(64) float sums[32 * 32];
   for (Index step = first; step < last; step += chain_steps) {
     multiply_tiles(tiles, step, smaller(step + chain_steps, last), x, W + (step - first) * 2 * lanes, sums);
-    for (Index row = 0; row < rows; ++row)
-      for (Index col = 0; col < cols; ++col) {
-        float& to = y[row * y_stride + col];
-        to = add || step > first ? to + sums[row * 32 + col] : sums[row * 32 + col];
-      }
+    put(rows, cols, sums, 32, y, y_stride, add || step > first);
   }
 }
 
@@ -102,4 +98,13 @@ void multiply_split(Index rows, Index depth, Index cols, const SplitRows& x, con
         multiply_square(tiles, smaller(rows - row, 32), width, first, last, x.from(row), panel,
                         y + row * y_stride + col, y_stride, first > 0);
     }
+}
+
+/// `all` and products by Tiles, x in at most so many parts.
+template <class Tiles>
+constexpr SimdKernels with_tiles(SimdKernels all, Index most_parts) {
+  all.most_parts = most_parts;
+  all.split_row = split_row;
+  all.multiply_split = multiply_split<Tiles>;
+  return all;
 }

@@ -140,20 +140,23 @@ inline void load_block_panel(const Int8Block* W, Index stride, Index cols, Block
   }
 }
 
-/// y [R, panel_cols] = R rows of x times `blocks` panels that are `distance` panels apart. Rows of x have
+constexpr int block_tile_rows = 6;  // sums of whole numbers and of float32 both have a place in registers
+
+/// y [R, panel_cols] = R rows of x times `blocks` panels, one after the other; y + that where `add`. Rows of x have
 /// x_blocks blocks.
 template <int R>
 [[gnu::noinline]] void multiply_block_tile(Index blocks, const std::int16_t* x, const float* x_scales,
-                                           Index x_blocks, const BlockPanel* panel, float* y) {
+                                           Index x_blocks, const BlockPanel* panel, float* y, Index y_stride,
+                                           bool add) {
   Floats totals[R][2] = {};
   for (Index block = 0; block < blocks; ++block, ++panel, x += block_size) {
     Ints sums[R][2];
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = Ints{};
 #pragma GCC unroll 2
     for (int k = 0; k < block_size / 2; ++k) {
       const Shorts left = panel->pairs[k][0], right = panel->pairs[k][1];
-#pragma GCC unroll 12
+#pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
         std::int32_t pair;
         __builtin_memcpy(&pair, x + r * x_blocks * block_size + 2 * k, sizeof pair);
@@ -162,48 +165,57 @@ template <int R>
         sums[r][1] = add_pairs(sums[r][1], right, pairs);
       }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
       const Floats scale = all(x_scales[r * x_blocks + block]);
       totals[r][0] = fma(to_floats(sums[r][0]), panel->scales[0] * scale, totals[r][0]);
       totals[r][1] = fma(to_floats(sums[r][1]), panel->scales[1] * scale, totals[r][1]);
     }
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
-    store(totals[r][0], y + r * panel_cols);
-    store(totals[r][1], y + r * panel_cols + lanes);
+    float* to = y + r * y_stride;
+    store(add ? load(to) + totals[r][0] : totals[r][0], to);
+    store(add ? load(to + lanes) + totals[r][1] : totals[r][1], to + lanes);
   }
 }
 
-/// The same for any number of rows, R at a time; the last ones 6, 4, 2 or 1.
+/// The same for any number of rows, R at a time; the last ones 4, 2 or 1.
 template <int R>
 void multiply_block_rows(Index rows, Index blocks, const std::int16_t* x, const float* x_scales,
-                         Index x_blocks, const BlockPanel* panel, float* y) {
-  for (; rows >= R; rows -= R, x += R * x_blocks * block_size, x_scales += R * x_blocks, y += R * panel_cols)
-    multiply_block_tile<R>(blocks, x, x_scales, x_blocks, panel, y);
+                         Index x_blocks, const BlockPanel* panel, float* y, Index y_stride, bool add) {
+  for (; rows >= R; rows -= R, x += R * x_blocks * block_size, x_scales += R * x_blocks, y += R * y_stride)
+    multiply_block_tile<R>(blocks, x, x_scales, x_blocks, panel, y, y_stride, add);
   if constexpr (R > 1) {
     constexpr int fewer = R == 6 ? 4 : R / 2;
-    if (rows > 0) multiply_block_rows<fewer>(rows, blocks, x, x_scales, x_blocks, panel, y);
+    if (rows > 0) multiply_block_rows<fewer>(rows, blocks, x, x_scales, x_blocks, panel, y, y_stride, add);
   }
+}
+
+/// multiply_block_rows for the `cols` < panel_cols columns of y that there are.
+inline void multiply_narrow_blocks(Index rows, Index blocks, const std::int16_t* x, const float* x_scales,
+                                   Index x_blocks, const BlockPanel* panel, float* y, Index y_stride,
+                                   Index cols, bool add) {
+  float wide[block_tile_rows * panel_cols];
+  multiply_block_rows<block_tile_rows>(rows, blocks, x, x_scales, x_blocks, panel, wide, panel_cols, false);
+  put(rows, cols, wide, panel_cols, y, y_stride, add);
 }
 
 /// y [rows, cols] = the products with a group of panels; y + that where `add`.
 inline void multiply_block_panels(Index rows, Index blocks, Index cols, const std::int16_t* x,
                                   const float* x_scales, Index x_blocks, const BlockPanel* panels, float* y,
                                   Index y_stride, bool add) {
-  for (Index row = 0; row < rows; row += tile_rows)
+  for (Index row = 0; row < rows; row += block_tile_rows)
     for (Index col = 0; col < cols; col += panel_cols) {
-      float tile[tile_rows * panel_cols];
-      const Index count = smaller(rows - row, tile_rows), width = smaller(cols - col, panel_cols);
-      multiply_block_rows<tile_rows>(count, blocks, x + row * x_blocks * block_size,
-                                     x_scales + row * x_blocks, x_blocks, panels + col / panel_cols * blocks,
-                                     tile);
-      for (Index r = 0; r < count; ++r) {
-        float* to = y + (row + r) * y_stride + col;
-        for (Index i = 0; i < width; ++i)
-          to[i] = add ? to[i] + tile[r * panel_cols + i] : tile[r * panel_cols + i];
-      }
+      const Index count = smaller(rows - row, block_tile_rows);
+      const std::int16_t* tile = x + row * x_blocks * block_size;
+      const float* scales = x_scales + row * x_blocks;
+      const BlockPanel* panel = panels + col / panel_cols * blocks;
+      float* to = y + row * y_stride + col;
+      if (cols - col < panel_cols)
+        multiply_narrow_blocks(count, blocks, tile, scales, x_blocks, panel, to, y_stride, cols - col, add);
+      else
+        multiply_block_rows<block_tile_rows>(count, blocks, tile, scales, x_blocks, panel, to, y_stride, add);
     }
 }
 

@@ -29,6 +29,19 @@ inline void gelu_tanh(Index size, float* x) {
   for (; i < size; ++i) x[i] = gelu_tanh(all(x[i]))[0];
 }
 
+/// The nearest bfloat16, to even where two are as near.
+inline Floats nearest_bfloat16(Floats x) {
+  const Words bits = as_words(x), nearest = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+  return x == x ? as_floats(nearest) : all(__builtin_nanf(""));
+}
+
+/// SimdKernels::round_to_bfloat16
+inline void round_to_bfloat16(Index size, float* x) {
+  Index i = 0;
+  for (; i + lanes <= size; i += lanes) store(nearest_bfloat16(load(x + i)), x + i);
+  for (; i < size; ++i) x[i] = nearest_bfloat16(all(x[i]))[0];
+}
+
 /// SimdKernels::rotate
 inline void rotate(Index size, float* a, float* b, const float* cos, const float* sin) {
   const auto rotate_lanes = [](Floats& x, Floats& y, Floats c, Floats s) {

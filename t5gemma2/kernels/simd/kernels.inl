@@ -23,6 +23,7 @@ constexpr SimdKernels kernels{
     .multiply_panels = multiply_groups,
     .softmax_tile = softmax_tile,
     .gelu_tanh = gelu_tanh,
+    .round_to_bfloat16 = round_to_bfloat16,
     .rotate = rotate,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,

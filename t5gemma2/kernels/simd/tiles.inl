@@ -2,7 +2,7 @@
 // tile_rows rows of x meets a panel with its sums in registers; it stays in the first cache while it meets all
 // panels of a group, which fits in the second.
 
-constexpr int tile_rows = registers == 32 ? 12 : 6, panel_cols = 2 * lanes;
+constexpr int tile_rows = registers == 32 ? 8 : 6, panel_cols = 2 * lanes;
 constexpr Index group_cols = 64;
 
 constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
@@ -56,17 +56,23 @@ void multiply_rows(Index rows, const float* x, Index x_stride, const float* pane
   }
 }
 
-/// The same for the `cols` < panel_cols columns of y that there are.
+/// y [rows, cols] = sums; y + sums where `add`.
+inline void put(Index rows, Index cols, const float* sums, Index stride, float* y, Index y_stride, bool add) {
+  for (; rows > 0; --rows, sums += stride, y += y_stride) {
+    Index col = 0;
+    for (; col + lanes <= cols; col += lanes)
+      store(add ? load(y + col) + load(sums + col) : load(sums + col), y + col);
+    for (; col < cols; ++col) y[col] = add ? y[col] + sums[col] : sums[col];
+  }
+}
+
+/// multiply_rows for the `cols` < panel_cols columns of y that there are.
 inline void multiply_narrow(Index rows, const float* x, Index x_stride, const float* panel, Index depth,
                             float* y, Index y_stride, Index cols, bool add) {
   float wide[tile_rows * panel_cols];
   multiply_rows<tile_rows>(rows, x, x_stride, panel, panel_cols, depth, chain_of(depth), wide, panel_cols,
                            false);
-  for (Index r = 0; r < rows; ++r)
-    for (Index col = 0; col < cols; ++col) {
-      float& to = y[r * y_stride + col];
-      to = add ? to + wide[r * panel_cols + col] : wide[r * panel_cols + col];
-    }
+  put(rows, cols, wide, panel_cols, y, y_stride, add);
 }
 
 /// y [rows, cols] = x [rows, depth] * panels [depth, panel_cols] that begin `distance` numbers apart; y + that
