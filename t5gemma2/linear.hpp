@@ -74,15 +74,25 @@ inline Matrix plain_linear(const Matrix& x, const Weight& W) {
 
 namespace linear_detail {
 
+inline Index divide_up(Index size, Index part) { return (size + part - 1) / part; }
+
+/// The outputs of a part of y. Few rows take long runs of W, which memory delivers faster, as many for each thread:
+/// of all but the last part a multiple of 4, so that no number depends on where parts begin (few_rows.inl).
+inline Index part_outputs(Index rows, Index outputs) {
+  if (rows > few_rows) return 64;
+  const Index parts = divide_up(std::max<Index>(1, divide_up(outputs, 320)), threads()) * threads();
+  return std::max<Index>(1, divide_up(divide_up(outputs, parts), 4)) * 4;
+}
+
 /// y in parts, in parallel: part(first row, first output, that part of y).
 template <class Part>
 Matrix in_parts(Index rows, Index outputs, const Part& part) {
-  const Index most_rows = 512, most_outputs = rows > few_rows ? 64 : 128;
+  const Index most_rows = 512, most_outputs = part_outputs(rows, outputs);
   const Index last =
       std::max<Index>(0, (rows - few_rows - 1) / most_rows);  // few rows are no part of their own
   const Index row_parts = rows > 0 ? last + 1 : 0;
   Matrix y(rows, outputs);
-  parallel_tasks(row_parts * ((outputs + most_outputs - 1) / most_outputs), [&](Index task) {
+  parallel_tasks(row_parts * divide_up(outputs, most_outputs), [&](Index task) {
     const Index number = task % row_parts, row = number * most_rows, out = task / row_parts * most_outputs;
     const Index count = number == last ? rows - row : most_rows;
     Eigen::Ref<Matrix> y_part = y.block(row, out, count, std::min(most_outputs, outputs - out));

@@ -8,9 +8,9 @@
 // A number of y is the same whichever other rows are multiplied with it, except that up to few_rows rows, those
 // of a decoding step, are summed in another order.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <tuple>
-#include <vector>
 
 #include "../tensor.hpp"
 #include "parallel.hpp"
@@ -50,12 +50,13 @@ inline void multiply_int8(const Int16Rows& x, Index first_row, const Int8Block* 
 /// Rows of x as sums of parts in bfloat16.
 struct RowParts {
   Index parts, steps;
-  std::vector<std::uint16_t> tiles;
+  Eigen::Matrix<std::uint16_t, Eigen::Dynamic, 1> tiles;
 
   RowParts(const Matrix& x, Index parts_of_x)
       : parts(parts_of_x),
         steps((x.cols() + tile_depth - 1) / tile_depth),
-        tiles(static_cast<std::size_t>((x.rows() + 31) / 32 * 2 * steps * parts * tile_size)) {
+        tiles((x.rows() + 31) / 32 * 2 * steps * parts * tile_size) {
+    tiles.tail(std::min(tiles.size(), 2 * steps * parts * tile_size)).setZero();  // rows that are not there
     parallel_rows(x.rows(), 64, [&](Index row) {
       std::uint16_t* const tile = tiles.data() + row / 16 * steps * parts * tile_size;
       simd().split_row(x.cols(), x.row(row).data(), parts, tile + row % 16 * tile_depth);
