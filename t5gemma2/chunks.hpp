@@ -1,5 +1,6 @@
-// Many rows in chunks, one after the other, kept out of the equations: no intermediate grows with the rows, and
-// each chunk ends soon, so that a computation that its progress stops (progress.hpp) stops within a second.
+// Many rows in chunks, one after the other, kept out of the equations: no intermediate but keys and values grows
+// with the rows, and each chunk ends soon, so that a computation that its progress stops (progress.hpp) stops within a
+// second.
 //
 // A row's results are the same in any chunk: products give the same numbers whichever other rows there are
 // (kernels/product.hpp) but for a few rows alone, so no chunk is cut so short.
@@ -7,7 +8,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/key_panels.hpp"
+#include "kernels/attention_blocks.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/simd.hpp"
 #include "progress.hpp"
@@ -46,6 +47,12 @@ inline std::vector<Chunk> chunks_of(Index rows, Index step, double row_flops) {
   }
   chunks.push_back({first, rows - first});
   return chunks;
+}
+
+/// Where chunks of queries begin: at multiples of a block of them for each thread, as long as chunks stay small.
+inline Index query_step(const Heads& heads) {
+  const Index block = kernel::block_queries(heads);
+  return block * std::clamp<Index>(threads(), 1, std::max<Index>(1, chunk_rows / block));
 }
 
 /// K and V of all `rows`; keys_values(chunk) -> K and V of the rows of a chunk, `row_flops` for each.

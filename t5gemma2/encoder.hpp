@@ -95,9 +95,9 @@ inline Matrix encoder_layer(const Layer& w, Matrix x, const CosSin& rope, const 
                             WeightedProgress& progress) {
   check(w, x.cols());
   check(w.self_attn, x.cols());
-  const Index n = x.rows(), step = kernel::block_queries(w.self_attn.heads) * threads();
+  const Index n = x.rows();
   const double flops = encoder_flops(w, n);
-  const std::vector<Chunk> chunks = chunks_of(n, step, flops);
+  const std::vector<Chunk> chunks = chunks_of(n, query_step(w.self_attn.heads), flops);
   if (chunks.size() > 1 && !tap) return encoder_layer_in_chunks(w, std::move(x), rope, chunks, progress);
   x = transformer_layer(w, std::move(x), tap, [&](const Matrix& X) {
     return self_attention(w.self_attn, X, rope, tap / "self_attn");

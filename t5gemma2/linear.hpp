@@ -76,12 +76,12 @@ namespace linear_detail {
 
 inline Index divide_up(Index size, Index part) { return (size + part - 1) / part; }
 
-/// The outputs of a part of y. Few rows take long runs of W, which memory delivers faster, as many for each thread:
-/// of all but the last part a multiple of 4, so that no number depends on where parts begin (few_rows.inl).
+/// The outputs of a part of y. Few rows take long runs of W, which memory delivers faster, as many for each
+/// thread: multiples of most_streams, so that no number depends on where parts begin.
 inline Index part_outputs(Index rows, Index outputs) {
   if (rows > few_rows) return 64;
   const Index parts = divide_up(std::max<Index>(1, divide_up(outputs, 320)), threads()) * threads();
-  return std::max<Index>(1, divide_up(divide_up(outputs, parts), 4)) * 4;
+  return std::max<Index>(1, divide_up(divide_up(outputs, parts), most_streams)) * most_streams;
 }
 
 /// y in parts, in parallel: part(first row, first output, that part of y).
@@ -121,12 +121,12 @@ inline Matrix multiply(const Int16Rows& x, const Weight& W) {
 inline Matrix multiply(const RowParts& x, Index rows, const Weight& W) {
   const auto* stored = reinterpret_cast<const BFloat16*>(W.data);
   return in_parts(rows, W.rows, [&](Index row, Index out, Eigen::Ref<Matrix>& part) {
-    simd().multiply_split(part.rows(), W.cols, part.cols(), x.from(row), stored + out * W.cols, W.cols,
-                          part.data(), part.outerStride());
+    multiply_split(x, row, stored + out * W.cols, W.cols, part);
   });
 }
 
-/// Whether the processor multiplies x, in so many parts, by W in tiles, and x has rows enough to fill them.
+/// Whether the processor multiplies x, in so many parts, by W in tiles. Few rows do not fill them; with more rows
+/// than that, numbers may not depend on how many there are (kernels/product.hpp).
 inline bool takes_tiles(const Matrix& x, Index parts, const Weight& W) {
   return parts <= simd().most_parts && W.type == StorageType::bfloat16 && x.rows() > few_rows && x.cols() > 0;
 }

@@ -25,7 +25,7 @@ inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
 }
 #include "t5gemma2/kernels/simd/kernels.inl"
 
-#include "t5gemma2/kernels/simd/amx.inl"
+#include "t5gemma2/kernels/simd/split.inl"
 
 /// The tiles of AMX in plain C++.
 class PlainTiles {
@@ -63,7 +63,16 @@ class PlainTiles {
   std::uint16_t numbers_[4][512];
 };
 
-constexpr SimdKernels tile_kernels = with_tiles<PlainTiles>(kernels, 3);
+/// The pairs of AVX512_BF16 in plain C++.
+struct PlainPairs {
+  static Floats add(Floats sum, Words a, Words b) {
+    const Words high{0xffff0000u - Words{}};
+    return sum + as_floats(a << 16) * as_floats(b << 16) + as_floats(a & high) * as_floats(b & high);
+  }
+};
+
+constexpr SimdKernels tile_kernels = with_parts<ByTiles<PlainTiles>>(kernels, 3);
+constexpr SimdKernels pair_kernels = with_parts<ByPairs<PlainPairs>>(kernels, 3);
 }  // namespace t5gemma2::kernel::of_64_bytes
 
 namespace t5gemma2 {

@@ -77,6 +77,13 @@ TEST_CASE("blocks: a number is a whole number times the scale, which is the larg
   CHECK((numbers(stored, 1, 34) - w).cwiseAbs().maxCoeff() <= 0.51f * 17 / 127);
 }
 
+TEST_CASE("blocks: a product of no depth is 0") {
+  with_each_instruction_set([](const SimdKernels& kernels) {
+    for (const Index rows : {1, 4, 5, 13})
+      CHECK(same_bits(product(kernels, Matrix(rows, 0), Matrix(33, 0)), Matrix::Zero(rows, 33)));
+  });
+}
+
 TEST_CASE("blocks: zeros, tiny and huge numbers, and numbers that are not finite") {
   const auto stored_as = [](float one, float other) {
     Matrix w = Matrix::Constant(1, 32, one);

@@ -7,6 +7,7 @@
 
 #include "argument_error.hpp"
 #include "fixture.hpp"
+#include "t5gemma2/precision.hpp"
 
 namespace test_linear {
 
@@ -153,11 +154,28 @@ TEST_CASE("linear: a NaN in x makes its whole row NaN and no other, one in W its
 }
 
 TEST_CASE("linear: the same numbers for any number of threads") {
-  const StoredMatrix W(random_matrix(300, 50, 1), StorageType::bfloat16);
-  for (const Index rows : {1, 4, 7, 400}) {
-    const Matrix x = random_matrix(rows, 50, 2);
-    CHECK(same_for_any_threads([&] { return linear(x, W.weight()); }));
+  for (const Index out : {300, 303, 1285}) {
+    const StoredMatrix W(random_matrix(out, 50, 1), StorageType::bfloat16);
+    const Weight rounded = converted_to(StorageType::int8_blocks, W.weight(), [] {});
+    for (const Index rows : {1, 4, 7, 400}) {
+      const Matrix x = random_matrix(rows, 50, 2);
+      CHECK(same_for_any_threads([&] { return linear(x, W.weight()); }));
+      CHECK(same_for_any_threads([&] { return linear(x, rounded); }));
+    }
   }
+}
+
+TEST_CASE("linear: x rounded to bfloat16, where rows and outputs are cut into tasks") {
+  for (const Index rows : {1, 4, 5, 16, 17, 33, 516, 517, 1030})
+    for (const Index out : {63, 65, 129}) {
+      const Matrix x = whole_numbers(rows, 70, 1), M = whole_numbers(out, 70, 2);
+      const StoredMatrix stored(M, StorageType::bfloat16);
+      Weight W = stored.weight();
+      W.rounds_x = true;
+      CAPTURE(rows);
+      CAPTURE(out);
+      CHECK(same_bits(linear(x, W), Matrix(x * M.transpose())));
+    }
 }
 
 TEST_CASE("linear: to_matrix gives the rows asked for, as float32") {

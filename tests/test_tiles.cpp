@@ -5,6 +5,7 @@
 
 #include "fixture.hpp"
 #include "simd_fixture.hpp"
+#include "t5gemma2/kernels/product.hpp"
 
 namespace test_tiles {
 
@@ -16,17 +17,12 @@ using Exact = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;
 
 /// x W^T by a kernel, in a frame of which nothing may change; W's rows in those of a wider matrix.
 Matrix product(const SimdKernels& kernels, const Matrix& x, const Matrix& W, Index parts) {
-  const Index steps = (x.cols() + tile_depth - 1) / tile_depth;
-  std::vector<std::uint16_t> tiles(
-      static_cast<std::size_t>((x.rows() + 31) / 32 * 2 * steps * parts * tile_size));
-  for (Index row = 0; row < x.rows(); ++row)
-    kernels.split_row(x.cols(), x.row(row).data(), parts,
-                      tiles.data() + row / 16 * steps * parts * tile_size + row % 16 * tile_depth);
+  const RowParts split(x, parts, kernels);
   Matrix wide = Matrix::Constant(W.rows() + 1, W.cols() + 3, nan_value);
   wide.block(0, 1, W.rows(), W.cols()) = W;
   const StoredMatrix stored(wide, StorageType::bfloat16);
   Matrix y = Matrix::Constant(x.rows() + 2, W.rows() + 5, 7);
-  kernels.multiply_split(x.rows(), x.cols(), W.rows(), SplitRows{tiles.data(), parts, steps},
+  kernels.multiply_split(x.rows(), x.cols(), W.rows(), split.from(0),
                          reinterpret_cast<const BFloat16*>(stored.weight().data) + 1, wide.cols(), &y(1, 2),
                          y.cols());
   CHECK((y.row(0).array() == 7).all());
@@ -40,16 +36,14 @@ Matrix rounded(const Matrix& x) {
   return x.unaryExpr([](float number) { return to_float(BFloat16(number)); });
 }
 
-/// Calls test(kernels) for all that have tiles: one at least.
+/// Calls test(kernels) for all that multiply bfloat16, and for tiles and pairs in plain C++.
 template <class Test>
 void with_tiles(const Test& test) {
-  int tested = 0;
   with_each_instruction_set([&](const SimdKernels& kernels) {
-    if (kernels.multiply_split == nullptr) return;
-    test(kernels);
-    ++tested;
+    if (kernels.most_parts > 0) test(kernels);
   });
-  CHECK(tested >= 1);
+  test(kernel::of_64_bytes::tile_kernels);
+  test(kernel::of_64_bytes::pair_kernels);
 }
 
 }  // namespace
@@ -124,6 +118,7 @@ TEST_CASE("tiles: rounding to the nearest, to even, and what is not finite stays
     }
     const Matrix one = Matrix::Ones(1, 1);
     CHECK(product(kernels, Matrix::Constant(1, 1, infinity), one, 3)(0, 0) == infinity);
+    CHECK(product(kernels, Matrix::Constant(1, 1, 3.4e38f), one, 3)(0, 0) == infinity);  // rounded up
     CHECK(std::isnan(product(kernels, Matrix::Constant(1, 1, nan_value), one, 3)(0, 0)));
   });
 }

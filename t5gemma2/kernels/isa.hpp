@@ -2,7 +2,7 @@
 // by what the processor can do. So no program needs machine flags.
 //
 //   baseline     what every processor of the architecture has: SSE2, NEON
-//   avx2         AVX2 with FMA: x86 since 2013
+//   avx2         AVX2 with FMA and F16C: x86 since 2013
 //   avx512       AVX-512: F, BW, DQ, VL, VNNI: servers since 2019, laptops since 2020
 //   avx512_bf16  that, and products of pairs in bfloat16: some servers since 2020, AMD since 2022
 //   amx          that, and products of tiles in bfloat16
@@ -32,6 +32,12 @@ inline constexpr std::array<std::string_view, 5> isa_names{"baseline", "avx2", "
 inline std::string_view name_of(Isa isa) { return isa_names[static_cast<std::size_t>(isa)]; }
 
 #if defined(__x86_64__)
+/// Whether the processor converts float16, which clang's __builtin_cpu_supports does not know.
+inline bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
 /// Whether the processor multiplies tiles of bfloat16, and Linux gives this process their registers, which it
 /// does on request.
 inline bool may_use_amx() {
@@ -47,7 +53,7 @@ inline bool may_use_amx() {
 /// The largest instruction set of this processor.
 inline Isa processor_isa() {
 #if defined(__x86_64__)
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vnni");

@@ -1,5 +1,5 @@
-// Threads, kept out of the equations: work is cut into tasks of a fixed size, whatever the number of threads,
-// and no task reads what another writes. Results are therefore the same for any number of threads.
+// Threads, kept out of the equations: work is cut into tasks of a fixed size, or where a cut changes no number, and
+// no task reads what another writes. Results are therefore the same for any number of threads.
 #pragma once
 #ifdef _OPENMP
 #include <omp.h>

@@ -1,7 +1,7 @@
 // Matrix products of float32 rows with rows as they are stored (simd/product.inl):
 //
 //   multiply_transposed   y = x W^T       W's rows as in the checkpoint (linear layers), or keys (scores)
-//   multiply_split        y = x W^T       by tiles of bfloat16, where the processor has them (simd/amx.inl)
+//   multiply_split        y = x W^T       by tiles of bfloat16, where the processor has them (simd/split.inl)
 //   multiply_int8         y = x W^T       both in blocks of whole numbers (blocks.hpp)
 //   multiply_add          y = y + x V     values
 //
@@ -52,20 +52,27 @@ struct RowParts {
   Index parts, steps;
   Eigen::Matrix<std::uint16_t, Eigen::Dynamic, 1> tiles;
 
-  RowParts(const Matrix& x, Index parts_of_x)
+  RowParts(const Matrix& x, Index parts_of_x, const SimdKernels& kernels = simd())
       : parts(parts_of_x),
         steps((x.cols() + tile_depth - 1) / tile_depth),
         tiles((x.rows() + 31) / 32 * 2 * steps * parts * tile_size) {
     tiles.tail(std::min(tiles.size(), 2 * steps * parts * tile_size)).setZero();  // rows that are not there
     parallel_rows(x.rows(), 64, [&](Index row) {
       std::uint16_t* const tile = tiles.data() + row / 16 * steps * parts * tile_size;
-      simd().split_row(x.cols(), x.row(row).data(), parts, tile + row % 16 * tile_depth);
+      kernels.split_row(x.cols(), x.row(row).data(), parts, tile + row % 16 * tile_depth);
     });
   }
 
   /// Those from `row`, a multiple of 32, on.
   SplitRows from(Index row) const { return SplitRows{tiles.data(), parts, steps}.from(row); }
 };
+
+/// y [rows, outputs] = x W^T for rows [first_row, first_row + rows) of x, first_row a multiple of 32; W [outputs,
+/// depth].
+inline void multiply_split(const RowParts& x, Index first_row, const BFloat16* W, Index depth,
+                           Eigen::Ref<Matrix> y) {
+  simd().multiply_split(y.rows(), depth, y.cols(), x.from(first_row), W, depth, y.data(), y.outerStride());
+}
 
 /// y [rows, cols] += x [rows, depth] V [depth, cols].
 inline void multiply_add(const Rows& x, const Rows& V, Eigen::Ref<Matrix> y) {

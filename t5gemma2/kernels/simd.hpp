@@ -1,8 +1,8 @@
 // The kernels of this machine's instruction set. The texts in simd/ say what they do with registers of any size;
 // they are compiled once for each instruction set, in a namespace of its own, and called by pointers.
 //
-// Texts use no templates of the standard library: a function that is compiled for AVX2 in one place would be used
-// in others, too.
+// Texts call no functions of the standard library: one that is compiled for AVX2 in one place would be used in
+// others, too.
 #pragma once
 #include <cstdint>
 #include <tuple>
@@ -24,6 +24,10 @@ namespace t5gemma2 {
 /// Up to so many rows, each stored number is used while it is read; more rows share panels of float32.
 inline constexpr Index few_rows = 4;
 
+/// From so many places at a time, at most, few rows read a matrix. Parts of its rows that begin at multiples of
+/// it give the same numbers as all rows.
+inline constexpr int most_streams = 4;
+
 /// y [rows, cols] = x W^T: x [rows, depth], W [cols, depth]; the rows of each are `stride` numbers apart.
 template <class Stored>
 using MultiplyTransposed = void (*)(Index rows, Index depth, Index cols, const float* x, Index x_stride,
@@ -31,8 +35,8 @@ using MultiplyTransposed = void (*)(Index rows, Index depth, Index cols, const f
 
 inline constexpr Index tile_depth = 32, tile_size = 16 * tile_depth;  // of a tile of x, 16 rows
 
-/// x [rows, steps * 32] as the sum of parts in bfloat16: tiles [rows / 16, steps, parts], all of an even number of
-/// rows of tiles.
+/// x [rows, steps * 32] as the sum of parts in bfloat16: tiles [rows / 16, steps, parts], an even number of rows
+/// of them; what stands in rows beyond x's does not matter.
 struct SplitRows {
   const std::uint16_t* tiles;
   Index parts, steps;
@@ -64,7 +68,7 @@ struct SimdKernels {
   void (*multiply_panels)(Index rows, Index depth, Index cols, const float* x, Index x_stride,
                           const float* panels, Index distance, float* y, Index y_stride, bool add);
   /// One tile of the online softmax: S [rows, cols] -> e^(scale (S - max)), in place; A [rows, dim], max and
-  /// sums [rows] go on from the tiles before. A row of S has room for 16 more numbers.
+  /// sums [rows] go on from the tiles before. A row of S has room for `cols` rounded up to a multiple of 16.
   void (*softmax_tile)(Index rows, Index cols, float scale, float* S, Index S_stride, float* max, float* sums,
                        float* A, Index dim);
   /// Into how many parts multiply_split takes x at most: 3, which are as exact as float32, 1, or 0 where the
@@ -165,89 +169,12 @@ inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
 }
 #include "simd/kernels.inl"
 
-#include "simd/amx.inl"
-
-/// The tiles of a thread. The operating system has allowed them (isa.hpp).
-class AmxTiles {
- public:
-  AmxTiles() {
-    struct alignas(64) {
-      std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } const config;
-    asm volatile("ldtilecfg %0" ::"m"(config));
-  }
-  ~AmxTiles() { asm volatile("tilerelease"); }
-  AmxTiles(const AmxTiles&) = delete;
-  AmxTiles& operator=(const AmxTiles&) = delete;
-
-  template <int T>
-  void zero() {
-    asm volatile("tilezero %%tmm%c0" ::"i"(T));
-  }
-  template <int T>
-  void load(const void* from) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(Index{64}), "i"(T) : "memory");
-  }
-  template <int T>
-  void store(float* to, Index stride) {
-    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(4 * stride), "i"(T) : "memory");
-  }
-  template <int T, int A>
-  void dots() {
-    asm volatile("tdpbf16ps %%tmm6, %%tmm%c1, %%tmm%c0" ::"i"(T), "i"(A));
-    asm volatile("tdpbf16ps %%tmm7, %%tmm%c1, %%tmm%c0" ::"i"(T + 1), "i"(A));
-  }
-};
-
-/// Tiles in memory, multiplied by the instruction for pairs of bfloat16.
-class PairTiles {
- public:
-  template <int T>
-  void zero() {
-    for (Floats& row : sums_[T]) row = Floats{};
-  }
-  template <int T>
-  void load(const void* from) {
-    inputs_[T - 4] = static_cast<const std::uint32_t*>(from);
-  }
-  template <int T>
-  void store(float* to, Index stride) {
-    for (int row = 0; row < 16; ++row) avx512::store(sums_[T][row], to + row * stride);
-  }
-  template <int T, int A>
-  void dots() {
-    eight_rows(inputs_[A - 4], sums_[T], sums_[T + 1]);
-    eight_rows(inputs_[A - 4] + 8 * 16, sums_[T] + 8, sums_[T + 1] + 8);
-  }
-
- private:
-  void eight_rows(const std::uint32_t* x, Floats* left, Floats* right) const {
-    Floats low[8], high[8];
-#pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) low[r] = left[r], high[r] = right[r];
-    for (int k = 0; k < 16; ++k) {
-      const auto w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(inputs_[2] + 16 * k)),
-                 v = reinterpret_cast<__m512bh>(_mm512_loadu_si512(inputs_[3] + 16 * k));
-#pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
-        const auto pair = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x[16 * r + k])));
-        low[r] = _mm512_dpbf16_ps(low[r], pair, w);
-        high[r] = _mm512_dpbf16_ps(high[r], pair, v);
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) left[r] = low[r], right[r] = high[r];
-  }
-
-  Floats sums_[4][16];
-  const std::uint32_t* inputs_[4];  // pairs of bfloat16
-};
+#include "simd/split.inl"
+#include "simd/split_instructions.inl"
 
 // Pairs are multiplied twice as fast as float32 numbers, so x in three parts would not pay.
-constexpr SimdKernels bf16_kernels = with_tiles<PairTiles>(kernels, 1);
-constexpr SimdKernels amx_kernels = with_tiles<AmxTiles>(kernels, 3);
+constexpr SimdKernels bf16_kernels = with_parts<ByPairs<Bf16Pairs>>(kernels, 1);
+constexpr SimdKernels amx_kernels = with_parts<ByTiles<AmxTiles>>(kernels, 3);
 }  // namespace t5gemma2::kernel::avx512
 T5GEMMA2_END_TARGET
 #endif

@@ -146,7 +146,7 @@ inline Matrix siglip_layer(const SiglipLayer& w, Matrix x, Index num_heads, cons
                            WeightedProgress& progress) {
   const Heads heads = siglip_heads(num_heads, x.cols());
   const double flops = siglip_flops(w, x.rows());
-  const std::vector<Chunk> chunks = chunks_of(x.rows(), kernel::block_queries(heads) * threads(), flops);
+  const std::vector<Chunk> chunks = chunks_of(x.rows(), query_step(heads), flops);
   if (chunks.size() > 1 && !tap) return siglip_layer_in_chunks(w, std::move(x), heads, chunks, progress);
   x = siglip_layer(w, std::move(x), tap,
                    [&](const Matrix& X) { return siglip_attention(w, X, num_heads, tap / "self_attn"); });

@@ -33,6 +33,7 @@ class Stub:
         self.engine, self.version, self.off = engine, f"{engine.name} 1", off
         self.times = {"seconds": [4 * seconds, seconds], "image_seconds": seconds, "first_token": seconds,
                       "peak_memory": 700, "set_threads": None,
+                      "long_input": {"length": 64, "seconds": 40.4, "encode": 1234.5, "decode": 6.25, "memory": 7890.1},
                       "machine": {"processor": "A processor", "isa": "avx2",
                                   "limits": [{"threads": 2, "flops_per_second": 2e11, "bytes_per_second": 3e10}]}}
 
@@ -48,7 +49,7 @@ def known(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)
     workers = [Stub(engine, i, 0 if engine.key == REFERENCE else 0.25 * i) for i, engine in enumerate(ENGINES, 1)]
     figures = measure(workers, PLAN, read_preset("tiny"), deadline=math.inf)
-    return json.loads(json.dumps({"model": "tiny", "tokenizer": False, "busy": 0.25, **figures}))
+    return json.loads(json.dumps({"model": "model tiny", "tokenizer": False, "busy": 0.25, **figures}))
 
 
 def test_ratios_are_of_speeds(known):
@@ -103,6 +104,23 @@ def test_a_page_of_recorded_figures(known, tmp_path):
     before = picture.read_bytes()
     main(["bench-peers", "-q", "--figures", str(recorded), "-o", str(page)])
     assert picture.read_bytes() == before and len(before) < 60_000
+
+
+def test_long_inputs_are_added_to_an_earlier_run(known, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    recorded, page = tmp_path / "figures.json", tmp_path / "benchmarks.md"
+    recorded.write_text(json.dumps(known))
+    ours = Stub(ENGINES[0], 1, 0)
+    monkeypatch.setattr(command, "long_figures",
+                        lambda args: peers_measure.long_inputs(ours, args.long, max(args.threads), read_preset("tiny")))
+    assert main(["bench-peers", "-q", "--figures", str(recorded), "--long", "64", "-m", "tiny", "-o", str(page)]) == 0
+    row = "| 64 | 2 threads | 1,234 | 6.2 | 40 | 7,890 |"
+    assert row in page.read_text()
+    assert main(["bench-peers", "-q", "--figures", str(recorded), "-o", str(page)]) == 0
+    assert row in page.read_text()  # it was written to the figures
+    assert main(["bench-peers", "-q", "--figures", str(recorded), "--long", "64", "-o", str(page)]) == 1
+    assert "model: expected random weights in the shapes of 270M-270M, which the long inputs go through, found model tiny" in (
+        capsys.readouterr().err)
 
 
 def error_line(arguments, capsys) -> str:
@@ -162,7 +180,9 @@ def files(tmp_path):
     program = tmp_path / "programs/t5gemma2-generate"
     program.write_text('#!/bin/sh\n[ "$1" = --version ] && { echo t5gemma2-generate 0.9 "(avx2)"; exit; }\n'
                        'case "$*" in *" --dtype int8 -t 2 "*) ;; *) echo "bad: $*" >&2; exit 1;; esac\n'
-                       'echo "load 1 s | encode 3 tokens, 6.0 tok/s | decode 4 tokens, 8.0 tok/s" >&2\n')
+                       'case "$*" in *" --jsonl") read line\n'
+                       'case "$line" in *"\"n_predict\": 16"*) ;; *) echo "bad: $line" >&2; exit 1;; esac; esac\n'
+                       'echo "load 1 s | encode 3 tokens, 6.0 tok/s | decode 4 tokens, 8.0 tok/s | peak memory 700 MB" >&2\n')
     program.chmod(program.stat().st_mode | stat.S_IEXEC)
     return Files(*(tmp_path / name for name in ("model", "programs", "work")))
 
@@ -173,9 +193,19 @@ def test_ours_in_a_process_of_its_own(files):
         assert sorted(os.listdir(files.work / "ours-int8")) == ["config.json", "model.safetensors"]
         ours.call("set_threads", 2)
         assert ours.call("seconds", [2, 5, 7], [2], 4) == [0.5, 0.5]
+        long = ours.call("long_input", [2, 5, 7], [2], 16)
+        assert (long["length"], long["encode"], long["decode"], long["memory"]) == (3, 6, 8, 700)
         ours.call("set_threads", 1)
         with pytest.raises(UserError, match=r"ours int8: UserError: t5gemma2-generate: bad: -m .*; .*ours-int8.log says more"):
             ours.call("seconds", [2, 5, 7], [2], 4)
+
+
+def test_an_engine_whose_process_has_ended_is_said_to_have(files):
+    with pytest.raises(UserError, match="ours int8"):
+        with worker.Worker(Engine("ours", "int8", "our_engine"), files) as ours:
+            ours.process.kill()
+            ours.process.wait()
+            ours.call("set_threads", 2)
 
 
 def test_an_engine_that_cannot_load_says_why(files):

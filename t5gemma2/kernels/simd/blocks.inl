@@ -1,6 +1,6 @@
 // y = x W^T with rows in blocks (../blocks.hpp): within a block whole numbers are multiplied, in pairs, and their sum
-// is exact; then it is scaled and added in float32. Many rows of x share panels, as in tiles.inl; few read W where it
-// lies.
+// is exact; then it is scaled and added in float32. Many rows of x share panels, as in tiles.inl; few read W where
+// it lies.
 
 typedef std::int16_t LoadedShorts __attribute__((vector_size(register_bytes < 32 ? register_bytes : 32)));
 constexpr int block_registers = 2 * block_size / register_bytes;  // of a block's numbers in 16 bits
@@ -96,7 +96,7 @@ void block_dots(Index blocks, const std::int16_t* x, const float* x_scales, cons
 template <int R>
 void multiply_few_block_rows(Index blocks, Index cols, const std::int16_t* x, const float* x_scales,
                              const Int8Block* W, float* y, Index y_stride) {
-  constexpr int streams = R <= 2 ? 4 : 2;
+  constexpr int streams = R <= 2 ? most_streams : most_streams / 2;
   const Index step = cols / streams;
   for (Index col = 0; col < step; ++col)
     block_dots<R, streams>(blocks, x, x_scales, W + col * blocks, step, y + col, y_stride);
@@ -140,7 +140,8 @@ inline void load_block_panel(const Int8Block* W, Index stride, Index cols, Block
   }
 }
 
-constexpr int block_tile_rows = 6;  // sums of whole numbers and of float32 both have a place in registers
+// Sums of both kinds take 24 of 32 registers; of 16, those of whole numbers do, and float32 waits in the first cache.
+constexpr int block_tile_rows = 6;
 
 /// y [R, panel_cols] = R rows of x times `blocks` panels, one after the other; y + that where `add`. Rows of x have
 /// x_blocks blocks.
@@ -222,21 +223,26 @@ inline void multiply_block_panels(Index rows, Index blocks, Index cols, const st
 inline void multiply_many_block_rows(Index rows, Index blocks, Index cols, const std::int16_t* x,
                                      const float* x_scales, const Int8Block* W, float* y, Index y_stride) {
   BlockPanel panels[group_cols / panel_cols * panel_blocks];
-  for (Index group = 0; group < cols; group += group_cols)
-    for (Index first = 0; first < blocks; first += panel_blocks) {
-      const Index width = smaller(group_cols, cols - group), count = smaller(panel_blocks, blocks - first);
+  for (Index group = 0; group < cols; group += group_cols) {
+    const Index width = smaller(group_cols, cols - group);
+    Index first = 0;
+    do {
+      const Index count = smaller(panel_blocks, blocks - first);
       for (Index col = 0; col < width; col += panel_cols)
         for (Index block = 0; block < count; ++block)
           load_block_panel(W + (group + col) * blocks + first + block, blocks, width - col,
                            panels[col / panel_cols * count + block]);
       multiply_block_panels(rows, count, width, x + first * block_size, x_scales + first, blocks, panels,
                             y + group, y_stride, first > 0);
-    }
+      first += panel_blocks;
+    } while (first < blocks);
+  }
 }
 
 /// SimdKernels::multiply_int8
 inline void multiply_int8(Index rows, Index blocks, Index cols, const std::int16_t* x, const float* x_scales,
                           const Int8Block* W, float* y, Index y_stride) {
+  static_assert(few_rows == 4);
   switch (rows) {
     case 1:
       return multiply_few_block_rows<1>(blocks, cols, x, x_scales, W, y, y_stride);

@@ -32,7 +32,7 @@ void dots(Index depth, const float* x, Index x_stride, const Stored* W, Index st
 template <int R, class Stored>
 void multiply_few_rows(Index depth, Index cols, const float* x, Index x_stride, const Stored* W, Index stride,
                        float* y, Index y_stride) {
-  constexpr int streams = R <= 2 || registers == 32 ? 4 : 2;
+  constexpr int streams = R <= 2 || registers == 32 ? most_streams : most_streams / 2;
   const Index step = cols / streams;
   for (Index col = 0; col < step; ++col)
     dots<R, streams>(depth, x, x_stride, W + col * stride, stride, step, y + col, y_stride);
@@ -84,10 +84,9 @@ void add_rows(Index cols, const float* x, Index x_stride, const float* V, Index 
 template <int R>
 void add_few_rows(Index depth, Index cols, const float* x, Index x_stride, const float* V, Index stride,
                   float* y, Index y_stride) {
-  constexpr int streams = 4;
-  const Index step = depth / streams;
+  const Index step = depth / most_streams;
   for (Index k = 0; k < step; ++k)
-    add_rows<R, streams>(cols, x + k, x_stride, V + k * stride, stride, step, y, y_stride);
-  for (Index k = step * streams; k < depth; ++k)
+    add_rows<R, most_streams>(cols, x + k, x_stride, V + k * stride, stride, step, y, y_stride);
+  for (Index k = step * most_streams; k < depth; ++k)
     add_rows<R, 1>(cols, x + k, x_stride, V + k * stride, stride, 0, y, y_stride);
 }

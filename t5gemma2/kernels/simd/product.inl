@@ -27,6 +27,7 @@ void multiply_blocks(Index rows, Index depth, Index cols, const float* x, Index 
 template <class Stored>
 void multiply_transposed(Index rows, Index depth, Index cols, const float* x, Index x_stride, const Stored* W,
                          Index stride, float* y, Index y_stride) {
+  static_assert(few_rows == 4);
   switch (rows) {
     case 1:
       return multiply_few_rows<1>(depth, cols, x, x_stride, W, stride, y, y_stride);
@@ -46,6 +47,7 @@ void multiply_transposed(Index rows, Index depth, Index cols, const float* x, In
 /// SimdKernels::multiply_add
 inline void multiply_add(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                          Index stride, float* y, Index y_stride) {
+  static_assert(few_rows == 4);
   switch (rows) {
     case 1:
       return add_few_rows<1>(depth, cols, x, x_stride, V, stride, y, y_stride);

@@ -21,19 +21,19 @@ template <int R>
   do {
     const Index last = smaller(first + chain, depth);
     Floats low[R], high[R];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) low[r] = high[r] = Floats{};
 #pragma GCC unroll 4
     for (Index k = first; k < last; ++k, panel += panel_stride) {
       const Floats left = load(panel), right = load(panel + lanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const Floats factor = all(x[r * x_stride + k]);
         low[r] = fma(factor, left, low[r]);
         high[r] = fma(factor, right, high[r]);
       }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       float* to = y + r * y_stride;
       store(add || first > 0 ? load(to) + low[r] : low[r], to);
@@ -43,7 +43,7 @@ template <int R>
   } while (first < depth);
 }
 
-/// The same for any number of rows, R at a time; the last ones 6, 4, 2 or 1.
+/// The same for any number of rows, R at a time; the last ones 4, 2 or 1.
 template <int R>
 void multiply_rows(Index rows, const float* x, Index x_stride, const float* panel, Index panel_stride,
                    Index depth, Index chain, float* y, Index y_stride, bool add) {

@@ -12,7 +12,7 @@ from ..flags import add_command, positive, positive_real, whole_numbers
 from ..need import need
 from ..random_checkpoint import write_random
 from .engines import ENGINES, OURS, REFERENCE, Engine, Files
-from .measure import Plan, measure
+from .measure import Plan, long_inputs, measure
 from .worker import Worker
 
 RANDOM, TOKENIZER = "270m-270m", "tokenizer.json"
@@ -22,10 +22,12 @@ NAMES = tuple(dict.fromkeys(engine.name for engine in ENGINES))
 def add_bench_peers(commands) -> None:
     parser = add_command(commands, "bench-peers", "our speed beside transformers, CTranslate2 and llama.cpp",
                          "--quick -o build/benchmarks.md",
-                         "--figures build/peers/figures.json -o docs/benchmarks.md")
+                         "--figures build/peers/figures.json -o docs/benchmarks.md",
+                         "--figures build/peers/figures.json --long 32768,131072")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks.md"), metavar="PAGE.md",
                         help="the page to write, with a picture beside it (default docs/benchmarks.md)")
-    parser.add_argument("--figures", type=Path, metavar="FIGURES.json", help="measure nothing: the page of an earlier run")
+    parser.add_argument("--figures", type=Path, metavar="FIGURES.json",
+                        help="measure nothing, or --long alone: the page of an earlier run")
     parser.add_argument("-m", "--model", type=Path, metavar="MODEL",
                         help=f"checkpoint folder (default: random weights of {RANDOM}, made in --work)")
     parser.add_argument("--tokenizer", type=Path, metavar=TOKENIZER,
@@ -38,6 +40,9 @@ def add_bench_peers(commands) -> None:
                         help=f"default: {','.join(NAMES)}; {OURS} and transformers always run")
     parser.add_argument("--lengths", type=whole_numbers, default=(128, 512, 2048), metavar="128,512,2048",
                         help="of the input")
+    parser.add_argument("--long", type=whole_numbers, default=(), metavar="32768,131072",
+                        help="also inputs of these lengths, through ours alone, after the others; with --figures added to "
+                             "those of the earlier run")
     parser.add_argument("-t", "--threads", type=whole_numbers, default=(2, 1), metavar="2,1")
     parser.add_argument("--steps", type=positive, default=32, metavar="N", help="tokens that are decoded (default 32)")
     parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="rounds, at most (default 5)")
@@ -83,31 +88,52 @@ def fresh_folder(folder: Path) -> Path:
 def run_bench_peers(args) -> None:
     from .page import write_page
     need("matplotlib", extras="peers")
-    if args.figures:
-        known = read_json(args.figures)
-    else:
-        known = figures(args)
-        write_json(args.work / "figures.json", known)
+    file = args.figures or args.work / "figures.json"
+    known = read_json(file) if args.figures else figures(args)
+    if not args.figures:
+        write_json(file, known)  # kept, should a long input fail
+    if args.long:
+        if known["model"] != model_name(args):
+            raise expected(file, "model", f"{model_name(args)}, which the long inputs go through", known["model"])
+        known["long"] = long_figures(args)
+        write_json(file, known)
     write_page(known, args.output)
     say(f"{args.output}: written, with {args.output.with_suffix('.svg').name}")
 
 
-def figures(args) -> dict:
-    """Everything measured."""
-    started, busy = time.monotonic(), os.getloadavg()[0]
-    plan, engines = plan_of(args), chosen_engines(args.engines)
-    need(*dict.fromkeys(package for engine in engines for package in engine.packages), extras="peers")
+def model_name(args) -> str:
+    return f"model {args.model.name}" if args.model else f"random weights in the shapes of {RANDOM.upper()}"
+
+
+def files_of(args, name: str) -> Files:
+    """Those of a run whose converted weights and logs lie in a folder of this name."""
     if not (args.programs / "t5gemma2-generate").exists():
         raise expected(args.programs, "--programs", "a folder with t5gemma2-generate", "none")
     args.work.mkdir(parents=True, exist_ok=True)
     model = (args.model or random_model(args.work, args.tokenizer)).resolve()
-    config = normalise(read_json(model / "config.json"), model / "config.json")
-    files = Files(model, args.programs.resolve(), fresh_folder(args.work.resolve() / "converted"))
+    return Files(model, args.programs.resolve(), fresh_folder(args.work.resolve() / name))
+
+
+def config_of(files: Files) -> dict:
+    return normalise(read_json(files.model / "config.json"), files.model / "config.json")
+
+
+def long_figures(args) -> list[dict]:
+    files, ours_first = files_of(args, "long"), next(engine for engine in ENGINES if engine.name == OURS)
+    with Worker(ours_first, files) as ours:
+        return long_inputs(ours, args.long, max(args.threads), config_of(files))
+
+
+def figures(args) -> dict:
+    """Everything measured but long inputs."""
+    started, busy = time.monotonic(), os.getloadavg()[0]
+    plan, engines = plan_of(args), chosen_engines(args.engines)
+    need(*dict.fromkeys(package for engine in engines for package in engine.packages), extras="peers")
+    files = files_of(args, "converted")
     with ExitStack() as stack:
         workers = []
         for engine in engines:
             workers.append(stack.enter_context(Worker(engine, files)))
             say(f"{engine.key}: {workers[-1].version}, loaded {time.monotonic() - started:.0f} s after the start")
-        known = measure(workers, plan, config, started + 60 * args.minutes)
-    name = f"model {args.model.name}" if args.model else f"random weights in the shapes of {RANDOM.upper()}"
-    return {"model": name, "tokenizer": (model / TOKENIZER).exists(), "busy": busy, **known}
+        known = measure(workers, plan, config_of(files), started + 60 * args.minutes)
+    return {"model": model_name(args), "tokenizer": (files.model / TOKENIZER).exists(), "busy": busy, **known}

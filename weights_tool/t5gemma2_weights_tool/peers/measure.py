@@ -13,6 +13,7 @@ PROMPT = 512                          # ids that the decoder reads when it runs 
 ENCODED, FORCED = 512, 64             # ids of the agreement: the encoder's, the decoder's
 FORCED_ALONE, LAST_ALONE = 576, 32    # beyond the window of Google's models
 FIRST, MEMORY_OUT = 32, 128           # ids in for the first token; tokens out, after ENCODED, for peak memory
+LONG_OUT = 16                         # tokens out behind a long input
 SLOW = 45                             # seconds; what takes more is measured once
 CALM = 0.3                            # seconds in which another engine's threads stop waiting busily
 
@@ -147,6 +148,17 @@ def of_processes(ours: list[Worker], ids: Ids) -> dict:
     memory = {worker.engine.key: worker.call("peak_memory", ids.encoder(ENCODED), [ids.bos], MEMORY_OUT)
               for worker in ours}
     return {"first_token": first, "peak_memory": memory}
+
+
+def long_inputs(ours: Worker, lengths: Sequence[int], threads: int, config: dict) -> list[dict]:
+    """One process for each length."""
+    ids, rows = Ids(config), []
+    ours.call("set_threads", threads)
+    for length in lengths:
+        rows.append({"engine": ours.engine.key, "threads": threads,
+                     **ours.call("long_input", ids.encoder(length), [ids.bos], LONG_OUT)})
+        say(f"{length} tokens in: {rows[-1]['seconds']:.0f} s, {rows[-1]['memory']:.0f} MB")
+    return rows
 
 
 def measure(workers: list[Worker], plan: Plan, config: dict, deadline: float) -> dict:

@@ -12,10 +12,11 @@ from .engines import Files
 from .logits import log_probabilities
 
 
-def run(program: Path, *arguments) -> subprocess.CompletedProcess:
+def run(program: Path, *arguments, given: str = "") -> subprocess.CompletedProcess:
+    """Of the program with `given` on standard input."""
     command = [str(program), *map(str, arguments)]
     try:
-        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, input=given, capture_output=True, text=True)
     except OSError as error:
         raise UserError(f"{program}: {error.strerror}; --programs FOLDER says where the programs are") from None
     if done.returncode:
@@ -62,6 +63,15 @@ class Programs:
         line = self.generate(self.folder, encoder_ids, decoder_ids, steps + 1)
         what, count = ("encode", len(encoder_ids)) if encoder_ids else ("read", len(decoder_ids))
         return count / told(line, what, "tok/s"), steps / told(line, "decode", "tok/s")
+
+    def long_input(self, encoder_ids: list[int], decoder_ids: list[int], tokens: int) -> dict[str, float]:
+        """Of a whole process, whose ids would be too long for flags."""
+        request = {"input_ids": encoder_ids, "decoder_input_ids": decoder_ids, "n_predict": tokens, "ignore_eos": True}
+        start = time.perf_counter()
+        done = run(self.files.programs / "t5gemma2-generate", *self.flags(self.folder), "--jsonl", given=json.dumps(request))
+        seconds, line = time.perf_counter() - start, done.stderr.strip().splitlines()[-1]
+        return {"length": len(encoder_ids), "seconds": seconds, "encode": told(line, "encode", "tok/s"),
+                "decode": told(line, "decode", "tok/s"), "memory": told(line, "peak memory", "MB")}
 
     def log_probabilities(self, encoder_ids: list[int], decoder_ids: list[int], last: int) -> list[float]:
         with tempfile.TemporaryDirectory(dir=self.files.work) as folder:

@@ -92,6 +92,12 @@ class Figures:
                      ([engine, f"{seconds:.2f}", f"{self.known['peak_memory'][engine]:,.0f}"]
                       for engine, seconds in self.known["first_token"].items()))
 
+    def long_inputs(self) -> str:
+        rows = [[f"{row['length']:,}", threads_text(row["threads"]), rate(row["encode"]), rate(row["decode"]),
+                 f"{row['seconds']:,.0f}", f"{row['memory']:,.0f}"] for row in self.known.get("long", [])]
+        head = ["tokens in", "", "encode, tok/s", "decode, tok/s", "the whole, s", "peak memory, MB"]
+        return table(head, rows) if rows else "Not measured in this run."
+
     def limits(self) -> str:
         return table(["at most", "GFLOP/s in registers", "GB/s read"],
                      ([threads_text(row["threads"]), f"{row['flops_per_second'] / 1e9:.0f}",

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -54,7 +55,8 @@ class Worker:
         return self.ask({"method": method, "arguments": arguments})
 
     def close(self) -> None:
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended, with a question unread
+            self.process.stdin.close()
         try:
             self.process.wait(SETTLED)
         except subprocess.TimeoutExpired:
