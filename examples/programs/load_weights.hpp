@@ -35,12 +35,17 @@ inline void load_weights(const WeightBytes& weights, bool quiet, const Progress&
   });
 }
 
+/// load_weights of parts that will be rounded: what was read stays in the system's memory, not in this process's.
+inline void load_to_round(const WeightBytes& weights, const Checkpoint& checkpoint, bool quiet) {
+  load_weights(weights, quiet, [&](Index, Index) { checkpoint.release_pages(); });
+}
+
 /// load_model in the precision that `dtype` names.
 inline Model open_model(const std::filesystem::path& folder, const std::string& dtype, bool quiet) {
   const Precision precision = precision_named(dtype);
   Model model = load_model(folder);
   if (precision == Precision::float32) return model;
-  load_weights(weights_of(model, nullptr, true), quiet);
+  load_to_round(weights_of(model, nullptr, true), *model.checkpoint, quiet);
   ProgressBar bar("rounding weights", !quiet);
   set_precision(model, precision, bar.watch());
   return model;
@@ -51,7 +56,7 @@ inline Vision open_vision(const Model& model, const std::string& dtype, bool qui
   const Precision precision = precision_named(dtype);
   Vision vision = load_vision(model.config, *model.checkpoint);
   if (precision == Precision::float32) return vision;
-  load_weights(weights_of(model, &vision, false, false), quiet);
+  load_to_round(weights_of(model, &vision, false, false), *model.checkpoint, quiet);
   ProgressBar bar("rounding weights", !quiet);
   set_precision(vision, *model.checkpoint, precision, bar.watch());
   return vision;
