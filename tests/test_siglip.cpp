@@ -323,7 +323,7 @@ TEST_CASE("siglip: each norm has its own eps") {
   CHECK(difference(siglip(w, image_pixels(0)), x) > 1e-3);
 }
 
-TEST_CASE("siglip: many patches in chunks, same bits as with a trace; progress is told after each") {
+TEST_CASE("siglip: many patches in chunks, the same bits as with a trace, and progress is told after each") {
   VisionConfig c = large;
   c.image_size = 80;
   RandomVision random(c, 4, 8);

@@ -45,14 +45,14 @@ template <int R, int K, int C>
 void add_columns(const float* x, Index x_stride, const float* V, Index stride, Index step, float* y,
                  Index y_stride) {
   Floats values[K][C];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int k = 0; k < K; ++k)
 #pragma GCC unroll 2
     for (int c = 0; c < C; ++c) values[k][c] = load(V + k * step * stride + c * lanes);
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) {
     Floats sums[C] = {};
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int k = 0; k < K; ++k)
 #pragma GCC unroll 2
       for (int c = 0; c < C; ++c) sums[c] = fma(all(x[r * x_stride + k * step]), values[k][c], sums[c]);
@@ -68,15 +68,18 @@ void add_columns(const float* x, Index x_stride, const float* V, Index stride, I
 template <int R, int K>
 void add_rows(Index cols, const float* x, Index x_stride, const float* V, Index stride, Index step, float* y,
               Index y_stride) {
+  constexpr int C = K * 2 < registers ? 2 : 1;
   Index col = 0;
-  for (; col + 2 * lanes <= cols; col += 2 * lanes)
-    add_columns<R, K, 2>(x, x_stride, V + col, stride, step, y + col, y_stride);
+  for (; col + C * lanes <= cols; col += C * lanes)
+    add_columns<R, K, C>(x, x_stride, V + col, stride, step, y + col, y_stride);
   for (; col + lanes <= cols; col += lanes)
     add_columns<R, K, 1>(x, x_stride, V + col, stride, step, y + col, y_stride);
   for (; col < cols; ++col)
-    for (int r = 0; r < R; ++r)
-      for (int k = 0; k < K; ++k)
-        y[r * y_stride + col] += x[r * x_stride + k * step] * V[k * step * stride + col];
+    for (int r = 0; r < R; ++r) {
+      float sum = 0;
+      for (int k = 0; k < K; ++k) sum += x[r * x_stride + k * step] * V[k * step * stride + col];
+      y[r * y_stride + col] += sum;
+    }
 }
 
 /// y [R, cols] += x V for so few rows that y stays in the first cache: V is read where it lies, from several
@@ -84,9 +87,10 @@ void add_rows(Index cols, const float* x, Index x_stride, const float* V, Index 
 template <int R>
 void add_few_rows(Index depth, Index cols, const float* x, Index x_stride, const float* V, Index stride,
                   float* y, Index y_stride) {
-  const Index step = depth / most_streams;
+  constexpr int streams = 8;
+  const Index step = depth / streams;
   for (Index k = 0; k < step; ++k)
-    add_rows<R, most_streams>(cols, x + k, x_stride, V + k * stride, stride, step, y, y_stride);
-  for (Index k = step * most_streams; k < depth; ++k)
+    add_rows<R, streams>(cols, x + k, x_stride, V + k * stride, stride, step, y, y_stride);
+  for (Index k = step * streams; k < depth; ++k)
     add_rows<R, 1>(cols, x + k, x_stride, V + k * stride, stride, 0, y, y_stride);
 }
