@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BUILD = Path(os.environ.get("T5GEMMA2_BUILD", ROOT / "build")).resolve()
 LITERAL = r'"(?:[^"\\\n]|\\.)*"'
-ISA = re.compile(r" \[(baseline|avx2)\]$")
+ISA = re.compile(r" \[(baseline|avx2|avx512|avx512_bf16)\]$")
 TEST_CASE = re.compile(rf"^TEST_CASE\(\s*((?:{LITERAL}\s*)+)\)", re.M)
 
 
