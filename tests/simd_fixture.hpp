@@ -66,8 +66,8 @@ class PlainTiles {
 /// The pairs of AVX512_BF16 in plain C++.
 struct PlainPairs {
   static Floats add(Floats sum, Words a, Words b) {
-    const Words high{0xffff0000u - Words{}};
-    return sum + as_floats(a << 16) * as_floats(b << 16) + as_floats(a & high) * as_floats(b & high);
+    return sum + as_floats(a << 16) * as_floats(b << 16) +
+           as_floats(a & 0xffff0000u) * as_floats(b & 0xffff0000u);
   }
 };
 

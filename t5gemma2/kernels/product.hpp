@@ -1,7 +1,7 @@
 // Matrix products of float32 rows with rows as they are stored (simd/product.inl):
 //
 //   multiply_transposed   y = x W^T       W's rows as in the checkpoint (linear layers), or keys (scores)
-//   multiply_split        y = x W^T       by tiles of bfloat16, where the processor has them (simd/split.inl)
+//   multiply_split        y = x W^T       in bfloat16, where the processor multiplies it (simd/split.inl)
 //   multiply_int8         y = x W^T       both in blocks of whole numbers (blocks.hpp)
 //   multiply_add          y = y + x V     values
 //

@@ -242,16 +242,8 @@ inline void multiply_many_block_rows(Index rows, Index blocks, Index cols, const
 /// SimdKernels::multiply_int8
 inline void multiply_int8(Index rows, Index blocks, Index cols, const std::int16_t* x, const float* x_scales,
                           const Int8Block* W, float* y, Index y_stride) {
-  static_assert(few_rows == 4);
-  switch (rows) {
-    case 1:
-      return multiply_few_block_rows<1>(blocks, cols, x, x_scales, W, y, y_stride);
-    case 2:
-      return multiply_few_block_rows<2>(blocks, cols, x, x_scales, W, y, y_stride);
-    case 3:
-      return multiply_few_block_rows<3>(blocks, cols, x, x_scales, W, y, y_stride);
-    case 4:
-      return multiply_few_block_rows<4>(blocks, cols, x, x_scales, W, y, y_stride);
-  }
+  if (with_few_rows(rows,
+                    [&]<int R>() { multiply_few_block_rows<R>(blocks, cols, x, x_scales, W, y, y_stride); }))
+    return;
   multiply_many_block_rows(rows, blocks, cols, x, x_scales, W, y, y_stride);
 }

@@ -1,5 +1,27 @@
 // Products of up to four rows, those of a decoding step, which memory bounds: the matrix is read where it lies.
 
+/// Whether there are so few rows; if so, calls run.operator()<rows>().
+template <class Run>
+bool with_few_rows(Index rows, const Run& run) {
+  static_assert(few_rows == 4);
+  switch (rows) {
+    case 1:
+      run.template operator()<1>();
+      return true;
+    case 2:
+      run.template operator()<2>();
+      return true;
+    case 3:
+      run.template operator()<3>();
+      return true;
+    case 4:
+      run.template operator()<4>();
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// For R rows of x: y [R, S], the products with S stored rows `step` rows apart. Memory delivers more where
 /// several places are read at a time.
 template <int R, int S, class Stored>

@@ -27,17 +27,9 @@ void multiply_blocks(Index rows, Index depth, Index cols, const float* x, Index 
 template <class Stored>
 void multiply_transposed(Index rows, Index depth, Index cols, const float* x, Index x_stride, const Stored* W,
                          Index stride, float* y, Index y_stride) {
-  static_assert(few_rows == 4);
-  switch (rows) {
-    case 1:
-      return multiply_few_rows<1>(depth, cols, x, x_stride, W, stride, y, y_stride);
-    case 2:
-      return multiply_few_rows<2>(depth, cols, x, x_stride, W, stride, y, y_stride);
-    case 3:
-      return multiply_few_rows<3>(depth, cols, x, x_stride, W, stride, y, y_stride);
-    case 4:
-      return multiply_few_rows<4>(depth, cols, x, x_stride, W, stride, y, y_stride);
-  }
+  if (with_few_rows(rows,
+                    [&]<int R>() { multiply_few_rows<R>(depth, cols, x, x_stride, W, stride, y, y_stride); }))
+    return;
   multiply_blocks(rows, depth, cols, x, x_stride, y, y_stride, false,
                   [&](float* panel, Index k, Index block, Index col, Index count) {
                     load_transposed(W + col * stride + k, stride, block, count, panel);
@@ -47,17 +39,9 @@ void multiply_transposed(Index rows, Index depth, Index cols, const float* x, In
 /// SimdKernels::multiply_add
 inline void multiply_add(Index rows, Index depth, Index cols, const float* x, Index x_stride, const float* V,
                          Index stride, float* y, Index y_stride) {
-  static_assert(few_rows == 4);
-  switch (rows) {
-    case 1:
-      return add_few_rows<1>(depth, cols, x, x_stride, V, stride, y, y_stride);
-    case 2:
-      return add_few_rows<2>(depth, cols, x, x_stride, V, stride, y, y_stride);
-    case 3:
-      return add_few_rows<3>(depth, cols, x, x_stride, V, stride, y, y_stride);
-    case 4:
-      return add_few_rows<4>(depth, cols, x, x_stride, V, stride, y, y_stride);
-  }
+  if (with_few_rows(rows,
+                    [&]<int R>() { add_few_rows<R>(depth, cols, x, x_stride, V, stride, y, y_stride); }))
+    return;
   multiply_blocks(rows, depth, cols, x, x_stride, y, y_stride, true,
                   [&](float* panel, Index k, Index block, Index col, Index count) {
                     load_columns(V + k * stride + col, stride, block, count, panel);

@@ -22,7 +22,8 @@ def page(figures: Figures, picture: str) -> str:
         threads=" and ".join(map(threads_text, known["threads"])), most_threads=threads_text(max(known["threads"])),
         limits=figures.limits(), versions=figures.versions(), repeats=figures.repeats, picture=picture,
         speeds=tables_by_threads(figures), agreement=figures.agreement(alone=False), alone=figures.alone(),
-        agreement_alone=figures.agreement(alone=True), images=figures.images(), process=figures.process(), long=figures.long_inputs(), long_out=measure.LONG_OUT,
+        agreement_alone=figures.agreement(alone=True), images=figures.images(), process=figures.process(),
+        long=figures.long_inputs(), long_out=measure.LONG_OUT,
         forced=measure.FORCED, encoded=measure.ENCODED, prompt=measure.PROMPT, last_alone=measure.LAST_ALONE,
         before_alone=measure.FORCED_ALONE - measure.LAST_ALONE, first=measure.FIRST, memory_out=measure.MEMORY_OUT,
         slow=measure.SLOW, tokenizer="with a tokenizer" if known["tokenizer"] else "without a tokenizer")
