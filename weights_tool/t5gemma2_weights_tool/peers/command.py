@@ -22,7 +22,6 @@ NAMES = tuple(dict.fromkeys(engine.name for engine in ENGINES))
 def add_bench_peers(commands) -> None:
     parser = add_command(commands, "bench-peers", "our speed beside transformers, CTranslate2 and llama.cpp",
                          "--quick -o build/benchmarks.md",
-                         "--figures build/peers/figures.json -o docs/benchmarks.md",
                          "--figures build/peers/figures.json --long 32768,131072")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks.md"), metavar="PAGE.md",
                         help="the page to write, with a picture beside it (default docs/benchmarks.md)")
