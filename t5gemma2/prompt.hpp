@@ -105,7 +105,8 @@ inline std::string add_crops(std::string_view prompt, std::span<const PromptImag
   return expanded;
 }
 
-/// The ids of bos, then of the text and, for each placeholder in it, of an image. Throws Error when
+/// The ids of bos, then of the text and, for each placeholder in it, of an image, then of eos where the tokenizer puts
+/// it. Throws Error when
 /// config.json does not name the ids that an image needs, and where Tokenizer::encode does.
 inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, const Config& config,
                                                 std::string_view prompt) {
@@ -120,7 +121,7 @@ inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, cons
   std::vector<TokenId> ids{tokenizer.bos_id()};
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string text = (i > 0 ? "\n\n" : "") + texts[i] + (i + 1 < texts.size() ? "\n\n" : "");
-    const std::vector<TokenId> between = tokenizer.encode(text);
+    const std::vector<TokenId> between = tokenizer.encode_start(text);
     ids.insert(ids.end(), between.begin() + 1, between.end());
     if (i + 1 == texts.size()) break;
     ids.push_back(static_cast<TokenId>(*config.boi_token_index));
@@ -128,6 +129,7 @@ inline std::vector<TokenId> encode_placeholders(const Tokenizer& tokenizer, cons
                static_cast<TokenId>(*config.image_token_index));
     ids.push_back(static_cast<TokenId>(*config.eoi_token_index));
   }
+  if (tokenizer.eos_id()) ids.push_back(*tokenizer.eos_id());
   return ids;
 }
 

@@ -23,7 +23,7 @@ inline std::vector<TokenId> decoder_prompt(const Model& model, const Tokenizer& 
                                            const std::optional<std::string>& text = {}) {
   const TokenId start = decoder_start(model).value_or(tokenizer.bos_id());
   if (!text) return {start};
-  std::vector<TokenId> ids = tokenizer.encode(*text);
+  std::vector<TokenId> ids = tokenizer.encode_start(*text);
   if (ids[0] != start) ids.insert(ids.begin(), start);
   return ids;
 }

@@ -69,7 +69,7 @@ inline Index first_of(const Tokenizer& tokenizer) {
 
 /// Throws Error where the text itself has sentinels.
 inline void refuse_sentinels(const Tokenizer& tokenizer, std::string_view text) {
-  for (const TokenId id : tokenizer.encode(text))
+  for (const TokenId id : tokenizer.encode_start(text))
     if (tokenizer.is_sentinel(id))
       fail("prompt", "gaps", "___ alone", std::string(tokenizer.piece(id)) + ", too");
 }

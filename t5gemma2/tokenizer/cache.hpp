@@ -1,7 +1,7 @@
 // The cache of converted tokenizers. Converting the 33 MB of a tokenizer.json takes one to two seconds, so
 // the result is kept as a SentencePiece model:
 //
-//   $XDG_CACHE_HOME/t5gemma2/tokenizer-2-<hash of tokenizer.json>.model   (~/.cache when it is not set)
+//   $XDG_CACHE_HOME/t5gemma2/tokenizer-3-<hash of tokenizer.json>.model   (~/.cache when it is not set)
 //
 // The last field of the file is a hash of everything before it. A file with another hash is ignored and
 // written again. When the folder cannot be written to, tokenizer.json is converted at each start.
@@ -44,14 +44,14 @@ inline std::optional<std::filesystem::path> cache_folder() {
   return std::nullopt;
 }
 
-/// The file in the cache for the tokenizer.json with this `content`; nothing without a cache folder. The 2 in
+/// The file in the cache for the tokenizer.json with this `content`; nothing without a cache folder. The 3 in
 /// its name is the version of the format: raise it when Piece, the scores or the flags change.
 inline std::optional<std::filesystem::path> cache_file_for(std::string_view content) {
   const auto folder = cache_folder();
   if (!folder) return std::nullopt;
   const XXH128_hash_t hash = XXH3_128bits(content.data(), content.size());
   std::ostringstream name;
-  name << "tokenizer-2-" << std::hex << std::setfill('0') << std::setw(16) << hash.high64 << std::setw(16)
+  name << "tokenizer-3-" << std::hex << std::setfill('0') << std::setw(16) << hash.high64 << std::setw(16)
        << hash.low64 << ".model";
   return *folder / name.str();
 }

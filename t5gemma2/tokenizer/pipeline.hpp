@@ -2,7 +2,7 @@
 //
 //   normalizer       ' ' becomes '▁'
 //   pre_tokenizer    none, or one that splits at ' ', of which none are left
-//   post_processor   <bos> in front
+//   post_processor   <bos> in front, and perhaps <eos> behind
 //   decoder          '▁' becomes ' ', byte pieces become text, all is joined
 //
 // Any other pipeline is refused. `truncation` and `padding`, which training leaves in the
@@ -88,34 +88,26 @@ inline std::string name_of_part(const JsonField& part) {
   return text.given() && text.text() == "A" ? "the text" : "something else";
 }
 
-/// The TemplateProcessing step, which must be a special token and then the text, with nothing behind it.
+/// The TemplateProcessing step, which must be a special token, then the text, then perhaps another special token.
 inline JsonField template_of(const JsonField& post_processor) {
   const std::vector<JsonField> steps = steps_of(post_processor, "processors");
-  if (types_of(steps) != "TemplateProcessing") {
-    post_processor.refuse("TemplateProcessing (<bos>, then the text)", types_of(steps));
-  }
-  const JsonField single = steps[0]["single"];
-  std::vector<std::string> parts;
-  for (const JsonField& part : single.items()) parts.push_back(name_of_part(part));
-  const bool begins = parts.size() == 2 && single.items()[0]["SpecialToken"].given();
-  if (!begins || parts[1] != "the text") single.refuse("<bos>, then the text", joined(parts));
+  const std::string expected = "<bos>, then the text, then <eos> or nothing";
+  if (types_of(steps) != "TemplateProcessing")
+    post_processor.refuse("TemplateProcessing (" + expected + ")", types_of(steps));
+  const std::vector<JsonField> parts = steps[0]["single"].items();
+  std::vector<std::string> names;
+  for (const JsonField& part : parts) names.push_back(name_of_part(part));
+  const bool framed = (parts.size() == 2 || parts.size() == 3) && names[1] == "the text" &&
+                      parts.front()["SpecialToken"].given() &&
+                      (parts.size() == 2 || parts.back()["SpecialToken"].given());
+  if (!framed) steps[0]["single"].refuse(expected, joined(names));
   return steps[0];
 }
 
-}  // namespace pipeline_detail
-
-/// Throws Error naming the part of `root`, a tokenizer.json, that is not Gemma's (the post_processor:
-/// see bos_of).
-inline void check_pipeline(const JsonField& root) {
-  pipeline_detail::check_normalizer(root["normalizer"]);
-  pipeline_detail::check_pre_tokenizer(root["pre_tokenizer"]);
-  pipeline_detail::check_decoder(root["decoder"]);
-}
-
-/// The id that the post_processor puts in front of every text. Throws Error when it does anything else.
-inline TokenId bos_of(const JsonField& post_processor, const std::vector<Piece>& pieces) {
-  const JsonField text_template = pipeline_detail::template_of(post_processor);
-  const JsonField name = text_template["single"].items()[0]["SpecialToken"]["id"];
+/// The id of the special token that a part of the template names.
+inline TokenId id_of_part(const JsonField& text_template, const JsonField& part,
+                          const std::vector<Piece>& pieces) {
+  const JsonField name = part["SpecialToken"]["id"];
   const JsonField ids = text_template["special_tokens"][name.text()]["ids"];
   if (ids.items().size() != 1) ids.refuse("one id");
   const Index id = ids.items()[0].integer(0, std::ssize(pieces) - 1);
@@ -123,6 +115,32 @@ inline TokenId bos_of(const JsonField& post_processor, const std::vector<Piece>&
   if (piece.text != name.text() || !piece.special)
     name.refuse("the special token with id " + std::to_string(id));
   return static_cast<TokenId>(id);
+}
+
+}  // namespace pipeline_detail
+
+/// Throws Error naming the part of `root`, a tokenizer.json, that is not Gemma's (the post_processor:
+/// see frame_of).
+inline void check_pipeline(const JsonField& root) {
+  pipeline_detail::check_normalizer(root["normalizer"]);
+  pipeline_detail::check_pre_tokenizer(root["pre_tokenizer"]);
+  pipeline_detail::check_decoder(root["decoder"]);
+}
+
+/// The ids that the post_processor puts in front of every text and, where there is one, behind it.
+struct Frame {
+  TokenId bos;
+  std::optional<TokenId> eos;
+};
+
+/// Throws Error when the post_processor does anything else.
+inline Frame frame_of(const JsonField& post_processor, const std::vector<Piece>& pieces) {
+  using namespace pipeline_detail;
+  const JsonField text_template = template_of(post_processor);
+  const std::vector<JsonField> parts = text_template["single"].items();
+  Frame frame{id_of_part(text_template, parts.front(), pieces), {}};
+  if (parts.size() == 3) frame.eos = id_of_part(text_template, parts.back(), pieces);
+  return frame;
 }
 
 }  // namespace t5gemma2

@@ -2,7 +2,7 @@
 // are needed.
 //
 //   ModelProto      1 piece (repeated, in id order)   2 TrainerSpec   3 NormalizerSpec
-//                   200 checksum (our own, see cache.hpp)
+//                   200 checksum, 201 id behind every text (our own, see cache.hpp)
 //   SentencePiece   1 text   2 score   3 type   200 flags of added tokens (our own; other readers skip them)
 //   TrainerSpec     3 model type (2 = BPE)   24 '▁' as suffix   35 byte fallback   41 bos id
 //                   45, 46 unk, bos text
@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@
 namespace t5gemma2 {
 
 constexpr unsigned flags_field = 200;  // in a SentencePiece
+constexpr unsigned eos_field = 201;    // in a ModelProto
 
 /// The text in the file for an id without a piece, since SentencePiece requires a different text for each id.
 /// Not UTF-8, so that no piece can have it.
@@ -56,6 +58,7 @@ inline std::string to_sentencepiece(const Vocabulary& vocabulary) {
   wire::put(normalizer, 5, 1);
   wire::put(model, 2, trainer);
   wire::put(model, 3, normalizer);
+  if (vocabulary.eos) wire::put(model, eos_field, static_cast<std::uint64_t>(*vocabulary.eos));
   return model;
 }
 
@@ -153,6 +156,7 @@ inline void check(const Settings& settings, const std::string& file) {
 inline Vocabulary from_sentencepiece(std::string_view model, const std::string& file) {
   Vocabulary vocabulary;
   sentencepiece_detail::Settings settings;
+  std::optional<std::uint64_t> eos;
   wire::Reader reader(model, file);
   for (wire::Field field; reader.next(field);) {
     if (field.number == 1) {
@@ -161,6 +165,7 @@ inline Vocabulary from_sentencepiece(std::string_view model, const std::string& 
     }
     if (field.number == 2) sentencepiece_detail::read_trainer(field.content, settings, file);
     if (field.number == 3) sentencepiece_detail::read_normalizer(field.content, settings, file);
+    if (field.number == eos_field) eos = field.value;
   }
   sentencepiece_detail::check(settings, file);
   const auto& pieces = vocabulary.pieces;
@@ -168,6 +173,9 @@ inline Vocabulary from_sentencepiece(std::string_view model, const std::string& 
     fail(file, "trainer_spec.bos_id", "the id of a control piece", std::to_string(settings.bos));
   }
   vocabulary.bos = static_cast<TokenId>(settings.bos);
+  if (eos && (*eos >= pieces.size() || !pieces[*eos].special))
+    fail(file, "the id behind every text", "that of a control piece", std::to_string(*eos));
+  if (eos) vocabulary.eos = static_cast<TokenId>(*eos);
   const auto is_unknown = [](const Piece& piece) { return piece.type == PieceType::unknown; };
   vocabulary.unk = static_cast<TokenId>(std::ranges::find_if(pieces, is_unknown) - pieces.begin());
   if (vocabulary.unk == std::ssize(pieces)) fail(file, "pieces", "one of type unknown", "none");

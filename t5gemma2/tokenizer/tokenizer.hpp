@@ -5,7 +5,7 @@
 //            characters are merged, and one without a piece becomes its UTF-8 bytes <0x00> to <0xFF>
 //   decode   leave out special pieces and ids without a piece; the others become text (see piece_decoder.hpp)
 //
-// The paper says only that it uses the tokenizer of Gemma 3. Nothing is put behind the text, not even <eos>.
+// The paper says only that it uses the tokenizer of Gemma 3. Its tokenizer puts nothing behind the text; that of an embedding model may put <eos> there.
 // Beneath it: the tokenizers library, src/tokenizer/mod.rs, TokenizerImpl::encode and decode.
 //
 // Reference: transformers models/gemma/tokenization_gemma.py GemmaTokenizer
@@ -34,18 +34,15 @@ namespace t5gemma2 {
 /// threads at once.
 class Tokenizer {
  public:
-  /// From one of these files, or from a model's folder: its tokenizer.json, else its tokenizer.model. A
-  /// tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the
+  /// From one of these files, or from a model's folder: its tokenizer.json, else its tokenizer.model, with what
+  /// its tokenizer_config.json says about eos. A tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the
   /// file and the field that is not as it should be.
   static Tokenizer load(const std::filesystem::path& folder_or_file) {
-    std::filesystem::path file = folder_or_file;
-    if (std::filesystem::is_directory(file)) {
-      file = folder_or_file / "tokenizer.json";
-      if (!is_there(file) && is_there(folder_or_file / "tokenizer.model")) {
-        file = folder_or_file / "tokenizer.model";
-      }
-    }
-    return Tokenizer(read_vocabulary(file), file.string());
+    const bool is_folder = std::filesystem::is_directory(folder_or_file);
+    const std::filesystem::path file = is_folder ? vocabulary_file_of(folder_or_file) : folder_or_file;
+    Vocabulary vocabulary = read_vocabulary(file);
+    if (is_folder) follow_add_eos_token(folder_or_file, vocabulary);
+    return Tokenizer(vocabulary, file.string());
   }
 
   /// From a model's folder; nothing when it holds neither file. Throws Error where load does.
@@ -58,7 +55,7 @@ class Tokenizer {
   /// vocabulary that was left out, and Error when SentencePiece refuses the pieces (one is there twice, a
   /// byte is missing).
   explicit Tokenizer(const Vocabulary& vocabulary, const std::string& source = "vocabulary")
-      : bpe_(vocabulary, source), bos_(vocabulary.bos) {
+      : bpe_(vocabulary, source), bos_(vocabulary.bos), eos_(vocabulary.eos) {
     std::vector<AddedTokens::Entry> raw, normalized;
     for (const Piece& piece : vocabulary.pieces) {
       const auto id = static_cast<TokenId>(traits_.size());
@@ -73,10 +70,17 @@ class Tokenizer {
     normalized_tokens_ = AddedTokens(std::move(normalized));
   }
 
-  /// The ids of `text` as the encoder and the decoder get them: bos first, nothing behind the text. An added
-  /// token may have an id of vocab_size() or more: the model has no embedding for it, which the caller has to
-  /// check. Throws Error when `text` is not UTF-8, with the offset of the first wrong byte.
+  /// The ids of `text` as the encoder gets them: bos first, eos behind where the folder's tokenizer puts it. An
+  /// added token may have an id of vocab_size() or more: the model has no embedding for it, which the caller has
+  /// to check. Throws Error when `text` is not UTF-8, with the offset of the first wrong byte.
   std::vector<TokenId> encode(std::string_view text) const {
+    std::vector<TokenId> ids = encode_start(text);
+    if (eos_) ids.push_back(*eos_);
+    return ids;
+  }
+
+  /// The same without anything behind it: the start of a longer text, such as the decoder continues.
+  std::vector<TokenId> encode_start(std::string_view text) const {
     check_utf8(text);
     std::vector<TokenId> ids{bos_};
     const auto put = [&](TokenId id) { ids.push_back(id); };
@@ -102,6 +106,9 @@ class Tokenizer {
   Index vocab_size() const { return vocab_size_; }
 
   TokenId bos_id() const { return bos_; }
+
+  /// What encode puts behind every text.
+  std::optional<TokenId> eos_id() const { return eos_; }
 
   /// The id of the piece with this text ("<eos>", "▁the"), as tokenizer.json spells it.
   std::optional<TokenId> id_of(std::string_view text) const {
@@ -164,6 +171,7 @@ class Tokenizer {
   AddedTokens raw_tokens_, normalized_tokens_;
   Index vocab_size_ = 0;
   TokenId bos_;
+  std::optional<TokenId> eos_;
 };
 
 }  // namespace t5gemma2

@@ -54,6 +54,9 @@ inline std::vector<std::string> tokenizer_config_notes(const std::filesystem::pa
   std::vector<std::string> notes;
   if (split.given() && split.boolean())
     notes.push_back("split_special_tokens of tokenizer_config.json is not followed: they stay tokens");
+  const JsonField bos = JsonField(config, path.string())["add_bos_token"];
+  if (bos.given() && !bos.boolean())
+    notes.push_back("add_bos_token of tokenizer_config.json is not followed: <bos> comes first");
   std::vector<std::string> lacking;
   for (const std::string& token : tokenizer_config_detail::tokens_named(config))
     if (!tokenizer.id_of(token)) lacking.push_back(readable(token));

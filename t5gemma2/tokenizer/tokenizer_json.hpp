@@ -121,7 +121,9 @@ inline Vocabulary vocabulary_from_json(std::string_view text, const std::string&
   detail::mark_bytes(pieces, ids, file);
   apply_merges(pieces, ids, json.merges, file);
   add_tokens(added_tokens, pieces, ids, size);
-  vocabulary.bos = bos_of(root["post_processor"], pieces);
+  const Frame frame = frame_of(root["post_processor"], pieces);
+  vocabulary.bos = frame.bos;
+  vocabulary.eos = frame.eos;
   return vocabulary;
 }
 

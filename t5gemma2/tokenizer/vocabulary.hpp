@@ -40,9 +40,10 @@ struct Piece {
 };
 
 struct Vocabulary {
-  std::vector<Piece> pieces;  // in id order
-  TokenId bos = -1;           // in front of every text
-  TokenId unk = -1;           // the piece of type unknown, which SentencePiece requires
+  std::vector<Piece> pieces;   // in id order
+  TokenId bos = -1;            // in front of every text
+  std::optional<TokenId> eos;  // behind every text, where the tokenizer puts one
+  TokenId unk = -1;            // the piece of type unknown, which SentencePiece requires
 };
 
 /// The ids of pieces by their texts, which are views into the vocabulary.
@@ -113,6 +114,8 @@ inline void check(const Vocabulary& vocabulary) {
            !vocabulary.pieces[static_cast<std::size_t>(id)].text.empty();
   };
   check_argument(has_text(vocabulary.bos), "bos of the vocabulary", "the id of a piece", vocabulary.bos);
+  check_argument(!vocabulary.eos || has_text(*vocabulary.eos), "eos of the vocabulary", "the id of a piece",
+                 vocabulary.eos.value_or(0));
   const auto is_unknown = [](const Piece& piece) { return piece.type == PieceType::unknown; };
   check_argument(
       has_text(vocabulary.unk) && is_unknown(vocabulary.pieces[static_cast<std::size_t>(vocabulary.unk)]),
