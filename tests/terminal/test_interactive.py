@@ -194,7 +194,7 @@ def test_interrupt_stops_the_answer_and_not_the_program():
         dialogue.interrupt()
         dialogue.until("\n> ")
     lines = dialogue.finish()
-    assert [line for line in lines if line.startswith(">")] == ["> " + SORT] * 2
+    assert [line for line in lines if line.startswith("> ")] == ["> " + SORT] * 2
     part = r"> sort: ox catcat ox(<eos>)*\^C(<eos>)*"  # a long answer may be wrapped anywhere
     assert re.fullmatch(part * 2, "".join(lines))
 
