@@ -14,6 +14,7 @@
 #pragma once
 #include <cstddef>
 #include <iterator>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -108,21 +109,36 @@ inline Matrix encoder_layer(const Layer& w, Matrix x, const CosSin& rope, const 
 
 // ---- the whole ----
 
+/// Throws std::invalid_argument where w has fewer.
+inline std::span<const Layer> first_layers(const Encoder& w, Index count) {
+  check_argument(count >= 0 && count <= std::ssize(w.layers), "encoder layers", "0 to num_hidden_layers",
+                 count);
+  return std::span(w.layers).first(static_cast<std::size_t>(count));
+}
+
+/// The first `count` layers: x [n, d] -> [n, d]. Progress and errors are those of `encoder`.
+inline Matrix encoder_layers(const Encoder& w, Index count, Matrix x, const Tap& tap = {},
+                             const Progress& progress = {}) {
+  check(w);
+  check_shape(x, -1, w.config.hidden_size, "encoder x");
+  const Ropes ropes = ropes_at(w.config, 0, x.rows());
+  const std::span layers = first_layers(w, count);
+  double flops = 0;
+  for (const Layer& layer : layers) flops += encoder_flops(layer, x.rows()) * static_cast<double>(x.rows());
+  WeightedProgress work(progress, x.rows(), flops);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const Layer& layer = layers[i];
+    x = encoder_layer(layer, std::move(x), ropes.of(layer.type), tap / "layers" / static_cast<Index>(i),
+                      work);
+  }
+  return x;
+}
+
 /// x [n, d], embedded tokens, with image features in the places of image tokens -> H [n, d]. Progress counts
 /// tokens, by the work that is done for all of them. Throws std::invalid_argument where w is incomplete or
 /// shapes do not fit.
 inline Matrix encoder(const Encoder& w, Matrix x, const Tap& tap = {}, const Progress& progress = {}) {
-  check(w);
-  check_shape(x, -1, w.config.hidden_size, "encoder x");
-  const Ropes ropes = ropes_at(w.config, 0, x.rows());
-  double flops = 0;
-  for (const Layer& layer : w.layers) flops += encoder_flops(layer, x.rows()) * static_cast<double>(x.rows());
-  WeightedProgress work(progress, x.rows(), flops);
-  for (std::size_t i = 0; i < w.layers.size(); ++i) {
-    const Layer& layer = w.layers[i];
-    x = encoder_layer(layer, std::move(x), ropes.of(layer.type), tap / "layers" / static_cast<Index>(i),
-                      work);
-  }
+  x = encoder_layers(w, std::ssize(w.layers), std::move(x), tap, progress);
   return tap("norm", rms_norm(x, w.norm, w.config.rms_norm_eps));
 }
 

@@ -7,8 +7,8 @@
 #pragma once
 #include <cstddef>
 #include <iterator>
+#include <span>
 #include <utility>
-#include <vector>
 
 #include "config.hpp"
 #include "feed_forward.hpp"
@@ -70,8 +70,8 @@ Matrix transformer_layer(const Layer& w, Matrix x, const Tap& tap, const Attend&
 /// All layers, one after the other: x [rows, d] -> [rows, d]; attend(number of the layer, normalised x, tap
 /// of its self_attn) -> [rows, d]. Progress counts layers. Throws as transformer_layer does.
 template <class Attend>
-Matrix transformer_layers(const std::vector<Layer>& layers, Matrix x, const Tap& tap,
-                          const Progress& progress, const Attend& attend) {
+Matrix transformer_layers(std::span<const Layer> layers, Matrix x, const Tap& tap, const Progress& progress,
+                          const Attend& attend) {
   const Index all = std::ssize(layers);
   for (Index i = 0; i < all; ++i) {
     if (progress) progress(i, all);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "checkpoint/config_json.hpp"
+#include "checkpoint/encoder_config_json.hpp"
 #include "checkpoint/generation_config_json.hpp"
 #include "kernels/allocation.hpp"
 #include "progress.hpp"
@@ -61,6 +62,34 @@ inline Model load_model(const std::filesystem::path& folder) {
   return model;
 }
 
+/// The encoder alone, from a folder that holds no more (checkpoint/encoder_config_json.hpp) or a whole model. The
+/// decoder and the generation_config of the result stay empty. Throws as load_model does.
+inline Model load_encoder(const std::filesystem::path& folder) {
+  keep_freed_memory();
+  Model model{.config = read_encoder_config(open_config(folder).root()),
+              .checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(folder)),
+              .encoder = {},
+              .decoder = {},
+              .generation_config = {},
+              .notes = {}};
+  WeightReader read(*model.checkpoint);
+  model.encoder = read_encoder(read, model.config);
+  model.notes = model.config.notes;
+  for (const std::string& name : read.unknown())
+    if (!is_decoder(canonical_name(name)))
+      model.notes.push_back("unknown tensor, not used: " + readable(name));
+  return model;
+}
+
+/// ids [n] -> x [n, d], what the encoder's first layer gets: embedded tokens, with image features in the places of
+/// image tokens. Throws as encode does.
+inline Matrix encoder_input(const Model& model, std::span<const TokenId> ids,
+                            std::span<const Matrix> features, const Tap& tap = {}) {
+  Matrix x = tap("embed_tokens", embed(model.encoder.embed_tokens, ids));
+  if (features.empty()) return x;
+  return place_image_features(std::move(x), ids, model.config.image_token_index, features);
+}
+
 /// ids [n], bos included -> H [n, d]; `features`, [mm_tokens_per_image, d] for each image (vision/vision.hpp:
 /// encode_image), take the places of the image tokens. No ids (n = 0) give an empty H: the decoder's
 /// attention is then Gemma 3's. Progress counts ids, by the work that is done for all. Throws Error for an id outside the vocabulary, and
@@ -70,10 +99,7 @@ inline Matrix encode(const Model& model, std::span<const TokenId> ids, std::span
   check(model.encoder);
   if (ids.empty()) return Matrix(0, model.config.encoder.hidden_size);
   const Tap tap = trace ? Tap(*trace) / "model" / "encoder" / "text_model" : Tap();
-  Matrix x = tap("embed_tokens", embed(model.encoder.embed_tokens, ids));
-  if (!features.empty())
-    x = place_image_features(std::move(x), ids, model.config.image_token_index, features);
-  return encoder(model.encoder, std::move(x), tap, progress);
+  return encoder(model.encoder, encoder_input(model, ids, features, tap), tap, progress);
 }
 
 /// The same without images.

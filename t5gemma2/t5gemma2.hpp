@@ -48,6 +48,9 @@
 
 // ---- the model, and text from it ----
 #include "model.hpp"                              // load, encode, forward
+#include "hidden_states.hpp"                      // of several texts at once
+#include "embed.hpp"                              // a vector for each text
+#include "sentence_transformers.hpp"              // as a folder of sentence-transformers wants it
 #include "precision.hpp"                          // weights in fewer bits
 #include "prompt.hpp"                             // images and a text to the encoder's input
 #include "sampling.hpp"                           // the next token
@@ -99,6 +102,7 @@
 #include "checkpoint/hub.hpp"                     // where models lie
 #include "checkpoint/text_config_json.hpp"        // config.json, one side
 #include "checkpoint/config_json.hpp"             // config.json
+#include "checkpoint/encoder_config_json.hpp"     // config.json of an encoder alone
 #include "checkpoint/generation_config.hpp"       // how a checkpoint wants its text
 #include "checkpoint/generation_fields.hpp"       // its kinds of values
 #include "checkpoint/generation_config_json.hpp"  // generation_config.json

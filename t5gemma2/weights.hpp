@@ -101,7 +101,7 @@ inline void check_vocabulary_size(const StoredTensor& embedding, const TextConfi
 }
 
 /// The encoder's embedding. Where embeddings and head are tied it may be stored under another name only: the
-/// first of three, in transformers' order, that is stored.
+/// first of three, in transformers' order, that is stored. A model without an end-of-image token may lack its vector.
 inline Embedding read_embedding(WeightReader& read, const Config& config) {
   const TextConfig& c = config.encoder;
   const auto stored = [&](std::initializer_list<const char*> names) -> std::string {
@@ -115,8 +115,11 @@ inline Embedding read_embedding(WeightReader& read, const Config& config) {
   const std::string at = "encoder.text_config: ",
                     sizes = embedding_sizes(config, at + "vocab_size, hidden_size");
   check_vocabulary_size(read.tensor(weight, {c.vocab_size, c.hidden_size}, sizes), c);
+  const bool has_eoi = config.eoi_token_index || read.has(eoi);
   return {.weight = read.matrix(weight, c.vocab_size, c.hidden_size, sizes),
-          .eoi_embedding = read.vector(eoi, c.hidden_size, embedding_sizes(config, at + "hidden_size")),
+          .eoi_embedding = has_eoi
+                               ? read.vector(eoi, c.hidden_size, embedding_sizes(config, at + "hidden_size"))
+                               : Vector::Zero(c.hidden_size),
           .eoi_token_index = config.eoi_token_index};
 }
 

@@ -1,9 +1,10 @@
-// libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error; and
-// whatever generation_config.json holds, a GenerationConfig or an Error.
+// libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error, also where the encoder
+// alone is wanted; and whatever generation_config.json holds, a GenerationConfig or an Error.
 #include <cstdint>
 #include <cstdlib>
 
 #include "t5gemma2/checkpoint/config_json.hpp"
+#include "t5gemma2/checkpoint/encoder_config_json.hpp"
 #include "t5gemma2/checkpoint/generation_config_json.hpp"
 
 namespace {
@@ -31,6 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(config.encoder);
     check(config.decoder);
     if (config.eos_token_id.empty()) std::abort();
+  } catch (const t5gemma2::Error&) {
+  }
+  try {
+    const nlohmann::json json = t5gemma2::parse_json(text, "fuzz");
+    check(t5gemma2::read_encoder_config({json, "fuzz"}).encoder);
   } catch (const t5gemma2::Error&) {
   }
   return 0;

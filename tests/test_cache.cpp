@@ -37,6 +37,8 @@ TEST_CASE("tokenizer cache: the conversion of tokenizer.json is cached") {
     CHECK(ids()[0] == 1);
   }
   SUBCASE("and holds everything that tokenizer.json says") {
+    const auto other = folder.write("other/tokenizer.json", with_eos().dump());
+    for (int time = 0; time < 2; ++time) CHECK(Tokenizer::load(other).eos_id() == from(with_eos()).eos_id());
     const Tokenizer tokenizer = Tokenizer::load(file);
     for (TokenId id = 0; id <= small().vocab_size(); ++id) {
       CHECK(tokenizer.piece(id) == small().piece(id));

@@ -5,6 +5,8 @@
 
 #include "scratch.hpp"
 #include "t5gemma2/checkpoint/config_json.hpp"
+#include "t5gemma2/checkpoint/encoder_config_json.hpp"
+#include "t5gemma2/mask.hpp"
 
 namespace test_config {
 
@@ -433,6 +435,73 @@ TEST_CASE("config: a link that leads nowhere, and what lies in a folder without 
   contains(
       load(),
       "/config.json: expected the model's config.json, found a link that leads nowhere: gone is missing");
+}
+
+// ---- an encoder alone ----
+
+namespace {
+
+Config encoder_of(const json& content) { return read_encoder_config({content, "config.json"}); }
+
+json encoder_alone() {
+  json section = sample()["encoder"];
+  section["model_type"] = "t5gemma2_encoder";
+  return section;
+}
+
+json embedding_gemma() {
+  json text = sample()["encoder"]["text_config"];
+  text["model_type"] = "gemma3_text";
+  text["use_bidirectional_attention"] = true;
+  text["sliding_window"] = 12;
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("config: an encoder alone has what a whole model's encoder has") {
+  const Config whole = encoder_of(sample()), alone = encoder_of(encoder_alone());
+  CHECK(whole.decoder.num_hidden_layers == 2);
+  CHECK(alone.decoder.num_hidden_layers == 0);
+  CHECK(alone.encoder.layer_types == whole.encoder.layer_types);
+  CHECK(alone.encoder.sliding_window == 6);
+  CHECK(alone.vision->hidden_size == 48);
+  CHECK(alone.mm_tokens_per_image == 16);
+  CHECK(alone.eoi_token_index == 96);
+  CHECK(alone.image_token_index == 98);
+  CHECK(contains(alone.notes.back(), "transformers takes 256000"));
+  json text_only = encoder_alone();
+  text_only.erase("vision_config");
+  CHECK(!encoder_of(text_only).vision);
+}
+
+TEST_CASE("config: EmbeddingGemma's window is half as wide to each side") {
+  // transformers loads w as w/2 + 1 and shows the keys with |q - k| < w/2 + 1.
+  for (const Index w : {4, 6, 12, 512}) {
+    json gemma = embedding_gemma();
+    gemma["sliding_window"] = w;
+    const EncoderMask mask{encoder_of(gemma).encoder.sliding_window};
+    for (Index q = 0; q < 30; ++q)
+      for (Index k = 0; k < 30; ++k) CHECK(mask(q, k) == (std::abs(q - k) < w / 2 + 1));
+  }
+  CHECK(!encoder_of(embedding_gemma()).eoi_token_index);
+}
+
+TEST_CASE("config: encoders that are none are refused") {
+  const auto complaint = [](json content, const char* key, const json& value) {
+    content[key] = value;
+    return error_of([&] { encoder_of(content); });
+  };
+  CHECK(contains(complaint(embedding_gemma(), "use_bidirectional_attention", false), "expected true"));
+  CHECK(contains(complaint(embedding_gemma(), "use_bidirectional_attention", nullptr), "expected true"));
+  for (const Index halved : {257, 129, 3, 2, 1})
+    CHECK(contains(
+        complaint(embedding_gemma(), "sliding_window", halved),
+        "sliding_window: expected an even number above 2, found " + std::to_string(halved) + ", which"));
+  CHECK(contains(
+      complaint(embedding_gemma(), "model_type", "gemma3"),
+      R"(expected "t5gemma2", "t5gemma2_encoder" or "gemma3_text", a model with an encoder, found "gemma3")"));
+  CHECK(contains(complaint(sample(), "model_type", "t5gemma2_decoder"), R"(found "t5gemma2_decoder")"));
 }
 
 }  // namespace test_config

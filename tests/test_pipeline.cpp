@@ -87,7 +87,9 @@ TEST_CASE("tokenizer.json: a post-processor that does not put <bos> in front is 
   };
   const json original = tokenizer_json()["post_processor"];
   const std::string expected =
-      "tokenizer.json: post_processor: expected TemplateProcessing (<bos>, then the text), found ";
+      "tokenizer.json: post_processor: expected TemplateProcessing (<bos>, then the text, then <eos> or "
+      "nothing), "
+      "found ";
   CHECK(post(nullptr) == expected + "nothing");
   CHECK(complaint([](json& file) { file.erase("post_processor"); }) == expected + "nothing");
   CHECK(post(in_sequence("processors", json::array())) == expected + "nothing");
@@ -98,8 +100,12 @@ TEST_CASE("tokenizer.json: a post-processor that does not put <bos> in front is 
 
   const json bos = original["single"][0], text = original["single"][1];
   const json eos = {{"SpecialToken", {{"id", "<eos>"}, {"type_id", 0}}}};
-  const std::string single = "tokenizer.json: post_processor.single: expected <bos>, then the text, found ";
-  CHECK(part("/single", {bos, text, eos}) == single + "<bos>, the text, <eos>");
+  const std::string single =
+      "tokenizer.json: post_processor.single: expected <bos>, then the text, then <eos> or nothing, found ";
+  CHECK(part("/single", {bos, text, text}) == single + "<bos>, the text, the text");
+  CHECK(part("/single", {bos, text, eos, eos}) == single + "<bos>, the text, <eos>, <eos>");
+  CHECK(contains(part("/single", {bos, text, eos}),
+                 "special_tokens.<eos>.ids: expected a list, found nothing"));
   CHECK(part("/single", {text, eos}) == single + "the text, <eos>");
   CHECK(part("/single", json::array({text})) == single + "the text");
   CHECK(part("/single", json::array()) == single + "nothing");
@@ -112,6 +118,19 @@ TEST_CASE("tokenizer.json: a post-processor that does not put <bos> in front is 
   CHECK(contains(part("/special_tokens/<bos>/ids", {2, 2}), "ids: expected one id"));
   CHECK(contains(part("/special_tokens/<bos>/ids", {700}), "ids[0]"));
   CHECK(contains(part("/special_tokens/<bos>/ids", {1}), "single[0].SpecialToken.id"));
+}
+
+TEST_CASE("tokenizer.json: a post-processor may put <eos> behind every text") {
+  const Tokenizer tokenizer = from(with_eos());
+  const TokenId eos = tokenizer.id_of("<eos>").value();
+  CHECK(tokenizer.eos_id() == eos);
+  CHECK(!small().eos_id());
+  for (const char* text : {"Once upon a time", "", "<eos>"}) {
+    Ids expected = small().encode(text);
+    CHECK(tokenizer.encode_start(text) == expected);
+    expected.push_back(eos);
+    CHECK(tokenizer.encode(text) == expected);
+  }
 }
 
 }  // namespace test_pipeline

@@ -101,6 +101,23 @@ TEST_CASE("weights: every spelling of a name has one canonical name, its module'
         "model.encoder.multi_modal_projector.mm_soft_emb_norm.weight");
 }
 
+TEST_CASE("weights: names of folders that hold an encoder alone") {
+  for (const std::string name :
+       {"layers.0.mlp.up_proj.weight", "text_model.layers.0.mlp.up_proj.weight",
+        "model.layers.0.mlp.up_proj.weight", "module.text_model.layers.0.mlp.up_proj.weight"})
+    CHECK(canonical_name(name) == "model.encoder.text_model.layers.0.mlp.up_proj.weight");
+  CHECK(canonical_name("embed_tokens.weight") == "model.encoder.text_model.embed_tokens.weight");
+  CHECK(canonical_name("norm.weight") == "model.encoder.text_model.norm.weight");
+  CHECK(canonical_name("vision_tower.vision_model.post_layernorm.bias") ==
+        "model.encoder.vision_tower.post_layernorm.bias");
+  CHECK(canonical_name("multi_modal_projector.mm_soft_emb_norm.weight") ==
+        "model.encoder.multi_modal_projector.mm_soft_emb_norm.weight");
+  CHECK(canonical_name("layers.3.input_layernorm.weight") ==
+        "model.encoder.text_model.layers.3.pre_self_attn_layernorm.weight");
+  CHECK(canonical_name("layers.3.post_attention_layernorm.weight") ==
+        "model.encoder.text_model.layers.3.post_self_attn_layernorm.weight");
+}
+
 TEST_CASE("weights: canonical_name leaves alone what only looks like a spelling") {
   for (const std::string name :
        {"decoder.text_model.norm.weight", "encoder.vision_tower.encoder.vision_model.weight",

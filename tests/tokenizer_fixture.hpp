@@ -33,6 +33,17 @@ inline std::string content_of(const std::filesystem::path& file) {
 
 inline json tokenizer_json() { return json::parse(content_of(data / "tokenizer.json")); }
 
+/// The same with <eos> behind every text.
+inline json with_eos() {
+  json file = tokenizer_json();
+  json& processor = file["post_processor"];
+  processor["single"].push_back({{"SpecialToken", {{"id", "<eos>"}, {"type_id", 0}}}});
+  for (const json& token : file["added_tokens"])
+    if (token["content"] == "<eos>")
+      processor["special_tokens"]["<eos>"] = {{"id", "<eos>"}, {"ids", {token["id"]}}, {"tokens", {"<eos>"}}};
+  return file;
+}
+
 inline Tokenizer from(const json& file) {
   return Tokenizer(vocabulary_from_json(file.dump(), "tokenizer.json"));
 }

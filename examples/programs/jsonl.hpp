@@ -5,23 +5,19 @@
 #include <iostream>
 #include <new>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "copied_keys.hpp"
 #include "jsonl_request.hpp"
 #include "request_gaps.hpp"
 #include "session.hpp"
 #include "t5gemma2/io/json_fields.hpp"
 #include "terminal.hpp"
-#include "words.hpp"
 
 namespace cli {
-
-/// Keys keep the order in which they were added.
-using AnswerLine = nlohmann::ordered_json;
 
 /// Text i of the answer; without "text" where the model has no tokenizer.
 inline AnswerLine to_json(const Answer& answer, std::size_t i, bool with_text) {
@@ -49,7 +45,10 @@ class LineAnswerer {
  public:
   /// `defaults` hold where a line does not say otherwise. The session must outlive this.
   LineAnswerer(Session& session, Request defaults, bool quiet)
-      : session_(session), defaults_(std::move(defaults)), quiet_(quiet) {}
+      : session_(session),
+        defaults_(std::move(defaults)),
+        quiet_(quiet),
+        keys_(request_keys(), {"text", "ids", "finish_reason", "error", "sequences", "filled", "gaps"}) {}
 
   /// Writes the answer, or the message as `error`, after the keys that are copied. Throws Interrupted.
   void answer(const std::string& line, const std::string& where) {
@@ -60,7 +59,7 @@ class LineAnswerer {
     try {
       const nlohmann::json json = parse_json(line, where);
       const JsonField object(json, where);
-      copy_unknown(object, line, written);
+      keys_.copy(object, line, written);
       const Request request = read_request(object, defaults_);
       answer = session_.answer(request, [](std::string_view) { return !stop_requested; });
       add_answer(written, answer, session_.tokenizer() != nullptr);
@@ -75,12 +74,11 @@ class LineAnswerer {
     failed_ += wrong.empty() ? 0 : 1;
     ++lines_;
     fresh_line();
-    print_text(written.dump(-1, ' ', false, AnswerLine::error_handler_t::replace) + '\n');
+    print_text(to_text(written) + '\n');
     note_filled(answer.texts, answer.filled, where + ": ", quiet_);
   }
 
-  /// The keys of lines that were not copied because answers have keys of these names.
-  const std::set<std::string>& dropped() const { return dropped_; }
+  const CopiedKeys& keys() const { return keys_; }
 
   /// The message at the end; empty when no line failed.
   std::string trouble() const {
@@ -89,29 +87,11 @@ class LineAnswerer {
            " lines failed: \"error\" in place of the answer says why";
   }
 
-  /// The keys that were copied.
-  const std::set<std::string>& copied() const { return copied_; }
-
  private:
-  void copy_unknown(const JsonField& object, const std::string& line, AnswerLine& to) {
-    static const std::set<std::string> ours = {"text",      "ids",    "finish_reason", "error",
-                                               "sequences", "filled", "gaps"};
-    const std::vector<std::string> keys = object.keys();  // throws where the line is no object
-    const AnswerLine in_order = AnswerLine::parse(line);
-    for (const auto& [key, value] : in_order.items()) {
-      if (ours.contains(key)) {
-        dropped_.insert(key);
-      } else if (!request_keys().contains(key)) {
-        copied_.insert(key);
-        to[key] = value;
-      }
-    }
-  }
-
   Session& session_;
   Request defaults_;
   bool quiet_;
-  std::set<std::string> dropped_, copied_;
+  CopiedKeys keys_;
   Index lines_ = 0, failed_ = 0;
 };
 
@@ -128,14 +108,7 @@ inline std::string answer_lines(Session& session, const std::string& file, const
   for (Index number = 1; std::cout && !stop_requested && next_line(in, line); ++number)
     if (line.find_first_not_of(" \t\r") != std::string::npos)
       answerer.answer(line, (is_stdin ? "stdin" : file) + " line " + std::to_string(number));
-  std::string dropped;
-  for (const std::string& key : answerer.dropped()) dropped.append(dropped.empty() ? "" : ", ").append(key);
-  if (!dropped.empty())
-    note("not copied from the lines, as answers have keys of these names: " + dropped, quiet);
-  const std::vector<std::string> known(request_keys().begin(), request_keys().end());
-  for (const std::string& key : answerer.copied())
-    if (const std::string hint = did_you_mean(key, known); !hint.empty())
-      note(std::string("copied from the lines, not obeyed: ").append(key).append(hint), quiet);
+  answerer.keys().note_all(quiet);
   return answerer.trouble();
 }
 

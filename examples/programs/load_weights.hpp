@@ -51,6 +51,17 @@ inline Model open_model(const std::filesystem::path& folder, const std::string& 
   return model;
 }
 
+/// load_encoder in the precision that `dtype` names.
+inline Model open_encoder(const std::filesystem::path& folder, const std::string& dtype, bool quiet) {
+  const Precision precision = precision_named(dtype);
+  Model model = load_encoder(folder);
+  if (precision == Precision::float32) return model;
+  load_to_round(weights_of(model, nullptr, true, false), *model.checkpoint, quiet);
+  ProgressBar bar("rounding weights", !quiet);
+  set_precision(model.encoder, precision, bar.watch(), [&] { model.checkpoint->release_pages(); });
+  return model;
+}
+
 /// load_vision in the precision that `dtype` names.
 inline Vision open_vision(const Model& model, const std::string& dtype, bool quiet) {
   const Precision precision = precision_named(dtype);

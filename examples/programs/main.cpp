@@ -20,6 +20,7 @@ struct Program {
 
 constexpr Program all_programs[] = {
     {"generate", "text from text and images", programs::generate},
+    {"embed", "a vector for each text, from the encoder", programs::embed},
     {"look", "a page that shows where the decoder looked", programs::look},
     {"inspect", "a checkpoint's sizes, parameters and memory", programs::inspect},
     {"tokenize", "text to token ids, and back", programs::tokenize},

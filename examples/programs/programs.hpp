@@ -6,6 +6,7 @@ namespace programs {
 
 int bench(int argc, char** argv);
 int compare(int argc, char** argv);
+int embed(int argc, char** argv);
 int generate(int argc, char** argv);
 int inspect(int argc, char** argv);
 int look(int argc, char** argv);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "generation_options.hpp"
-#include "image_memory.hpp"
+#include "image_encoder.hpp"
 #include "input_flags.hpp"
 #include "interrupted.hpp"
 #include "load_weights.hpp"
@@ -16,7 +16,6 @@
 #include "t5gemma2/checkpoint/hub.hpp"
 #include "t5gemma2/prompt.hpp"
 #include "t5gemma2/tokenizer/tokenizer_config.hpp"
-#include "t5gemma2/vision/vision_weights.hpp"
 #include "terminal.hpp"
 #include "timings.hpp"
 
@@ -37,6 +36,7 @@ class Session {
     bar.update(0, 2);
     const auto folder = model_folder(flags.model, flags.quiet);
     model_ = open_model(folder, flags.dtype, flags.quiet);
+    images_.emplace(model_, flags.dtype, flags.pan_and_scan, flags.quiet);
     bar.update(1, 2);
     tokenizer_ = Tokenizer::load_if_there(folder);
     bar.update(2, 2);
@@ -56,7 +56,7 @@ class Session {
     const Input input = gaps ? input_with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
     const std::vector<TokenId> prompt = decoder_ids(input, model_, tokenizer());
     if (gaps) check_answer_start(prompt, *tokenizer_, *gaps);
-    const std::vector<PromptImage> images = read_images(input.images);
+    const std::vector<PromptImage> images = images_->read(input.images);
     GenerateOptions options = options_for(request.settings, model_.generation_config);
     options.show_special = flags_.special;
     if (gaps) stop_behind_gaps(*tokenizer_, *gaps, options);
@@ -82,7 +82,7 @@ class Session {
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
 
   /// Throws Error where the image cannot be used.
-  void check_image(const std::string& file) { read_images({file}); }
+  void check_image(const std::string& file) { images_->read({file}); }
 
   void print_timings() const {
     if (!flags_.quiet) timings_.print();
@@ -97,38 +97,20 @@ class Session {
            flags_.quiet);
   }
 
-  /// The first image opens the vision half, too.
-  std::vector<PromptImage> read_images(const std::vector<std::string>& files) {
-    std::vector<PromptImage> images = load_images(files, flags_.pan_and_scan);
-    if (!images.empty() && !vision_) vision_ = open_vision(model_, flags_.dtype, flags_.quiet);
-    return images;
-  }
-
   /// Loads the weights of the parts that will run over a decoder prompt of `m` ids.
   void load_weights_for(const GenerateOptions& options, Index m, bool images) {
     const double start = seconds();
     const bool encodes = !options.encoder_input_ids.empty(),
                decodes = length_limits(options.config, m).most > m;
-    load_weights(weights_of(model_, images ? &*vision_ : nullptr, encodes, decodes), flags_.quiet,
+    load_weights(weights_of(model_, images ? images_->vision() : nullptr, encodes, decodes), flags_.quiet,
                  [](Index, Index) { throw_if_interrupted(); });
     timings_.load_seconds += seconds() - start;
   }
 
-  /// The features of all images and their crops; those of the last images are remembered.
   std::vector<Matrix> features_of(const std::vector<PromptImage>& images) {
-    if (images.empty()) return {};
     const double start = seconds();
-    std::vector<Matrix> features;
-    for (std::size_t i = 0; i < images.size(); ++i) {
-      const auto compute = [&] {
-        const std::string which = std::to_string(i + 1) + " of " + std::to_string(images.size());
-        ProgressBar bar("looking at image " + which, !flags_.quiet);
-        return get_image_features(*vision_, {&images[i], 1}, interruptible(bar));
-      };
-      const std::vector<Matrix>& own = memory_.features_of(images[i].image, compute);
-      features.insert(features.end(), own.begin(), own.end());
-    }
-    timings_.image_seconds += seconds() - start;
+    std::vector<Matrix> features = images_->features_of(images);
+    if (!images.empty()) timings_.image_seconds += seconds() - start;
     return features;
   }
 
@@ -185,8 +167,7 @@ class Session {
   const SessionFlags& flags_;
   Model model_;
   std::optional<Tokenizer> tokenizer_;
-  std::optional<Vision> vision_;
-  ImageMemory memory_;
+  std::optional<ImageEncoder> images_;
   Timings timings_;
 };
 

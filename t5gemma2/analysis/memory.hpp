@@ -128,6 +128,12 @@ inline void check_memory(const Config& config, Index n, Index m, double availabl
   check_memory(need.peak(), n, available);
 }
 
+/// Throws Error when a run of the encoder alone over n tokens would not fit into memory.
+inline void check_encoder_memory(const Config& config, Index n, double available = available_memory()) {
+  check_sizes(config.encoder);
+  check_memory(layer_need(config.encoder, n), n, available);
+}
+
 /// Throws Error when a traced pass, whose tensors are all kept, would not fit into memory.
 inline void check_trace_memory(const Config& config, Index n, Index m,
                                double available = available_memory()) {

@@ -39,6 +39,14 @@ inline VisionConfig read_vision_config(const JsonField& field) {
   return vision;
 }
 
+/// Sizes of the encoder's text and vision half.
+inline void read_encoder_section(const JsonField& encoder, Config& config) {
+  config.encoder = read_text_config(encoder["text_config"], config.notes);
+  if (!encoder["vision_config"].given()) return;
+  config.vision = read_vision_config(encoder["vision_config"]);
+  config.mm_tokens_per_image = encoder["mm_tokens_per_image"].integer(1, most_ids);
+}
+
 inline Index read_id(const JsonField& field, Index vocab_size) {
   return field.integer(0, vocab_size - 1, "a token id");
 }
@@ -61,14 +69,13 @@ inline void read_special_ids(const JsonField& root, Config& config) {
   if (several.empty()) eos.refuse("one token id or more");
 }
 
-/// Ids of the tokens around and for images. As in transformers, the top level's id comes first for the image
-/// token, the encoder's for the end of an image.
-inline void read_image_ids(const JsonField& root, Config& config) {
+/// Ids of the tokens around and for images, from the top level and the encoder's section. As in transformers, the top
+/// level's id comes first for the image token, the encoder's for the end of an image.
+inline void read_image_ids(const JsonField& root, const JsonField& encoder, Config& config) {
   const Index vocab_size = config.encoder.vocab_size;
   const auto either = [](const JsonField& parent, std::string_view key, std::string_view alias) {
     return parent[key].written() || !parent[alias].written() ? parent[key] : parent[alias];
   };
-  const JsonField encoder = root["encoder"];
   config.boi_token_index = read_optional_id(either(encoder, "boi_token_index", "boi_token_id"), vocab_size);
 
   const JsonField eoi = either(encoder, "eoi_token_index", "eoi_token_id");
@@ -98,7 +105,9 @@ inline void require_model_type(const JsonField& model_type) {
   const std::string &found = model_type.text(), whole = "t5gemma2";
   if (found == whole) return;
   if (found.starts_with(whole + "_"))
-    model_type.refuse('"' + whole + '"', in_quotes(found) + ", a part of a model: save the whole");
+    model_type.refuse('"' + whole + '"',
+                      in_quotes(found) + ", a part of a model: save the whole" +
+                          (found == whole + "_encoder" ? "; t5gemma2-embed takes it" : ""));
   model_type.refuse('"' + whole + '"');
 }
 
@@ -111,18 +120,14 @@ inline Config read_config(const JsonField& root) {
   require_model_type(root["model_type"]);
 
   Config config;
-  config.encoder = read_text_config(encoder["text_config"], config.notes);
+  read_encoder_section(encoder, config);
   config.decoder = read_text_config(decoder, config.notes);
   require_equal_sides(decoder, config);
   // As in transformers, tie_word_embeddings has an effect only at the top level, not in encoder or decoder.
   if (const JsonField tie = root["tie_word_embeddings"]; tie.written())
     config.tie_word_embeddings = tie.boolean();
-  if (encoder["vision_config"].given()) {
-    config.vision = read_vision_config(encoder["vision_config"]);
-    config.mm_tokens_per_image = encoder["mm_tokens_per_image"].integer(1, most_ids);
-  }
   read_special_ids(root, config);
-  read_image_ids(root, config);
+  read_image_ids(root, encoder, config);
   return config;
 }
 

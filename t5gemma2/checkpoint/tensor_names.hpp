@@ -7,6 +7,8 @@
 //   save_pretrained   model.encoder.layers.0...              model.encoder.vision_tower.encoder...
 //   wrappers          module.* (DistributedDataParallel)     _orig_mod.* (torch.compile)
 //                     base_model.model.* (PEFT)
+//   encoder alone     layers.0... or text_model.layers.0...    vision_tower.encoder...
+//   EmbeddingGemma    layers.0.input_layernorm...
 //
 // The spellings are those of transformers' conversion_mapping.py.
 //
@@ -16,6 +18,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace t5gemma2 {
 
@@ -43,6 +46,24 @@ inline std::string without_wrappers(std::string_view stored) {
   return name += stored;
 }
 
+/// Whether a name, without wrappers, is one of a folder that holds an encoder alone.
+inline bool is_of_encoder_alone(std::string_view name) {
+  using namespace std::literals;
+  constexpr std::array parts{"layers."sv,     "embed_tokens."sv, "norm."sv,
+                             "text_model."sv, "vision_tower."sv, "multi_modal_projector."sv};
+  return std::ranges::any_of(parts, [&](std::string_view part) { return name.starts_with(part); });
+}
+
+/// Gemma 3's two names for norms of a layer become T5Gemma 2's: layers.0.input_layernorm...
+inline void rename_norms(std::string& name) {
+  using namespace std::literals;
+  if (!name.starts_with("layers.")) return;
+  for (const auto& [gemma3, ours] :
+       {std::pair(".input_layernorm."sv, ".pre_self_attn_layernorm."sv),
+        std::pair(".post_attention_layernorm."sv, ".post_self_attn_layernorm."sv)})
+    if (const auto at = name.find(gemma3); at != name.npos) name.replace(at, gemma3.size(), ours);
+}
+
 }  // namespace name_detail
 
 /// The name, by transformers' module path, of a tensor that a file stores under `stored`. A name that is not
@@ -50,6 +71,10 @@ inline std::string without_wrappers(std::string_view stored) {
 inline std::string canonical_name(std::string_view stored) {
   using namespace name_detail;
   std::string name = without_wrappers(stored);
+  if (is_of_encoder_alone(name)) {
+    rename_norms(name);
+    name.insert(0, encoder_part);
+  }
   const auto drop = [&](std::string_view head, std::string_view part) {
     if (name.starts_with(std::string(head) + std::string(part))) name.erase(head.size(), part.size());
   };
@@ -71,6 +96,11 @@ inline std::string saved_name(std::string canonical) {
 inline bool is_vision(std::string_view canonical) {
   return canonical.starts_with("model.encoder.vision_tower.") ||
          canonical.starts_with("model.encoder.multi_modal_projector.");
+}
+
+/// Whether a name, by module path, is that of a tensor of the decoder or its head.
+inline bool is_decoder(std::string_view canonical) {
+  return canonical.starts_with("model.decoder.") || canonical.starts_with("lm_head.");
 }
 
 }  // namespace t5gemma2

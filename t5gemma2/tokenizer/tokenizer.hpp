@@ -38,11 +38,14 @@ class Tokenizer {
   /// its tokenizer_config.json says about eos. A tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the
   /// file and the field that is not as it should be.
   static Tokenizer load(const std::filesystem::path& folder_or_file) {
-    const bool is_folder = std::filesystem::is_directory(folder_or_file);
-    const std::filesystem::path file = is_folder ? vocabulary_file_of(folder_or_file) : folder_or_file;
-    Vocabulary vocabulary = read_vocabulary(file);
-    if (is_folder) follow_add_eos_token(folder_or_file, vocabulary);
-    return Tokenizer(vocabulary, file.string());
+    std::filesystem::path file = folder_or_file;
+    if (std::filesystem::is_directory(file)) {
+      file = folder_or_file / "tokenizer.json";
+      if (!is_there(file) && is_there(folder_or_file / "tokenizer.model")) {
+        file = folder_or_file / "tokenizer.model";
+      }
+    }
+    return Tokenizer(read_vocabulary(file), file.string());
   }
 
   /// From a model's folder; nothing when it holds neither file. Throws Error where load does.

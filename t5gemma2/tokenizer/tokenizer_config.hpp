@@ -54,9 +54,12 @@ inline std::vector<std::string> tokenizer_config_notes(const std::filesystem::pa
   std::vector<std::string> notes;
   if (split.given() && split.boolean())
     notes.push_back("split_special_tokens of tokenizer_config.json is not followed: they stay tokens");
-  const JsonField bos = JsonField(config, path.string())["add_bos_token"];
-  if (bos.given() && !bos.boolean())
-    notes.push_back("add_bos_token of tokenizer_config.json is not followed: <bos> comes first");
+  // transformers obeys these two where there is no tokenizer.json, which says the same in its own way.
+  const JsonField root(config, path.string()), bos = root["add_bos_token"], eos = root["add_eos_token"];
+  const bool other = (bos.given() && !bos.boolean()) || (eos.given() && eos.boolean());
+  if (other && !is_there(folder / "tokenizer.json"))
+    notes.push_back(
+        "add_bos_token and add_eos_token are not followed with tokenizer.model: a text gets <bos> alone");
   std::vector<std::string> lacking;
   for (const std::string& token : tokenizer_config_detail::tokens_named(config))
     if (!tokenizer.id_of(token)) lacking.push_back(readable(token));

@@ -40,10 +40,10 @@ struct Piece {
 };
 
 struct Vocabulary {
-  std::vector<Piece> pieces;   // in id order
-  TokenId bos = -1;            // in front of every text
-  std::optional<TokenId> eos;  // behind every text, where the tokenizer puts one
-  TokenId unk = -1;            // the piece of type unknown, which SentencePiece requires
+  std::vector<Piece> pieces;        // in id order
+  TokenId bos = -1;                 // in front of every text
+  std::optional<TokenId> eos = {};  // behind every text, where the tokenizer puts one
+  TokenId unk = -1;                 // the piece of type unknown, which SentencePiece requires
 };
 
 /// The ids of pieces by their texts, which are views into the vocabulary.

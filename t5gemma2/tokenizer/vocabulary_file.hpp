@@ -1,5 +1,4 @@
-// The vocabulary in a file: tokenizer.json, by way of the cache, or tokenizer.model; and what tokenizer_config.json beside
-// it says about eos.
+// The vocabulary in a file: tokenizer.json, by way of the cache, or tokenizer.model.
 #pragma once
 #include <algorithm>
 #include <filesystem>
@@ -56,28 +55,6 @@ inline Vocabulary read_vocabulary(const std::filesystem::path& path) {
   refuse_failed_download(content, path.string(), expected);
   return is_model ? vocabulary_file_detail::read_model(content, path.string())
                   : vocabulary_file_detail::read_json(content, path.string());
-}
-
-/// The file of a model's folder that holds its vocabulary: tokenizer.json, else tokenizer.model.
-inline std::filesystem::path vocabulary_file_of(const std::filesystem::path& folder) {
-  const bool is_model = !is_there(folder / "tokenizer.json") && is_there(folder / "tokenizer.model");
-  return folder / (is_model ? "tokenizer.model" : "tokenizer.json");
-}
-
-/// Puts eos behind every text, or takes it away, where add_eos_token of the folder's tokenizer_config.json says so:
-/// as in transformers, it comes before what the vocabulary's file says. Throws Error naming the field that is wrong.
-inline void follow_add_eos_token(const std::filesystem::path& folder, Vocabulary& vocabulary) {
-  const std::filesystem::path file = folder / "tokenizer_config.json";
-  if (!is_there(file)) return;
-  const nlohmann::json json = parse_json(read_text(file, "a JSON file"), file.string());
-  const JsonField config(json, file.string()), add = config["add_eos_token"], eos = config["eos_token"];
-  if (!add.given()) return;
-  vocabulary.eos.reset();
-  if (!add.boolean()) return;
-  const std::string& text = (eos.is_text() ? eos : eos["content"]).text();
-  const auto found = std::ranges::find(vocabulary.pieces, text, &Piece::text);
-  if (found == vocabulary.pieces.end()) eos.refuse("a token of the tokenizer, for add_eos_token");
-  vocabulary.eos = static_cast<TokenId>(found - vocabulary.pieces.begin());
 }
 
 }  // namespace t5gemma2

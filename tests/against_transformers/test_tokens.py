@@ -7,6 +7,9 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer
 
 from programs import ROOT, TOKENIZER, tokenize
+from t5gemma2_weights_tool.config import read_json, write_json
+
+POCKET = ROOT / "examples/pocket"
 
 
 def random_texts() -> list[str]:
@@ -44,7 +47,7 @@ def random_additions(rng: random.Random) -> list[str | AddedToken]:
 def test_tokens_added_by_a_fine_tune(seed, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rng = random.Random(seed)
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / "examples/pocket")
+    tokenizer = AutoTokenizer.from_pretrained(POCKET)
     tokenizer.add_tokens(random_additions(rng))
     tokenizer(["the red cat", "a"], truncation=True, max_length=3, padding=True)  # stays in the file
     tokenizer.save_pretrained(tmp_path)
@@ -60,3 +63,15 @@ def test_tokens_added_by_a_fine_tune(seed, tmp_path, monkeypatch):
     for line, *ours in zip(ids, *decoded):
         assert ours == [theirs.decode(line, skip_special_tokens=True), theirs.decode(line)], line
 
+
+@pytest.mark.parametrize("eos", [False, True])
+def test_eos_behind_a_text(eos, tmp_path, monkeypatch):
+    """Where tokenizer.json has it, whatever tokenizer_config.json says."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    AutoTokenizer.from_pretrained(POCKET, add_bos_token=True, add_eos_token=eos).save_pretrained(tmp_path)
+    config = read_json(tmp_path / "tokenizer_config.json")
+    write_json(tmp_path / "tokenizer_config.json", {**config, "add_eos_token": not eos})
+    theirs, texts = AutoTokenizer.from_pretrained(tmp_path), ["the red cat", "", "<eos>", "<bos> ox"]
+    assert (theirs("ox")["input_ids"][-1] == 1) == eos
+    for _ in range(2):  # the second is read from the cache
+        assert tokenize(tmp_path, texts) == [theirs(text)["input_ids"] for text in texts]

@@ -1,0 +1,264 @@
+// A folder of sentence-transformers -> how its texts are embedded:
+//
+//   modules.json                         what runs: Transformer, Pooling, then any of Dense and Normalize
+//   sentence_bert_config.json            max_seq_length, or else model_max_length of tokenizer_config.json
+//   1_Pooling/config.json                pooling_mode, include_prompt
+//   2_Dense/config.json                  in_features, out_features, bias, activation_function
+//   2_Dense/model.safetensors            linear.weight, linear.bias
+//   config_sentence_transformers.json    prompts, default_prompt_name
+//
+// What it can say and this engine cannot do is refused by name.
+//
+// Reference: sentence-transformers base/model.py BaseModel, base/modules/transformer.py Transformer,
+// sentence_transformer/modules/pooling.py Pooling, base/modules/dense.py Dense
+#pragma once
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/config_json.hpp"
+#include "checkpoint/safetensors.hpp"
+#include "checkpoint/stored_tensor.hpp"
+#include "embed.hpp"
+#include "io/json_fields.hpp"
+#include "io/mapped_file.hpp"
+#include "tokenizer/tokenizer.hpp"
+
+namespace t5gemma2 {
+
+/// What the files say. Without a modules.json all is as it is set here.
+struct SentenceTransformer {
+  std::filesystem::path model;  // the folder of the encoder and its tokenizer
+  EmbedOptions options;
+  bool include_prompt = true;           // whether a prompt's tokens are pooled, too
+  std::optional<Index> max_seq_length;  // tokens; a longer text is cut
+  std::map<std::string, std::string> prompts;
+  std::optional<std::string> default_prompt_name;
+
+  /// The text in front of each text: the prompt of that name, or else the default one; "" for none. Throws Error for a
+  /// name that is not there.
+  std::string prompt(const std::optional<std::string>& name) const {
+    const std::optional<std::string>& wanted = name ? name : default_prompt_name;
+    if (!wanted) return "";
+    const auto found = prompts.find(*wanted);
+    if (found != prompts.end()) return found->second;
+    std::string known;
+    for (const auto& [one, text] : prompts) known += (known.empty() ? "" : ", ") + one;
+    fail("prompt", "name", known.empty() ? "none: the model's folder names no prompts" : "one of " + known,
+         *wanted);
+  }
+};
+
+namespace sentence_detail {
+
+struct JsonFile {
+  nlohmann::json json;
+  std::string path;
+
+  JsonField root() const { return {json, path}; }
+};
+
+/// A file that may be missing; its fields then are, too.
+inline JsonFile open_optional(const std::filesystem::path& file) {
+  if (!is_there(file)) return {nlohmann::json::object(), file.string()};
+  return {parse_json(read_text(file, "a JSON file"), file.string()), file.string()};
+}
+
+inline JsonFile open_config(const std::filesystem::path& module) {
+  const std::filesystem::path file = module / "config.json";
+  return {parse_json(read_text(file, "a module's config.json"), file.string()), file.string()};
+}
+
+/// A field that may only have one value here.
+inline void expect(const JsonField& field, const nlohmann::json& only) {
+  if (field.given() && !field.is(only)) field.refuse(only.dump());
+}
+
+inline Pooling read_pooling_mode(const JsonField& config) {
+  using namespace std::literals;
+  constexpr std::array modes{std::pair("cls"sv, Pooling::cls), std::pair("mean"sv, Pooling::mean),
+                             std::pair("lasttoken"sv, Pooling::last)};
+  constexpr std::array older{std::pair("pooling_mode_cls_token"sv, "cls"sv),
+                             std::pair("pooling_mode_max_tokens"sv, "max"sv),
+                             std::pair("pooling_mode_mean_tokens"sv, "mean"sv),
+                             std::pair("pooling_mode_mean_sqrt_len_tokens"sv, "mean_sqrt_len_tokens"sv),
+                             std::pair("pooling_mode_weightedmean_tokens"sv, "weightedmean"sv),
+                             std::pair("pooling_mode_lasttoken"sv, "lasttoken"sv)};
+  const JsonField field = config["pooling_mode"];
+  std::vector<std::string> wanted;
+  if (field.is_array())
+    for (const JsonField& mode : field.items()) wanted.push_back(mode.text());
+  else if (field.given())
+    wanted.push_back(field.text());
+  else
+    for (const auto& [key, mode] : older)
+      if (config[key].given() && config[key].boolean()) wanted.emplace_back(mode);
+  if (wanted.empty()) return Pooling::mean;
+  const auto known =
+      std::ranges::find(modes, std::string_view(wanted[0]), [](const auto& mode) { return mode.first; });
+  if (wanted.size() == 1 && known != modes.end()) return known->second;
+  std::string found;
+  for (const std::string& mode : wanted) found += (found.empty() ? "" : " and ") + readable(mode);
+  field.refuse("one pooling: mean, cls or lasttoken", found);
+}
+
+inline Activation read_activation(const JsonField& field) {
+  if (!field.given()) return Activation::tanh;
+  const std::string& name = field.text();
+  if (name == "torch.nn.modules.linear.Identity") return Activation::identity;
+  if (name == "torch.nn.modules.activation.Tanh") return Activation::tanh;
+  if (name == "torch.nn.modules.activation.ReLU") return Activation::relu;
+  field.refuse("torch.nn.modules.linear.Identity, torch.nn.modules.activation.Tanh or ReLU");
+}
+
+/// Steps read one embedding and write it back.
+inline void expect_in_place(const JsonField& config) {
+  expect(config["module_input_name"], "sentence_embedding");
+  expect(config["module_output_name"], "sentence_embedding");
+}
+
+/// A tensor of the module. Throws Error where it is missing or of another shape.
+inline const StoredTensor& tensor_of(const Checkpoint& checkpoint, const std::string& name) {
+  const auto found = checkpoint.tensors().find(name);
+  if (found == checkpoint.tensors().end()) fail(checkpoint.folder().string(), name, "a tensor", "none");
+  return found->second;
+}
+
+inline Dense read_dense(const std::filesystem::path& module) {
+  const JsonFile file = open_config(module);
+  const JsonField config = file.root();
+  expect_in_place(config);
+  expect(config["use_residual"], false);
+  const Index in = config["in_features"].integer(1, config_detail::most_features),
+              out = config["out_features"].integer(1, config_detail::most_features);
+  const auto checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(module));
+  Dense dense{
+      .weight = as_weight(tensor_of(*checkpoint, "linear.weight"), out, in, "out_features, in_features"),
+      .bias = {},
+      .activation = read_activation(config["activation_function"])};
+  dense.weight.owner = checkpoint;
+  if (!config["bias"].given() || config["bias"].boolean())
+    dense.bias = to_vector(tensor_of(*checkpoint, "linear.bias"), out, "out_features");
+  return dense;
+}
+
+inline void read_pooling(const std::filesystem::path& module, SentenceTransformer& to) {
+  const JsonFile file = open_config(module);
+  const JsonField include = file.root()["include_prompt"];
+  to.options.pooling = read_pooling_mode(file.root());
+  to.include_prompt = !include.given() || include.boolean();
+}
+
+/// What decides how texts become ids.
+inline void read_transformer(const std::filesystem::path& model, SentenceTransformer& to) {
+  const JsonFile file = open_optional(model / "sentence_bert_config.json");
+  const JsonField config = file.root(), longest = config["max_seq_length"];
+  expect(config["do_lower_case"], false);
+  expect(config["query_expansion"], nullptr);
+  expect(config["transformer_task"], "feature-extraction");
+  to.model = model;
+  constexpr Index least = 3;  // bos, eos, and something between them
+  if (longest.given()) {
+    to.max_seq_length = longest.integer(least, config_detail::longest_context);
+    return;
+  }
+  const JsonFile tokenizer = open_optional(model / "tokenizer_config.json");
+  const JsonFile sizes =
+      t5gemma2::is_there(model / "config.json") ? open_config(model) : JsonFile{nlohmann::json::object(), ""};
+  for (const JsonField& most :
+       {tokenizer.root()["model_max_length"], sizes.root()["max_position_embeddings"]})
+    if (most.given() && most.number(least, 1e300) < static_cast<double>(config_detail::longest_context))
+      to.max_seq_length = std::min(to.max_seq_length.value_or(config_detail::longest_context),
+                                   static_cast<Index>(most.number(least, 1e300)));
+}
+
+inline void read_prompts(const std::filesystem::path& folder, SentenceTransformer& to) {
+  const JsonFile file = open_optional(folder / "config_sentence_transformers.json");
+  const JsonField prompts = file.root()["prompts"], chosen = file.root()["default_prompt_name"];
+  if (prompts.given())
+    for (const std::string& name : prompts.keys())
+      if (prompts[name].given()) to.prompts[name] = prompts[name].text();
+  if (chosen.given()) to.default_prompt_name = chosen.text();
+}
+
+/// Adds the module of a row of modules.json.
+inline void read_module(const std::filesystem::path& folder, const JsonField& row, bool first,
+                        SentenceTransformer& to, bool& pooled) {
+  const JsonField type = row["type"];
+  const std::string& whole = type.text();
+  const std::string name = whole.substr(whole.rfind('.') + 1);
+  const std::filesystem::path module = folder / row["path"].text();
+  if (first != (name == "Transformer")) type.refuse("Transformer first, and no other");
+  if (first) return read_transformer(module, to);
+  if (pooled == (name == "Pooling"))
+    type.refuse("Pooling behind Transformer, and no other", in_quotes(whole));
+  if (name == "Pooling") {
+    pooled = true;
+    return read_pooling(module, to);
+  }
+  if (name == "Dense") {
+    to.options.steps.emplace_back(read_dense(module));
+  } else if (name == "Normalize") {
+    const JsonFile file = open_optional(module / "config.json");
+    expect_in_place(file.root());
+    to.options.steps.emplace_back(Normalize{});
+  } else {
+    type.refuse("Dense or Normalize behind Pooling");
+  }
+}
+
+}  // namespace sentence_detail
+
+/// Reads a model's folder, with or without a modules.json. Throws Error naming the file and the field that is wrong or
+/// asks for what is not done here.
+inline SentenceTransformer load_sentence_transformer(const std::filesystem::path& folder) {
+  SentenceTransformer to;
+  to.model = folder;
+  const std::filesystem::path file = folder / "modules.json";
+  if (!is_there(file)) return to;
+  const nlohmann::json json = parse_json(read_text(file, "a JSON file"), file.string());
+  const std::vector<JsonField> rows = JsonField(json, file.string()).items();
+  bool pooled = false;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    sentence_detail::read_module(folder, rows[i], i == 0, to, pooled);
+  if (!pooled)
+    JsonField(json, file.string())
+        .refuse("a Transformer and a Pooling", std::to_string(rows.size()) + " modules");
+  sentence_detail::read_prompts(folder, to);
+  return to;
+}
+
+/// The ids of a text cut to max_seq_length, eos at its end where the tokenizer puts it.
+inline std::vector<TokenId> cut_to(std::optional<Index> max_seq_length, const Tokenizer& tokenizer,
+                                   std::vector<TokenId> ids) {
+  if (!max_seq_length || std::ssize(ids) <= *max_seq_length) return ids;
+  ids.resize(static_cast<std::size_t>(*max_seq_length));
+  if (tokenizer.eos_id()) ids.back() = *tokenizer.eos_id();
+  return ids;
+}
+
+/// What is embedded for `text` with a prompt in front of it. Where the prompt's tokens are not pooled and the text has
+/// none of its own, merged as it is into the prompt's last one, the last token is pooled (sentence-transformers: none,
+/// which makes zeros). Throws Error where the prompt leaves no room for a text, and where Tokenizer::encode does.
+inline EmbedInput embed_input(const SentenceTransformer& how, const Tokenizer& tokenizer,
+                              const std::string& prompt, const std::string& text) {
+  EmbedInput input{.ids = cut_to(how.max_seq_length, tokenizer, tokenizer.encode(prompt + text)),
+                   .features = {}};
+  if (prompt.empty()) return input;
+  const std::vector<TokenId> front = tokenizer.encode(prompt);
+  const Index length = std::ssize(front) - (tokenizer.is_special(front.back()) ? 1 : 0);
+  if (how.max_seq_length && length >= *how.max_seq_length)
+    fail("prompt", "tokens", "fewer than max_seq_length " + std::to_string(*how.max_seq_length),
+         std::to_string(length));
+  if (!how.include_prompt) input.unpooled = std::min(length, std::ssize(input.ids) - 1);
+  return input;
+}
+
+}  // namespace t5gemma2
