@@ -67,7 +67,7 @@ void add_flags(cli::App& app, Flags& f) {
   cli::add_threads(app, f.threads);
   cli::add_quiet(app, f.embed.quiet);
   app.examples({"printf 'sort: ox cat\\nsort: cat ox\\n' | t5gemma2-embed -o build/e.npy",
-                R"(echo '{"id": 7, "prompt": "sort: ox cat"}' | t5gemma2-embed --jsonl --dimensions 4)"});
+                R"(t5gemma2-embed "sort: ox cat" --dimensions 4)"});
 }
 
 /// A line, ready to be embedded, or why it cannot be.
