@@ -16,7 +16,7 @@ from t5gemma2_weights_tool.errors import UserError
 from t5gemma2_weights_tool.gemma3 import open_gemma3
 from t5gemma2_weights_tool.peers import command, our_engine, worker
 from t5gemma2_weights_tool.peers import measure as peers_measure
-from t5gemma2_weights_tool.peers.engines import ENGINES, IMAGES, REFERENCE, Engine, Files
+from t5gemma2_weights_tool.peers.engines import ENGINES, IMAGES, REFERENCE, TEXTS, Engine, Files
 from t5gemma2_weights_tool.peers.logits import log_probabilities
 from t5gemma2_weights_tool.peers.measure import Ids, Plan, measure
 from t5gemma2_weights_tool.peers.tables import Figures
@@ -32,7 +32,7 @@ class Stub:
     def __init__(self, engine: Engine, seconds: float, off: float) -> None:
         self.engine, self.version, self.off = engine, f"{engine.name} 1", off
         self.times = {"seconds": [4 * seconds, seconds], "image_seconds": seconds, "first_token": seconds,
-                      "peak_memory": 700, "set_threads": None,
+                      "peak_memory": 700, "set_threads": None, "text_seconds": seconds,
                       "long_input": {"length": 64, "seconds": 40.4, "encode": 1234.5, "decode": 6.25, "memory": 7890.1},
                       "machine": {"processor": "A processor", "isa": "avx2",
                                   "limits": [{"threads": 2, "flops_per_second": 2e11, "bytes_per_second": 3e10}]}}
@@ -119,8 +119,26 @@ def test_long_inputs_are_added_to_an_earlier_run(known, tmp_path, monkeypatch, c
     assert main(["bench-peers", "-q", "--figures", str(recorded), "-o", str(page)]) == 0
     assert row in page.read_text()  # it was written to the figures
     assert main(["bench-peers", "-q", "--figures", str(recorded), "--long", "64", "-o", str(page)]) == 1
-    assert "model: expected random weights in the shapes of 270M-270M, which the long inputs go through, found model tiny" in (
+    assert "model: expected random weights in the shapes of 270M-270M, which the other inputs go through, found model tiny" in (
         capsys.readouterr().err)
+
+
+def test_many_texts_are_added_to_an_earlier_run(known, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    recorded, page = tmp_path / "figures.json", tmp_path / "benchmarks.md"
+    recorded.write_text(json.dumps(known))
+    engines = [Stub(engine, seconds, 0) for seconds, engine in enumerate(ENGINES, 1) if engine.key in TEXTS]
+    monkeypatch.setattr(command, "text_figures",
+                        lambda args: peers_measure.many_texts(engines, args.texts, max(args.threads), read_preset("tiny")))
+    assert main(["bench-peers", "-q", "--figures", str(recorded), "--texts", "10", "-m", "tiny", "-o", str(page)]) == 0
+    texts = peers_measure.texts_of(10, Ids(read_preset("tiny")))
+    assert [len(text) for text in texts] == [20 + 281 * i // 10 for i in range(10)]
+    tokens = sum(map(len, texts))
+    assert f"10 texts, {tokens:,} tokens, 2 threads:" in page.read_text()
+    assert f"| ours float32 | no padding | {tokens:,} |  |\n" in page.read_text()
+    assert f"| transformers float32 | 8 at once, sorted by length, padded | {tokens / 4:.0f} | 4.00 |\n" in page.read_text()
+    rows = json.loads(recorded.read_text())["many_texts"]["rows"]
+    assert [len(row["seconds"]) for row in rows] == [3, 3, 1, 1]  # only the best number of texts at once is repeated
 
 
 def error_line(arguments, capsys) -> str:
@@ -184,6 +202,10 @@ def files(tmp_path):
                        'case "$line" in *n_predict*16*) ;; *) echo "bad: $line" >&2; exit 1;; esac; esac\n'
                        'echo "load 1 s | encode 3 tokens, 6.0 tok/s | decode 4 tokens, 8.0 tok/s | peak memory 700 MB" >&2\n')
     program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    embed = tmp_path / "programs/t5gemma2-embed"
+    embed.write_text('#!/bin/sh\n[ "$(wc -l)" = 2 ] || exit 1\ncase "$*" in *" --jsonl -o "*.npy) ;; *) exit 1;; esac\n'
+                     'echo "load 1 s | encode 5 tokens, 10.0 tok/s | peak memory 700 MB" >&2\n')
+    embed.chmod(embed.stat().st_mode | stat.S_IEXEC)
     return Files(*(tmp_path / name for name in ("model", "programs", "work")))
 
 
@@ -194,6 +216,7 @@ def test_ours_in_a_process_of_its_own(files):
         ours.call("set_threads", 2)
         assert ours.call("seconds", [2, 5, 7], [2], 4) == [0.5, 0.5]
         long = ours.call("long_input", [2, 5, 7], [2], 16)
+        assert ours.call("text_seconds", [[2, 5], [2, 6, 7]], 0) == 0.5
         assert (long["length"], long["encode"], long["decode"], long["memory"]) == (3, 6, 8, 700)
         ours.call("set_threads", 1)
         with pytest.raises(UserError, match=r"ours int8: UserError: t5gemma2-generate: bad: -m .*; .*ours-int8.log says more"):

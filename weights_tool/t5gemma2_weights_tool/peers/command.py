@@ -11,8 +11,8 @@ from ..errors import expected
 from ..flags import add_command, positive, positive_real, whole_numbers
 from ..need import need
 from ..random_checkpoint import write_random
-from .engines import ENGINES, OURS, REFERENCE, Engine, Files
-from .measure import Plan, long_inputs, measure
+from .engines import ENGINES, OURS, REFERENCE, TEXTS, Engine, Files
+from .measure import Plan, long_inputs, many_texts, measure
 from .worker import Worker
 
 RANDOM, TOKENIZER = "270m-270m", "tokenizer.json"
@@ -26,7 +26,7 @@ def add_bench_peers(commands) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks.md"), metavar="PAGE.md",
                         help="the page to write, with a picture beside it (default docs/benchmarks.md)")
     parser.add_argument("--figures", type=Path, metavar="FIGURES.json",
-                        help="measure nothing, or --long alone: the page of an earlier run")
+                        help="measure nothing, or --long and --texts alone: the page of an earlier run")
     parser.add_argument("-m", "--model", type=Path, metavar="MODEL",
                         help=f"checkpoint folder (default: random weights of {RANDOM}, made in --work)")
     parser.add_argument("--tokenizer", type=Path, metavar=TOKENIZER,
@@ -42,6 +42,8 @@ def add_bench_peers(commands) -> None:
     parser.add_argument("--long", type=whole_numbers, default=(), metavar="32768,131072",
                         help="also inputs of these lengths, through ours alone, after the others; with --figures added to "
                              "those of the earlier run")
+    parser.add_argument("--texts", type=positive, metavar="N",
+                        help="also embeddings of N short texts, ours and transformers'; with --figures added, too")
     parser.add_argument("-t", "--threads", type=whole_numbers, default=(2, 1), metavar="2,1")
     parser.add_argument("--steps", type=positive, default=32, metavar="N", help="tokens that are decoded (default 32)")
     parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="rounds, at most (default 5)")
@@ -90,11 +92,14 @@ def run_bench_peers(args) -> None:
     file = args.figures or args.work / "figures.json"
     known = read_json(file) if args.figures else figures(args)
     if not args.figures:
-        write_json(file, known)  # kept, should a long input fail
+        write_json(file, known)  # kept, should what follows fail
+    if (args.long or args.texts) and known["model"] != model_name(args):
+        raise expected(file, "model", f"{model_name(args)}, which the other inputs go through", known["model"])
     if args.long:
-        if known["model"] != model_name(args):
-            raise expected(file, "model", f"{model_name(args)}, which the long inputs go through", known["model"])
         known["long"] = long_figures(args)
+        write_json(file, known)
+    if args.texts:
+        known["many_texts"] = text_figures(args)
         write_json(file, known)
     write_page(known, args.output)
     say(f"{args.output}: written, with {args.output.with_suffix('.svg').name}")
@@ -121,6 +126,13 @@ def long_figures(args) -> list[dict]:
     files, ours_first = files_of(args, "long"), next(engine for engine in ENGINES if engine.name == OURS)
     with Worker(ours_first, files) as ours:
         return long_inputs(ours, args.long, max(args.threads), config_of(files))
+
+
+def text_figures(args) -> dict:
+    files = files_of(args, "texts")
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(engine, files)) for engine in ENGINES if engine.key in TEXTS]
+        return many_texts(workers, args.texts, max(args.threads), config_of(files))
 
 
 def figures(args) -> dict:

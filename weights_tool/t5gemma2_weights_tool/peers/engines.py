@@ -47,6 +47,9 @@ class Loaded(Protocol):
     def log_probabilities(self, encoder_ids: list[int], decoder_ids: list[int], last: int) -> list[float]:
         """Of each of the last ids of the decoder, after those before it."""
 
+    def text_seconds(self, texts: list[list[int]], batch: int) -> float:
+        """Of the embeddings of all texts, so many at once; only of engines in TEXTS."""
+
     def image_seconds(self) -> float:
         """Of one image through SigLIP and the projector; only of engines in IMAGES."""
 
@@ -61,4 +64,4 @@ ENGINES = (
     Engine("llama.cpp", "BF16", "llama_engine", ("xllamacpp", "gguf"), encodes=False, alone=True),
     Engine("llama.cpp", "Q8_0", "llama_engine", ("xllamacpp", "gguf"), encodes=False, alone=True),
 )
-IMAGES = ("ours float32", REFERENCE)
+IMAGES = TEXTS = ("ours float32", REFERENCE)

@@ -14,6 +14,8 @@ ENCODED, FORCED = 512, 64             # ids of the agreement: the encoder's, the
 FORCED_ALONE, LAST_ALONE = 576, 32    # beyond the window of Google's models
 FIRST, MEMORY_OUT = 32, 128           # ids in for the first token; tokens out, after ENCODED, for peak memory
 LONG_OUT = 16                         # tokens out behind a long input
+TEXT_IDS, TEXT_ROUNDS = (20, 300), 3  # ids of the shortest and the longest of many texts
+BATCHES = (4, 8, 16)                  # texts that transformers encodes at once
 SLOW = 45                             # seconds; what takes more is measured once
 CALM = 0.3                            # seconds in which another engine's threads stop waiting busily
 
@@ -159,6 +161,29 @@ def long_inputs(ours: Worker, lengths: Sequence[int], threads: int, config: dict
                      **ours.call("long_input", ids.encoder(length), [ids.bos], LONG_OUT)})
         say(f"{length} tokens in: {rows[-1]['seconds']:.0f} s, {rows[-1]['memory']:.0f} MB")
     return rows
+
+
+def texts_of(count: int, ids: Ids) -> list[list[int]]:
+    """Of lengths spread evenly."""
+    low, high = TEXT_IDS
+    return [ids.encoder(low + i * (high + 1 - low) // count) for i in range(count)]
+
+
+def many_texts(workers: list[Worker], count: int, threads: int, config: dict) -> dict:
+    """Embeddings of so many texts. The number that transformers takes at once is the best one of a first round."""
+    texts, seconds = texts_of(count, Ids(config)), {}
+    runs = [(worker, batch) for worker in workers for batch in ((0,) if worker.engine.name == OURS else BATCHES)]
+    for worker in workers:
+        worker.call("set_threads", threads)
+    for number in range(1, TEXT_ROUNDS + 1):
+        for worker, batch in runs:
+            time.sleep(CALM)
+            seconds.setdefault((worker.engine.key, batch), []).append(worker.call("text_seconds", texts, batch))
+        say(f"{count} texts, round {number} of {TEXT_ROUNDS}")
+        runs = [min((run for run in runs if run[0] is worker), key=lambda run: min(seconds[run[0].engine.key, run[1]]))
+                for worker in workers]
+    rows = [{"engine": engine, "batch": batch, "seconds": of_run} for (engine, batch), of_run in seconds.items()]
+    return {"texts": count, "tokens": sum(map(len, texts)), "threads": threads, "rows": rows}
 
 
 def measure(workers: list[Worker], plan: Plan, config: dict, deadline: float) -> dict:

@@ -73,6 +73,14 @@ class Programs:
         return {"length": len(encoder_ids), "seconds": seconds, "encode": told(line, "encode", "tok/s"),
                 "decode": told(line, "decode", "tok/s"), "memory": told(line, "peak memory", "MB")}
 
+    def text_seconds(self, texts: list[list[int]], _batch: int) -> float:
+        """Of the embeddings of all texts; how many at once is the program's own choice."""
+        given = "".join(json.dumps({"input_ids": ids}) + "\n" for ids in texts)
+        with tempfile.TemporaryDirectory(dir=self.files.work) as folder:
+            done = run(self.files.programs / "t5gemma2-embed", *self.flags(self.folder), "--jsonl", "-o",
+                       Path(folder) / "embeddings.npy", given=given)
+        return sum(map(len, texts)) / told(done.stderr.strip().splitlines()[-1], "encode", "tok/s")
+
     def log_probabilities(self, encoder_ids: list[int], decoder_ids: list[int], last: int) -> list[float]:
         with tempfile.TemporaryDirectory(dir=self.files.work) as folder:
             file = Path(folder) / "trace.safetensors"

@@ -24,6 +24,7 @@ def page(figures: Figures, picture: str) -> str:
         speeds=tables_by_threads(figures), agreement=figures.agreement(alone=False), alone=figures.alone(),
         agreement_alone=figures.agreement(alone=True), images=figures.images(), process=figures.process(),
         long=figures.long_inputs(), long_out=measure.LONG_OUT,
+        texts=figures.texts(), shortest=measure.TEXT_IDS[0], longest=measure.TEXT_IDS[1], rounds=measure.TEXT_ROUNDS,
         forced=measure.FORCED, encoded=measure.ENCODED, prompt=measure.PROMPT, last_alone=measure.LAST_ALONE,
         before_alone=measure.FORCED_ALONE - measure.LAST_ALONE, first=measure.FIRST, memory_out=measure.MEMORY_OUT,
         slow=measure.SLOW, tokenizer="with a tokenizer" if known["tokenizer"] else "without a tokenizer")

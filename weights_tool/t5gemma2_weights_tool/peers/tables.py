@@ -98,6 +98,18 @@ class Figures:
         head = ["tokens in", "", "encode, tok/s", "decode, tok/s", "the whole, s", "peak memory, MB"]
         return table(head, rows) if rows else "Not measured in this run."
 
+    def texts(self) -> str:
+        """How fast each engine embeds many texts; of transformers every number of texts at once."""
+        known = self.known.get("many_texts")
+        if not known:
+            return "Not measured in this run."
+        rates = {(row["engine"], row["batch"]): known["tokens"] / median(row["seconds"]) for row in known["rows"]}
+        ours = next(value for (engine, _), value in rates.items() if engine.split()[0] == OURS)
+        rows = [[engine, f"{batch} at once, sorted by length, padded" if batch else "no padding", rate(value),
+                 NONE if value == ours else f"{ours / value:.2f}"] for (engine, batch), value in rates.items()]
+        return (f"{known['texts']:,} texts, {known['tokens']:,} tokens, {threads_text(known['threads'])}:\n\n" +
+                table(["", "texts", "tok/s", "ours / other"], rows))
+
     def limits(self) -> str:
         return table(["at most", "GFLOP/s in registers", "GB/s read"],
                      ([threads_text(row["threads"]), f"{row['flops_per_second'] / 1e9:.0f}",
