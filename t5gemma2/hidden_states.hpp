@@ -36,9 +36,9 @@ inline CosSin rope_of(const CosSin& from_0, std::span<const Chunk> texts) {
   return rope;
 }
 
-/// self_attention (encoder.hpp) of each of the texts X [n_1 + n_2 + ..., d].
-inline Matrix self_attention(const Attention& w, const Matrix& X, const CosSin& rope,
-                             std::span<const Chunk> texts) {
+/// self_attention of each of the texts X [n_1 + n_2 + ..., d].
+inline Matrix self_attention_together(const Attention& w, const Matrix& X, const CosSin& rope,
+                                      std::span<const Chunk> texts) {
   const Matrix Q = queries(w, X, rope);
   const KeyValue keys = keys_values(w, X, rope);
   Matrix A(Q.rows(), Q.cols());
@@ -58,10 +58,10 @@ inline Matrix encoder_layers_together(const Encoder& w, Index count, Matrix x, s
   const Ropes from_0 = ropes_at(w.config, 0, longest->count);
   const Ropes ropes{rope_of(from_0.sliding_attention, texts), rope_of(from_0.full_attention, texts)};
   const std::span layers = first_layers(w, count);
-  return transformer_layers(layers, std::move(x), {}, progress,
-                            [&](std::size_t i, const Matrix& X, const Tap&) {
-                              return self_attention(layers[i].self_attn, X, ropes.of(layers[i].type), texts);
-                            });
+  return transformer_layers(
+      layers, std::move(x), {}, progress, [&](std::size_t i, const Matrix& X, const Tap&) {
+        return self_attention_together(layers[i].self_attn, X, ropes.of(layers[i].type), texts);
+      });
 }
 
 /// Hidden state N of each of the texts: x [n_1 + n_2 + ..., d], embedded -> [n_1 + n_2 + ..., d]. Progress counts
