@@ -50,10 +50,12 @@
 #include "model.hpp"                              // load, encode, forward
 #include "hidden_states.hpp"                      // of several texts at once
 #include "embed.hpp"                              // a vector for each text
-#include "sentence_transformers.hpp"              // as a folder of sentence-transformers wants it
+#include "embedding/sentence_modules.hpp"         // modules of sentence-transformers
+#include "embedding/sentence_transformers.hpp"    // as a folder of sentence-transformers wants it
 #include "precision.hpp"                          // weights in fewer bits
 #include "prompt.hpp"                             // images and a text to the encoder's input
 #include "sampling.hpp"                           // the next token
+#include "score.hpp"                              // how likely a text is
 #include "generation/logits_processors.hpp"       // what may come next
 #include "generation/shown_text.hpp"              // what a person sees of the tokens
 #include "generation/finished_beams.hpp"          // the best texts of beam search

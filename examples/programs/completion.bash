@@ -89,4 +89,4 @@ _t5gemma2() {
   fi
 }
 
-complete -F _t5gemma2 t5gemma2 t5gemma2-{generate,embed,look,inspect,tokenize,preprocess,trace,compare,bench}
+complete -F _t5gemma2 t5gemma2 t5gemma2-{generate,score,embed,look,inspect,tokenize,preprocess,trace,compare,bench}

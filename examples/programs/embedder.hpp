@@ -11,7 +11,7 @@
 #include "image_encoder.hpp"
 #include "load_weights.hpp"
 #include "t5gemma2/analysis/memory.hpp"
-#include "t5gemma2/sentence_transformers.hpp"
+#include "t5gemma2/embedding/sentence_transformers.hpp"
 #include "t5gemma2/tokenizer/tokenizer_config.hpp"
 #include "timings.hpp"
 

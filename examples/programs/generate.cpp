@@ -28,13 +28,13 @@ struct Flags {
 };
 
 void add_flags(cli::App& app, Flags& f) {
-  cli::add_model(app, f.session.model);
-  cli::add_dtype(app, f.session.dtype);
+  cli::add_model(app, f.session.load.model);
+  cli::add_dtype(app, f.session.load.dtype);
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
   app.add_option("-f,--file", f.file,
                  "read the prompt from a file, without the newline at its end; - is stdin")
       ->value("FILE");
-  app.add_flag("--pan-and-scan", f.session.pan_and_scan, "add crops of wide and tall images");
+  app.add_flag("--pan-and-scan", f.session.load.pan_and_scan, "add crops of wide and tall images");
   app.add_flag("--jsonl", f.jsonl,
                "answer the JSON request on each line of stdin or -f with a line of JSON; see above");
   app.add_flag("-i,--interactive", f.interactive, "answer prompts line by line; /help lists commands");
@@ -43,7 +43,7 @@ void add_flags(cli::App& app, Flags& f) {
   app.add_flag("--special", f.session.special, "print special pieces and <unusedN> sentinels, too");
   app.add_flag("--echo", f.echo, "print the decoder prompt first");
   cli::add_threads(app, f.threads);
-  cli::add_quiet(app, f.session.quiet);
+  cli::add_quiet(app, f.session.load.quiet);
   app.examples({R"(t5gemma2-generate "date: the 5th of march 2024")",
                 "t5gemma2-generate --image examples/inputs/shapes.png describe"});
 }
@@ -63,7 +63,7 @@ Without any input flag the prompt is read from stdin, without the newline at its
 Greedy unless --do-sample, --temp, --top-k, --top-p, --min-p or --typical asks for sampling: "do_sample": true in generation_config.json does not. All other values in that file are defaults, as in transformers; flags override them, and where neither sets a limit, it is 128 tokens.
 A model without a tokenizer takes --input-ids and --decoder-input-ids, and the ids that it generates are printed: 5,7,9.
 --fill prints the prompt with its gaps filled, once the whole answer is generated.
---jsonl: the keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags under Length, Sampling, Beams and Gaps: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill. Keys override flags. Other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" after sampling, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
+--jsonl: the keys are prompt, decoder_prompt, images (a list), input_ids and decoder_input_ids (lists), raw_prompt, and the flags under Length, Sampling, Beams, Gaps and Scores: n_predict, stop (a text or a list), temp, top_k, ..., early_stopping (true, false, "never"), fill. Keys override flags. Other keys are copied to the answer: {"text", "finish_reason", "ids"}, with "seed" after sampling, "sequences" where there are several, "filled" and "gaps" (null: left out) where gaps are filled, "logprobs" (a list of {"id", "text", "logprob", "rank", "top"}, one of each new token) where they are asked for. A line that cannot be answered gets "error" instead, and the exit status is 1.)";
 
 void answer_one(Session& session, const Flags& f) {
   const cli::GracefulInterrupt graceful;
@@ -79,9 +79,9 @@ void answer_one(Session& session, const Flags& f) {
     cli::print_text((texts[i - 1].ends_with('\n') ? "" : "\n") + echoed + texts[i]);
   if (texts.size() > 1 && !texts.back().ends_with('\n')) cli::print_text("\n");
   if (f.interactive) cli::end_answer();
-  cli::note_filled(answer.texts, answer.filled, "", f.session.quiet);
+  cli::note_filled(answer.texts, answer.filled, "", f.session.load.quiet);
   if (answer.seed && f.request.settings.seed.value_or(cli::at_random) == cli::at_random)
-    cli::note("sampled with --seed " + std::to_string(*answer.seed), f.session.quiet);
+    cli::note("sampled with --seed " + std::to_string(*answer.seed), f.session.load.quiet);
 }
 
 void check_fill(const Flags& f) {
@@ -107,8 +107,8 @@ int answer_prompts(Session& session, Flags f) {
     } catch (const cli::Interrupted&) {
     }
   };
-  return cli::converse({.model = cli::shown_name(f.session.model),
-                        .quiet = f.session.quiet,
+  return cli::converse({.model = cli::shown_name(f.session.load.model),
+                        .quiet = f.session.load.quiet,
                         .check_image = [&](const std::string& file) { session.check_image(file); },
                         .answer = answer});
 }
@@ -123,6 +123,8 @@ void check_flags(const Flags& f) {
   if (f.echo && input.decoder_input_ids)
     throw cli::UsageError("--echo prints --decoder-prompt, not --decoder-input-ids");
   check_fill(f);
+  if (f.request.settings.logprobs && !f.jsonl)
+    throw cli::UsageError("--logprobs: expected --jsonl, too, whose answers hold them");
   if (f.interactive && (f.jsonl || input.has_text() || f.file))
     throw cli::UsageError("-i: prompts come line by line, not from flags, files or --jsonl");
 }
@@ -133,12 +135,12 @@ void read_prompt(Flags& f) {
   if (!f.file && input.prompt == "-") f.file = std::exchange(input.prompt, {});
   const bool piped = !f.file && input.empty();
   if (isatty(STDIN_FILENO) != 0 && !f.file) cli::check_not_empty(input, "; -i answers prompts line by line");
-  if (piped || f.file) input.prompt = cli::read_prompt(f.file.value_or("-"), f.session.quiet);
+  if (piped || f.file) input.prompt = cli::read_prompt(f.file.value_or("-"), f.session.load.quiet);
   if ((piped || f.file) && input.prompt->empty())
     throw cli::UsageError((f.file.value_or("-") == "-" ? "standard input" : *f.file) +
                           ": expected a prompt, found nothing; -p TEXT gives one");
   if (!f.request.settings.fill && input.prompt && input.prompt->find(gap_mark) != std::string::npos)
-    cli::note("___ is a gap with --fill only", f.session.quiet);
+    cli::note("___ is a gap with --fill only", f.session.load.quiet);
 }
 
 int run(Flags& f) {
@@ -150,7 +152,7 @@ int run(Flags& f) {
     Session session(f.session, f.request.settings);
     std::string trouble;
     if (f.jsonl)
-      trouble = cli::answer_lines(session, f.file.value_or("-"), f.request, f.session.quiet);
+      trouble = cli::answer_lines(session, f.file.value_or("-"), f.request, f.session.load.quiet);
     else if (f.interactive)
       code = answer_prompts(session, f);
     else

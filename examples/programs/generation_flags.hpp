@@ -48,6 +48,8 @@ inline void add_generation_flags(App& app, GenerationSettings& s) {
   for_each_beam_setting(s, add);
   app.group("Gaps");
   for_each_gap_setting(s, add);
+  app.group("Scores");
+  for_each_score_setting(s, add);
 }
 
 }  // namespace cli

@@ -13,7 +13,8 @@ using namespace t5gemma2;
 
 /// Those that are not given are taken from generation_config.json.
 struct GenerationSettings {
-  std::optional<Index> n_predict, seed, top_k, repeat_last_n, num_beams, num_return_sequences, first_sentinel;
+  std::optional<Index> n_predict, seed, top_k, repeat_last_n, num_beams, num_return_sequences, first_sentinel,
+      logprobs;
   std::optional<double> temp, top_p, min_p, typical, repeat_penalty, length_penalty;
   std::optional<std::string> early_stopping;
   std::vector<std::string> stop;
@@ -78,6 +79,14 @@ void for_each_gap_setting(GenerationSettings& s, const Visit& visit) {
         "highest)");
 }
 
+template <class Visit>
+void for_each_score_setting(GenerationSettings& s, const Visit& visit) {
+  visit(
+      "--logprobs", s.logprobs, Range{0, 1e6},
+      "with --jsonl: add the log-probability of each new token, and of the N likeliest in its place, before "
+      "penalties and temperature");
+}
+
 /// All of the above.
 template <class Visit>
 void for_each_setting(GenerationSettings& s, const Visit& visit) {
@@ -85,6 +94,7 @@ void for_each_setting(GenerationSettings& s, const Visit& visit) {
   for_each_sampling_setting(s, visit);
   for_each_beam_setting(s, visit);
   for_each_gap_setting(s, visit);
+  for_each_score_setting(s, visit);
 }
 
 }  // namespace cli

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 namespace cli {
 
@@ -44,7 +45,11 @@ std::string row_text(const HelpRow& row, std::size_t width) {
 std::string help_text(const Help& help, std::size_t width) {
   width = std::min(width, widest);
   std::string text = "Usage: " + wrapped(help.usage, 7, 7, width) + "\n";
-  for (const std::string& paragraph : help.paragraphs) text += "\n" + wrapped(paragraph, 0, 0, width) + "\n";
+  bool drawing = false;
+  for (const std::string& paragraph : help.paragraphs) {
+    const bool goes_on = std::exchange(drawing, paragraph.starts_with(' ')) && drawing;
+    text += (goes_on ? "" : "\n") + (drawing ? paragraph : wrapped(paragraph, 0, 0, width)) + "\n";
+  }
   std::vector<std::string> groups;
   for (const HelpRow& row : help.rows)
     if (std::find(groups.begin(), groups.end(), row.group) == groups.end()) groups.push_back(row.group);

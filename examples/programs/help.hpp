@@ -14,7 +14,7 @@ struct HelpRow {
 
 struct Help {
   std::string usage;
-  std::vector<std::string> paragraphs;
+  std::vector<std::string> paragraphs;  // those that begin with spaces are lines of a drawing
   std::vector<HelpRow> rows;
   std::vector<std::string> examples;  // commands that run from the top of the repository
 };

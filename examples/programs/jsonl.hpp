@@ -13,6 +13,7 @@
 #include "copied_keys.hpp"
 #include "jsonl_request.hpp"
 #include "request_gaps.hpp"
+#include "score_json.hpp"
 #include "session.hpp"
 #include "t5gemma2/io/json_fields.hpp"
 #include "terminal.hpp"
@@ -20,24 +21,25 @@
 namespace cli {
 
 /// Text i of the answer; without "text" where the model has no tokenizer.
-inline AnswerLine to_json(const Answer& answer, std::size_t i, bool with_text) {
+inline AnswerLine to_json(const Answer& answer, std::size_t i, const Tokenizer* tokenizer) {
   constexpr const char* reasons[] = {"eos", "stop", "length", "interrupted"};
   const Generated& made = answer.texts.at(i);
   AnswerLine json;
-  if (with_text) json["text"] = made.text;
+  if (tokenizer) json["text"] = made.text;
   json["finish_reason"] = reasons[static_cast<int>(made.reason)];
   json["ids"] = made.ids;
   if (!answer.filled.empty()) add_filled(json, answer.filled[i]);
+  if (!answer.logprobs.empty()) json["logprobs"] = to_json(answer.logprobs[i], tokenizer, true);
   return json;
 }
 
 /// Adds the first text, and where there are several, all as `sequences`.
-inline void add_answer(AnswerLine& line, const Answer& answer, bool with_text) {
-  line.update(to_json(answer, 0, with_text));
+inline void add_answer(AnswerLine& line, const Answer& answer, const Tokenizer* tokenizer) {
+  line.update(to_json(answer, 0, tokenizer));
   if (answer.seed) line["seed"] = *answer.seed;
   if (answer.texts.size() > 1)
     for (std::size_t i = 0; i < answer.texts.size(); ++i)
-      line["sequences"].push_back(to_json(answer, i, with_text));
+      line["sequences"].push_back(to_json(answer, i, tokenizer));
 }
 
 /// Answers one line after the other.
@@ -48,7 +50,8 @@ class LineAnswerer {
       : session_(session),
         defaults_(std::move(defaults)),
         quiet_(quiet),
-        keys_(request_keys(), {"text", "ids", "finish_reason", "error", "sequences", "filled", "gaps"}) {}
+        keys_(request_keys(),
+              {"text", "ids", "finish_reason", "error", "sequences", "filled", "gaps", "logprobs"}) {}
 
   /// Writes the answer, or the message as `error`, after the keys that are copied. Throws Interrupted.
   void answer(const std::string& line, const std::string& where) {
@@ -62,7 +65,7 @@ class LineAnswerer {
       keys_.copy(object, line, written);
       const Request request = read_request(object, defaults_);
       answer = session_.answer(request, [](std::string_view) { return !stop_requested; });
-      add_answer(written, answer, session_.tokenizer() != nullptr);
+      add_answer(written, answer, session_.tokenizer());
     } catch (const Interrupted&) {
       throw;
     } catch (const std::bad_alloc&) {

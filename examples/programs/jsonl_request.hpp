@@ -110,18 +110,15 @@ inline void refuse_both(const JsonField& line, const char* ids, const char* text
     line[ids].refuse("ids or " + std::string(text) + ", not both", "both");
 }
 
-/// The request of the flags with what the line says in its place. Throws Error naming the key.
-inline Request read_request(const JsonField& line, Request request) {
+/// The source and the decoder prompt of a line; they take the place of those in `input`, but images are added. Throws
+/// Error naming the key.
+inline void read_input(const JsonField& line, Input& input) {
   const auto text = [](const JsonField& field) {
     return field.given() ? std::optional(field.text()) : std::nullopt;
   };
-  for_each_setting(request.settings, SettingKeys(line));
-  if (line["first_sentinel"].given() && !request.settings.fill)
-    line["first_sentinel"].refuse("fill, too, whose gaps it is for", "none");
   refuse_both(line, "input_ids", "prompt");
   refuse_both(line, "input_ids", "raw_prompt");
   refuse_both(line, "decoder_input_ids", "decoder_prompt");
-  Input& input = request.input;
   input.prompt = text(line["prompt"]);
   input.decoder_prompt = text(line["decoder_prompt"]);
   if (line["images"].given())
@@ -129,7 +126,15 @@ inline Request read_request(const JsonField& line, Request request) {
   input.input_ids = ids_text(line["input_ids"]);
   input.decoder_input_ids = ids_text(line["decoder_input_ids"]);
   if (line["raw_prompt"].given()) input.raw_prompt = line["raw_prompt"].boolean();
-  if (input.empty()) line["prompt"].refuse("a text");
+}
+
+/// The request of the flags with what the line says in its place. Throws Error naming the key.
+inline Request read_request(const JsonField& line, Request request) {
+  for_each_setting(request.settings, SettingKeys(line));
+  if (line["first_sentinel"].given() && !request.settings.fill)
+    line["first_sentinel"].refuse("fill, too, whose gaps it is for", "none");
+  read_input(line, request.input);
+  if (request.input.empty()) line["prompt"].refuse("a text");
   return request;
 }
 

@@ -16,6 +16,7 @@
 #include "programs.hpp"
 #include "t5gemma2/io/atomic_file.hpp"
 #include "t5gemma2/model.hpp"
+#include "t5gemma2/score.hpp"
 #include "terminal.hpp"
 
 namespace look_program {
@@ -91,8 +92,11 @@ std::string page_of(const Flags& f, const Model& model, const Tokenizer* tokeniz
     x = decoder(model.decoder, run.decoder_ids, run.H, Tap(trace) / "model" / "decoder", bar.watch());
   }
   const std::span<const look::Piece> looked = shown.of(words);
-  const std::vector<look::Prediction> predicted =
-      look::predictions(model.decoder, x, run.decoder_ids, looked.front().first, looked.back().end());
+  const Index first = looked.front().first, count = looked.back().end() - first;
+  const std::span<const TokenId> ids =
+      std::span(run.decoder_ids).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+  const std::vector<TokenScore> predicted =
+      score_rows(model.decoder, x.middleRows(first - 1, count), ids, look::predictions_shown);
 
   return look::fill_in(look::html, {{"model", cli::shown_name(f.model)},
                                     {"layers", look::layers_json(config)},

@@ -2,19 +2,22 @@
 #pragma once
 #include <stb_image_write.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "look_predictions.hpp"
 #include "look_weights.hpp"
 #include "t5gemma2/image/resize.hpp"
+#include "t5gemma2/score.hpp"
 
 namespace look {
 
 using Json = nlohmann::ordered_json;
+
+constexpr Index predictions_shown = 5;  // the likeliest tokens in the place of each
 
 inline std::string base64(std::span<const std::byte> bytes) {
   constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -64,22 +67,22 @@ inline Json pieces_json(std::span<const Piece> pieces, std::span<const TokenId> 
   return list;
 }
 
-inline Json prediction_json(const Tokenizer* tokenizer, const Prediction& prediction) {
+inline Json prediction_json(const Tokenizer* tokenizer, const TokenScore& score) {
   const auto likely = [&](const LikelyToken& token) {
     return Json{{"text", token_text(tokenizer, token.id)},
                 {"id", token.id},
-                {"probability", static_cast<float>(token.probability)}};
+                {"probability", static_cast<float>(std::exp(token.logprob))}};
   };
-  Json json = likely(prediction.token);
-  json["rank"] = prediction.rank;
+  Json json = likely(score.token);
+  json["rank"] = score.rank;
   json["best"] = Json::array();
-  for (const LikelyToken& token : prediction.best) json["best"].push_back(likely(token));
+  for (const LikelyToken& token : score.best) json["best"].push_back(likely(token));
   return json;
 }
 
 /// The predictions of the tokens of `words`, word by word.
 inline Json predictions_json(const Tokenizer* tokenizer, std::span<const Piece> words,
-                             std::span<const Prediction> predictions) {
+                             std::span<const TokenScore> predictions) {
   Json list = Json::array();
   for (const Piece& word : words) {
     Json tokens = Json::array();

@@ -10,6 +10,7 @@
 
 #include "t5gemma2/config.hpp"
 #include "t5gemma2/tokenizer/tokenizer.hpp"
+#include "token_text.hpp"
 
 namespace look {
 
@@ -56,13 +57,9 @@ inline bool begins_word(const Tokenizer* tokenizer, TokenId before, TokenId id) 
   return right.starts_with(space) || without_spaces(last_character(left)) || without_spaces(right);
 }
 
-/// One token by itself; a byte that is no character as <0xE9>, an id without a piece as its number, as are
-/// all ids without a tokenizer.
+/// One token by itself; without a tokenizer its number.
 inline std::string token_text(const Tokenizer* tokenizer, TokenId id) {
-  if (tokenizer == nullptr) return " " + std::to_string(id);
-  if (tokenizer->piece(id).empty()) return "id " + std::to_string(id);
-  const bool is_part = static_cast<unsigned char>(tokenizer->byte_of(id).value_or(' ')) >= 0x80;
-  return is_part ? std::string(tokenizer->piece(id)) : tokenizer->decode({&id, 1}, true);
+  return tokenizer == nullptr ? " " + std::to_string(id) : cli::token_text(*tokenizer, id);
 }
 
 /// The tokens [first, first + size) of `ids` as one piece.

@@ -21,6 +21,7 @@ struct Program {
 constexpr Program all_programs[] = {
     {"generate", "text from text and images", programs::generate},
     {"embed", "a vector for each text, from the encoder", programs::embed},
+    {"score", "how likely texts are, given a source", programs::score},
     {"look", "a page that shows where the decoder looked", programs::look},
     {"inspect", "a checkpoint's sizes, parameters and memory", programs::inspect},
     {"tokenize", "text to token ids, and back", programs::tokenize},

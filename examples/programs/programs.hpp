@@ -11,6 +11,7 @@ int generate(int argc, char** argv);
 int inspect(int argc, char** argv);
 int look(int argc, char** argv);
 int preprocess(int argc, char** argv);
+int score(int argc, char** argv);
 int tokenize(int argc, char** argv);
 int trace(int argc, char** argv);
 

@@ -8,6 +8,7 @@
 #include "input_flags.hpp"
 #include "t5gemma2/generate.hpp"
 #include "t5gemma2/generation/fill.hpp"
+#include "t5gemma2/score.hpp"
 
 namespace cli {
 
@@ -18,9 +19,10 @@ struct Request {
 };
 
 struct Answer {
-  std::vector<Generated> texts;       // one at least
-  std::vector<Filled> filled;         // the gaps of the prompt as each text fills them; none without --fill
-  std::optional<std::uint64_t> seed;  // none where no token was drawn
+  std::vector<Generated> texts;  // one at least
+  std::vector<Filled> filled;    // the gaps of the prompt as each text fills them; none without --fill
+  std::vector<std::vector<TokenScore>> logprobs;  // of the new tokens of each text; none without --logprobs
+  std::optional<std::uint64_t> seed;              // none where no token was drawn
 };
 
 }  // namespace cli

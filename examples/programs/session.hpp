@@ -5,131 +5,92 @@
 #include <vector>
 
 #include "generation_options.hpp"
-#include "image_encoder.hpp"
 #include "input_flags.hpp"
 #include "interrupted.hpp"
-#include "load_weights.hpp"
+#include "loaded_model.hpp"
 #include "progress_bar.hpp"
 #include "request.hpp"
 #include "request_gaps.hpp"
 #include "t5gemma2/analysis/memory.hpp"
-#include "t5gemma2/checkpoint/hub.hpp"
-#include "t5gemma2/prompt.hpp"
-#include "t5gemma2/tokenizer/tokenizer_config.hpp"
+#include "t5gemma2/score.hpp"
 #include "terminal.hpp"
 #include "timings.hpp"
 
 namespace cli {
 
 struct SessionFlags {
-  ModelName model;
-  std::string dtype = "float32";
-  bool pan_and_scan = false, special = false, quiet = false;
+  LoadFlags load;
+  bool special = false;
 };
 
 class Session {
  public:
   /// `flags` must outlive the session. Throws Error where the model cannot be loaded, or not do `settings`.
-  Session(const SessionFlags& flags, const GenerationSettings& settings) : flags_(flags) {
-    const double start = seconds();
-    ProgressBar bar("loading", !flags.quiet);
-    bar.update(0, 2);
-    const auto folder = model_folder(flags.model, flags.quiet);
-    model_ = open_model(folder, flags.dtype, flags.quiet);
-    images_.emplace(model_, flags.dtype, flags.pan_and_scan, flags.quiet);
-    bar.update(1, 2);
-    tokenizer_ = Tokenizer::load_if_there(folder);
-    bar.update(2, 2);
+  Session(const SessionFlags& flags, const GenerationSettings& settings)
+      : flags_(flags), loaded_(flags.load) {
     const GenerateOptions options = options_for(settings, model_.generation_config);
     check(options, model_.config.decoder.vocab_size);
-    for (const std::string& text : model_.notes) note(text, flags.quiet);
-    if (tokenizer_)
-      for (const std::string& text : tokenizer_config_notes(folder, *tokenizer_)) note(text, flags.quiet);
+    loaded_.print_notes();
     note_sampling(settings, options.sample);
-    timings_.load_seconds = seconds() - start;
   }
 
   /// on_text gets the text as it is made, but none where gaps are filled: they are not made in the order of
   /// the prompt. Throws Interrupted when Ctrl-C comes before the first token.
   Answer answer(const Request& request, const OnText& on_text) {
     const std::optional<Gaps> gaps = gaps_of(request.input, request.settings, tokenizer());
-    const Input input = gaps ? input_with_sentinels(request.input, *tokenizer_, *gaps) : request.input;
+    const Input input = gaps ? input_with_sentinels(request.input, *tokenizer(), *gaps) : request.input;
     const std::vector<TokenId> prompt = decoder_ids(input, model_, tokenizer());
-    if (gaps) check_answer_start(prompt, *tokenizer_, *gaps);
-    const std::vector<PromptImage> images = images_->read(input.images);
+    if (gaps) check_answer_start(prompt, *tokenizer(), *gaps);
+    const Source source = loaded_.source_of(input);
     GenerateOptions options = options_for(request.settings, model_.generation_config);
     options.show_special = flags_.special;
-    if (gaps) stop_behind_gaps(*tokenizer_, *gaps, options);
-    options.encoder_input_ids = encoder_ids(input, tokenizer(), model_.config, images, flags_.quiet);
+    if (gaps) stop_behind_gaps(*tokenizer(), *gaps, options);
+    options.encoder_input_ids = source.ids;
     check(options, model_.config.decoder.vocab_size);
-    const std::vector<TokenId>& ids = options.encoder_input_ids;
-    check_lengths(std::ssize(ids), std::ssize(prompt), options.config);
-    load_weights_for(options, std::ssize(prompt), !images.empty());
-    const std::vector<Matrix> features = features_of(images);
-    const double start = seconds();
-    const Matrix H = encode_with_progress(ids, features);
-    timings_.encode.seconds += seconds() - start;
-    timings_.encode.tokens += ids.size();
+    const Index n = std::ssize(source.ids), m = std::ssize(prompt);
+    loaded_.note_lengths(n, m, "decoder prompt");
+    check_memory(model_.config, n, likely_length(model_, options.config, m), available_memory(),
+                 options.config.num_beams);
+    const Matrix H = loaded_.encode_source(source, length_limits(options.config, m).most > m);
     Answer answer{.texts = decode_with_progress(H, prompt, options, gaps ? OnText() : on_text),
                   .filled = {},
+                  .logprobs = {},
                   .seed = {}};
-    if (gaps) answer.filled = read_all_filled(answer.texts, *tokenizer_, options, *gaps);
+    if (gaps) answer.filled = read_all_filled(answer.texts, *tokenizer(), options, *gaps);
     if (options.sample) answer.seed = options.seed;
+    if (const auto most = request.settings.logprobs; most && !stop_requested)
+      answer.logprobs = logprobs_of(answer.texts, H, prompt.size(), *most);
     return answer;
   }
 
   /// Null where the model has none: it then takes and makes ids only.
-  const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+  const Tokenizer* tokenizer() const { return loaded_.tokenizer(); }
 
   /// Throws Error where the image cannot be used.
-  void check_image(const std::string& file) { images_->read({file}); }
+  void check_image(const std::string& file) { loaded_.read_images({file}); }
 
-  void print_timings() const {
-    if (!flags_.quiet) timings_.print();
-  }
+  void print_timings() const { loaded_.print_timings(); }
 
  private:
   void note_sampling(const GenerationSettings& settings, bool sample) const {
     if (asks_to_sample(settings) && !sample && !settings.temp)
-      note("generation_config.json says temperature 0: greedy without --temp above 0", flags_.quiet);
+      note("generation_config.json says temperature 0: greedy without --temp above 0", flags_.load.quiet);
     if (model_.generation_config.do_sample && !sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
-           flags_.quiet);
+           flags_.load.quiet);
   }
 
-  /// Loads the weights of the parts that will run over a decoder prompt of `m` ids.
-  void load_weights_for(const GenerateOptions& options, Index m, bool images) {
-    const double start = seconds();
-    const bool encodes = !options.encoder_input_ids.empty(),
-               decodes = length_limits(options.config, m).most > m;
-    load_weights(weights_of(model_, images ? images_->vision() : nullptr, encodes, decodes), flags_.quiet,
-                 [](Index, Index) { throw_if_interrupted(); });
-    timings_.load_seconds += seconds() - start;
-  }
-
-  std::vector<Matrix> features_of(const std::vector<PromptImage>& images) {
-    const double start = seconds();
-    std::vector<Matrix> features = images_->features_of(images);
-    if (!images.empty()) timings_.image_seconds += seconds() - start;
-    return features;
-  }
-
-  void check_lengths(Index n, Index m, const GenerationConfig& config) const {
-    const auto warn = [&](const char* what, Index length, Index most) {
-      if (length > most)
-        note(std::string(what) + " of " + std::to_string(length) +
-                 " tokens is longer than max_position_embeddings " + std::to_string(most) +
-                 ": what comes may make no sense",
-             flags_.quiet);
-    };
-    warn("prompt", n, model_.config.encoder.max_position_embeddings);
-    warn("decoder prompt", m, model_.config.decoder.max_position_embeddings);
-    check_memory(model_.config, n, likely_length(model_, config, m), available_memory(), config.num_beams);
-  }
-
-  Matrix encode_with_progress(const std::vector<TokenId>& ids, const std::vector<Matrix>& features) const {
-    ProgressBar bar("encoding " + std::to_string(ids.size()) + " tokens", !flags_.quiet);
-    return encode(model_, ids, features, interruptible(bar));
+  /// The scores of the new ids of each text, with the `most` likeliest in the place of each: read once more, all at once.
+  std::vector<std::vector<TokenScore>> logprobs_of(const std::vector<Generated>& texts, const Matrix& H,
+                                                   std::size_t given, Index most) const {
+    std::vector<std::vector<TokenScore>> logprobs;
+    ProgressBar bar("scoring", !flags_.load.quiet);
+    const std::span prompt = std::span(texts.at(0).ids).first(given);
+    const TargetStart start = start_target(model_.decoder, H, prompt, interruptible(bar));
+    for (const Generated& made : texts)
+      logprobs.push_back(
+          score(model_.decoder, start, std::span(made.ids).subspan(given), most, interruptible(bar)));
+    return logprobs;
   }
 
   /// Reads H and the decoder prompt, then writes. The first new token counts as reading, unless there are
@@ -139,7 +100,7 @@ class Session {
     const double start = seconds();
     double first = 0;
     const bool single = options.config.num_beams == 1 && options.config.num_return_sequences == 1;
-    ProgressBar bar(single && on_text ? "reading" : "writing", !flags_.quiet);
+    ProgressBar bar(single && on_text ? "reading" : "writing", !flags_.load.quiet);
     Index calls = 0;
     const auto cleared = [&](std::string_view text) {
       if (first == 0) first = seconds();
@@ -156,19 +117,17 @@ class Session {
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
     if (written == 0) return made;  // nothing was read either
     if (single) {
-      timings_.read.tokens += prompt.size();
-      timings_.read.seconds += first - start;
+      loaded_.timings().read.tokens += prompt.size();
+      loaded_.timings().read.seconds += first - start;
     }
-    timings_.decode.tokens += written - (single ? 1 : 0);
-    timings_.decode.seconds += seconds() - (single ? first : start);
+    loaded_.timings().decode.tokens += written - (single ? 1 : 0);
+    loaded_.timings().decode.seconds += seconds() - (single ? first : start);
     return made;
   }
 
   const SessionFlags& flags_;
-  Model model_;
-  std::optional<Tokenizer> tokenizer_;
-  std::optional<ImageEncoder> images_;
-  Timings timings_;
+  LoadedModel loaded_;
+  const Model& model_ = loaded_.model();
 };
 
 }  // namespace cli

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 from running import PROGRAMS, ROOT, refused, run
 
-NAMES = ("generate", "embed", "look", "inspect", "tokenize", "preprocess", "trace", "compare", "bench")
+NAMES = ("generate", "score", "embed", "look", "inspect", "tokenize", "preprocess", "trace", "compare", "bench")
 COMPLETION = ROOT / "examples/programs/completion.bash"
 PACKAGE = "/usr/share/bash-completion/bash_completion"
 needs_help2man = pytest.mark.skipif(shutil.which("help2man") is None, reason="help2man is not here")

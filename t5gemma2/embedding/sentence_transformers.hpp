@@ -13,23 +13,20 @@
 // sentence_transformer/modules/pooling.py Pooling, base/modules/dense.py Dense
 #pragma once
 #include <algorithm>
-#include <array>
+#include <cstddef>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "checkpoint/config_json.hpp"
-#include "checkpoint/safetensors.hpp"
-#include "checkpoint/stored_tensor.hpp"
-#include "embed.hpp"
-#include "io/json_fields.hpp"
-#include "io/mapped_file.hpp"
-#include "tokenizer/tokenizer.hpp"
+#include "../checkpoint/text_config_json.hpp"
+#include "../embed.hpp"
+#include "../io/json_fields.hpp"
+#include "../io/mapped_file.hpp"
+#include "../tokenizer/tokenizer.hpp"
+#include "sentence_modules.hpp"
 
 namespace t5gemma2 {
 
@@ -57,97 +54,6 @@ struct SentenceTransformer {
 };
 
 namespace sentence_detail {
-
-struct JsonFile {
-  nlohmann::json json;
-  std::string path;
-
-  JsonField root() const { return {json, path}; }
-};
-
-/// A file that may be missing; its fields then are, too.
-inline JsonFile open_optional(const std::filesystem::path& file) {
-  if (!is_there(file)) return {nlohmann::json::object(), file.string()};
-  return {parse_json(read_text(file, "a JSON file"), file.string()), file.string()};
-}
-
-inline JsonFile open_config(const std::filesystem::path& module) {
-  const std::filesystem::path file = module / "config.json";
-  return {parse_json(read_text(file, "a module's config.json"), file.string()), file.string()};
-}
-
-/// A field that may only have one value here.
-inline void expect(const JsonField& field, const nlohmann::json& only) {
-  if (field.given() && !field.is(only)) field.refuse(only.dump());
-}
-
-inline Pooling read_pooling_mode(const JsonField& config) {
-  using namespace std::literals;
-  constexpr std::array modes{std::pair("cls"sv, Pooling::cls), std::pair("mean"sv, Pooling::mean),
-                             std::pair("lasttoken"sv, Pooling::last)};
-  constexpr std::array older{std::pair("pooling_mode_cls_token"sv, "cls"sv),
-                             std::pair("pooling_mode_max_tokens"sv, "max"sv),
-                             std::pair("pooling_mode_mean_tokens"sv, "mean"sv),
-                             std::pair("pooling_mode_mean_sqrt_len_tokens"sv, "mean_sqrt_len_tokens"sv),
-                             std::pair("pooling_mode_weightedmean_tokens"sv, "weightedmean"sv),
-                             std::pair("pooling_mode_lasttoken"sv, "lasttoken"sv)};
-  const JsonField field = config["pooling_mode"];
-  std::vector<std::string> wanted;
-  if (field.is_array())
-    for (const JsonField& mode : field.items()) wanted.push_back(mode.text());
-  else if (field.given())
-    wanted.push_back(field.text());
-  else
-    for (const auto& [key, mode] : older)
-      if (config[key].given() && config[key].boolean()) wanted.emplace_back(mode);
-  if (wanted.empty()) return Pooling::mean;
-  const auto known =
-      std::ranges::find(modes, std::string_view(wanted[0]), [](const auto& mode) { return mode.first; });
-  if (wanted.size() == 1 && known != modes.end()) return known->second;
-  std::string found;
-  for (const std::string& mode : wanted) found += (found.empty() ? "" : " and ") + readable(mode);
-  field.refuse("one pooling: mean, cls or lasttoken", found);
-}
-
-inline Activation read_activation(const JsonField& field) {
-  if (!field.given()) return Activation::tanh;
-  const std::string& name = field.text();
-  if (name == "torch.nn.modules.linear.Identity") return Activation::identity;
-  if (name == "torch.nn.modules.activation.Tanh") return Activation::tanh;
-  if (name == "torch.nn.modules.activation.ReLU") return Activation::relu;
-  field.refuse("torch.nn.modules.linear.Identity, torch.nn.modules.activation.Tanh or ReLU");
-}
-
-/// Steps read one embedding and write it back.
-inline void expect_in_place(const JsonField& config) {
-  expect(config["module_input_name"], "sentence_embedding");
-  expect(config["module_output_name"], "sentence_embedding");
-}
-
-/// A tensor of the module. Throws Error where it is missing or of another shape.
-inline const StoredTensor& tensor_of(const Checkpoint& checkpoint, const std::string& name) {
-  const auto found = checkpoint.tensors().find(name);
-  if (found == checkpoint.tensors().end()) fail(checkpoint.folder().string(), name, "a tensor", "none");
-  return found->second;
-}
-
-inline Dense read_dense(const std::filesystem::path& module) {
-  const JsonFile file = open_config(module);
-  const JsonField config = file.root();
-  expect_in_place(config);
-  expect(config["use_residual"], false);
-  const Index in = config["in_features"].integer(1, config_detail::most_features),
-              out = config["out_features"].integer(1, config_detail::most_features);
-  const auto checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(module));
-  Dense dense{
-      .weight = as_weight(tensor_of(*checkpoint, "linear.weight"), out, in, "out_features, in_features"),
-      .bias = {},
-      .activation = read_activation(config["activation_function"])};
-  dense.weight.owner = checkpoint;
-  if (!config["bias"].given() || config["bias"].boolean())
-    dense.bias = to_vector(tensor_of(*checkpoint, "linear.bias"), out, "out_features");
-  return dense;
-}
 
 inline void read_pooling(const std::filesystem::path& module, SentenceTransformer& to) {
   const JsonFile file = open_config(module);
