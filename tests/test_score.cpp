@@ -39,7 +39,10 @@ TEST_CASE("score: a token of known logits") {
   CHECK(score_token(logits, 3).best.empty());
   CHECK(score_token(logits, 0, 99).best.size() == 5);
   CHECK(score_token(Vector{{1000, -1000}}, 1).token.logprob == -2000);
-  CHECK(contains(error_of([] { score_token(Vector{{1, nan_value}}, 0); }), "logits: expected finite numbers"));
+  CHECK(contains(error_of([] {
+                   score_token(Vector{{1, nan_value}}, 0);
+                 }),
+                 "logits: expected finite numbers"));
   CHECK(!argument_error([&] { score_token(logits, 5); }).empty());
   CHECK(!argument_error([&] { score_token(logits, -1); }).empty());
 }
@@ -51,7 +54,8 @@ TEST_CASE("score: a forced text has the log-probabilities of the reference's log
     const Text text = text_of(fixture);
     const Matrix theirs = reference_tensor("logits", fixture);
     const std::span ids = std::span(text.ids);
-    const std::size_t skipped = ids.size() - static_cast<std::size_t>(theirs.rows());  // the last rows alone may be kept
+    const std::size_t skipped =
+        ids.size() - static_cast<std::size_t>(theirs.rows());  // the last rows alone may be kept
     const std::vector<TokenScore> scores =
         score(model.decoder, start_target(model.decoder, text.H, ids.first(1)), ids.subspan(1), 3);
     REQUIRE(scores.size() == ids.size() - 1);
@@ -95,10 +99,14 @@ TEST_CASE("score: what does not fit is refused") {
   const Model& model = fixture_model();
   const Text text = text_of("basic");
   const TargetStart start = start_target(model.decoder, text.H, std::vector<TokenId>{2});
-  CHECK(contains(error_of([&] { score(model.decoder, start, std::vector<TokenId>{100000}); }), "target: token id"));
-  CHECK(contains(error_of([&] { start_target(model.decoder, text.H, std::vector<TokenId>{-1}); }), "decoder prompt"));
+  CHECK(contains(error_of([&] { score(model.decoder, start, std::vector<TokenId>{100000}); }),
+                 "target: token id"));
+  CHECK(contains(error_of([&] { start_target(model.decoder, text.H, std::vector<TokenId>{-1}); }),
+                 "decoder prompt"));
   CHECK(!argument_error([&] { start_target(model.decoder, text.H, {}); }).empty());
-  CHECK(!argument_error([&] { score_rows(model.decoder, random_matrix(2, 3, 1), std::vector<TokenId>{2}); }).empty());
+  CHECK(!argument_error([&] {
+           score_rows(model.decoder, random_matrix(2, 3, 1), std::vector<TokenId>{2});
+         }).empty());
 }
 
 }  // namespace test_score

@@ -141,7 +141,8 @@ TEST_CASE("sentence transformers: what is not done here is refused by name") {
       refused("2/config.json", changed(dense_config, "use_residual", true), "use_residual: expected false"));
   CHECK(refused("2/config.json", changed(dense_config, "module_input_name", "token_embeddings"),
                 "module_input_name: expected \"sentence_embedding\", found \"token_embeddings\""));
-  CHECK(refused("2/config.json", changed(dense_config, "in_features", 5), "linear.weight: expected F32 [3, 5]"));
+  CHECK(refused("2/config.json", changed(dense_config, "in_features", 5),
+                "linear.weight: expected F32 [3, 5]"));
   CHECK(refused("2/config.json", changed(dense_config, "out_features", 0),
                 "out_features: expected a whole number"));
   CHECK(refused("sentence_bert_config.json", {{"do_lower_case", true}}, "do_lower_case: expected false"));
