@@ -130,7 +130,7 @@ inline Matrix hidden_states(const Model& model, std::span<const EmbedInput> text
 }
 
 /// The embedding of each text, [1, width]; with Pooling::none [n, width]. The numbers of a text do not depend on the
-/// texts beside it, but for the last digit. Progress counts tokens. Throws Error where an id is outside the
+/// texts beside it, but for the last digit (with int8 weights, but for their rounding). Progress counts tokens. Throws Error where an id is outside the
 /// vocabulary, image features do not fit, or dimensions are too many; std::invalid_argument where the encoder is
 /// incomplete or a text has no ids.
 inline std::vector<Matrix> embed(const Model& model, std::span<const EmbedInput> texts,

@@ -48,19 +48,17 @@ TEST_CASE("score: a token of known logits") {
 }
 
 TEST_CASE("score: a forced text has the log-probabilities of the reference's logits") {
-  for (const std::string fixture : {"basic", "unequal", "untied", "no_encoder", "long_odd"}) {
+  for (const std::string fixture : {"basic", "unequal", "untied", "no_encoder"}) {
     CAPTURE(fixture);
     const Model& model = fixture_model(fixture);
     const Text text = text_of(fixture);
     const Matrix theirs = reference_tensor("logits", fixture);
     const std::span ids = std::span(text.ids);
-    const std::size_t skipped =
-        ids.size() - static_cast<std::size_t>(theirs.rows());  // the last rows alone may be kept
     const std::vector<TokenScore> scores =
         score(model.decoder, start_target(model.decoder, text.H, ids.first(1)), ids.subspan(1), 3);
     REQUIRE(scores.size() == ids.size() - 1);
-    for (std::size_t i = skipped; i + 1 < ids.size(); ++i) {
-      const TokenScore expected = score_token(theirs.row(static_cast<Index>(i - skipped)), ids[i + 1], 3);
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+      const TokenScore expected = score_token(theirs.row(static_cast<Index>(i)), ids[i + 1], 3);
       CHECK(scores[i].token.id == ids[i + 1]);
       CHECK(std::abs(scores[i].token.logprob - expected.token.logprob) <= 1e-4);
       CHECK(scores[i].rank == expected.rank);

@@ -78,11 +78,14 @@ TEST_CASE("sentence transformers: lengths and prompts") {
   CHECK(folder.load().max_seq_length == 50);
   folder.write("sentence_bert_config.json", {{"max_seq_length", 99}, {"do_lower_case", false}});
   CHECK(folder.load().max_seq_length == 99);
+  folder.write("sentence_bert_config.json", {{"max_seq_length", 1e30}, {"processor_kwargs", json::object()}});
+  CHECK(!folder.load().max_seq_length);
   folder.write("config_sentence_transformers.json",
                {{"prompts", {{"query", "q: "}, {"document", ""}}}, {"default_prompt_name", "query"}});
   CHECK(folder.load().prompt({}) == "q: ");
   CHECK(folder.load().prompt("document").empty());
-  CHECK(contains(error_of([&] { folder.load().prompt("x"); }), "expected one of document, query, found x"));
+  CHECK(
+      contains(error_of([&] { folder.load().prompt("x"); }), "expected one of document, query, found \"x\""));
 }
 
 TEST_CASE("sentence transformers: long texts are cut, and eos stays") {
@@ -132,8 +135,12 @@ TEST_CASE("sentence transformers: what is not done here is refused by name") {
                 "[2].type: expected Pooling behind"));
   CHECK(refused("modules.json", json::array({transformer}),
                 "expected a Transformer and a Pooling, found 1 modules"));
-  CHECK(refused("modules.json", json::array({transformer, pooling, {{"path", "x"}, {"type", "a.LayerNorm"}}}),
-                "[2].type: expected Dense or Normalize behind Pooling, found \"a.LayerNorm\""));
+  CHECK(refused(
+      "modules.json",
+      json::array(
+          {transformer, pooling, {{"path", "x"}, {"type", "sentence_transformers.models.LayerNorm"}}}),
+      "[2].type: expected Dense or Normalize behind Pooling, found "
+      "\"sentence_transformers.models.LayerNorm\""));
   CHECK(refused("2/config.json",
                 changed(dense_config, "activation_function", "torch.nn.modules.activation.GELU"),
                 "activation_function: expected torch.nn.modules.linear.Identity"));
@@ -145,11 +152,40 @@ TEST_CASE("sentence transformers: what is not done here is refused by name") {
                 "linear.weight: expected F32 [3, 5]"));
   CHECK(refused("2/config.json", changed(dense_config, "out_features", 0),
                 "out_features: expected a whole number"));
+  CHECK(refused("modules.json", json::array({{{"path", ""}, {"type", "custom_st.Transformer"}}}),
+                "[0].type: expected a module of sentence-transformers, found \"custom_st.Transformer\""));
+  CHECK(refused("modules.json",
+                json::array({changed(transformer, "name", "0"), changed(pooling, "name", "0")}),
+                "[1].name: expected a name of its own for each module, found \"0\""));
+  CHECK(refused("1/config.json", {{"pooling_mode", json::array()}}, "lasttoken, found none"));
+  CHECK(refused("1/config.json", {{"pooling_mode", nullptr}}, "lasttoken, found none"));
+  CHECK(refused("2/config.json", changed(dense_config, "bias", false),
+                "linear.bias: expected linear.weight alone"));
+  CHECK(refused("2/config.json", changed(dense_config, "bias", nullptr), "bias: expected true or false"));
+  CHECK(refused("modules.json", json::array({transformer, pooling, dense, dense}),
+                "in_features: expected 3, as the module before it gives, found 4"));
+  CHECK(refused("config_sentence_transformers.json", {{"default_prompt_name", "x"}},
+                "default_prompt_name: expected a name of prompts, found \"x\""));
+  CHECK(refused("config_sentence_transformers.json", {{"model_type", "SparseEncoder"}},
+                "model_type: expected \"SentenceTransformer\""));
+  CHECK(
+      refused("tokenizer_config.json", {{"truncation_side", "left"}}, "truncation_side: expected \"right\""));
+  CHECK(refused("sentence_bert_config.json", {{"processing_kwargs", {{"text", 1}}}},
+                "processing_kwargs: expected none"));
+  CHECK(
+      refused("sentence_bert_config.json", {{"other", 1}}, "other: expected none: it is not followed here"));
+  CHECK(refused("sentence_bert_config.json", {{"module_output_name", "sentence_embedding"}},
+                "module_output_name: expected \"token_embeddings\""));
+  CHECK(refused("sentence_bert_config.json", {{"modality_config", {{"message", {{"method", "forward"}}}}}},
+                "modality_config.message: expected none: chats are not done here"));
+  CHECK(refused("sentence_bert_config.json",
+                {{"modality_config", {{"text", {{"method_output_name", {"hidden_states", 2}}}}}}},
+                "modality_config.text.method_output_name: expected \"last_hidden_state\""));
   CHECK(refused("sentence_bert_config.json", {{"do_lower_case", true}}, "do_lower_case: expected false"));
   CHECK(refused("sentence_bert_config.json", {{"max_seq_length", 2}},
-                "max_seq_length: expected a whole number"));
+                "max_seq_length: expected a number from 3"));
   CHECK(refused("sentence_bert_config.json", {{"query_expansion", {{"a", 1}}}},
-                "query_expansion: expected null"));
+                "query_expansion: expected none"));
 }
 
 }  // namespace test_sentence_transformers

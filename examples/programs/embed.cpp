@@ -31,7 +31,7 @@ struct Flags {
 
 constexpr const char* about =
     R"(Writes an embedding of each text: a vector, made from the encoder's output. The texts are lines of stdin or of -f.
-A folder of sentence-transformers (modules.json) is embedded with its own pooling, dense layers, normalisation, max_seq_length and prompts; any other with the mean over all tokens. --pooling and --layer take the place of what modules.json says but for its max_seq_length and prompts.
+A folder of sentence-transformers (modules.json) is embedded with its own pooling, dense layers, normalisation, max_seq_length and prompts; any other with the mean over all tokens. --pooling and --layer take the place of what modules.json says but for its max_seq_length and prompts. A prompt is for texts: images and input_ids get none.
 Folders with an encoder alone are taken, too: as T5Gemma2Encoder.save_pretrained writes them, and EmbeddingGemma's.
 --layer counts as transformers' hidden_states do, and only here: 0 is the embedded tokens, N the output of the Nth layer, and the last one, which is the default, the encoder's output.
 --jsonl: the keys are prompt, images (a list) and input_ids (a list) in place of prompt. Other keys are copied to the answer. A line that cannot be embedded gets "error" in place of "embedding", and the exit status is 1.
@@ -81,7 +81,10 @@ struct Item {
 class LineEmbedder {
  public:
   LineEmbedder(cli::Embedder& embedder, const Flags& f)
-      : embedder_(embedder), f_(f), keys_({"prompt", "images", "input_ids"}, {"embedding", "error"}) {}
+      : embedder_(embedder),
+        f_(f),
+        keys_({"prompt", "images", "input_ids"}, {"embedding", "error"}),
+        array_(embedder.width()) {}
 
   /// Returns the message at the end; empty when no line failed. Throws Error where a line fails and all go to a file.
   std::string run(cli::LineSource& source) {

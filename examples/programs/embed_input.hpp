@@ -3,10 +3,14 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <fstream>
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,13 +29,48 @@ struct EmbedRequest {
   std::optional<std::vector<TokenId>> ids;
 };
 
+/// Lines of stdin, which may come slowly.
+class StdinLines {
+ public:
+  /// Throws Error where stdin cannot be read.
+  bool next(std::string& line) {
+    while (!has_line() && !ended_) fill();
+    if (read_.empty()) return false;
+    const std::size_t end = std::min(read_.find('\n'), read_.size());
+    line = read_.substr(0, end);
+    read_.erase(0, end + 1);
+    return true;
+  }
+
+  /// Whether next() would return at once.
+  bool is_ready() {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    while (!has_line() && !ended_ && poll(&input, 1, 0) > 0) fill();
+    return has_line() || ended_;
+  }
+
+ private:
+  bool has_line() const { return read_.find('\n') != std::string::npos; }
+
+  void fill() {
+    char bytes[1 << 16];
+    const ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (count < 0 && errno != EINTR) throw Error("standard input: cannot be read");
+    if (count == 0) ended_ = true;
+    if (count > 0) read_.append(bytes, static_cast<std::size_t>(count));
+  }
+
+  std::string read_;
+  bool ended_ = false;
+};
+
 /// Lines, one after the other: those of a file, of stdin, or one text.
 class LineSource {
  public:
   static LineSource of_text(const std::string& text) { return {"text", {{text}}, false}; }
 
-  /// `file`: - is stdin. A file is read as a whole, so that the number of its lines is known. Throws Error where it
-  /// cannot be read.
+  /// `file`: - is stdin. A file is read as a whole, so that the number of its lines is known. Throws Error where
+  /// it cannot be read.
   static LineSource of_file(const std::string& file, bool jsonl, bool quiet) {
     std::ifstream opened;
     std::istream& in = open_input(file, opened);
@@ -44,13 +83,14 @@ class LineSource {
     return {file, std::move(lines), jsonl};
   }
 
-  /// The next line, and where it stands; blank lines between JSON lines are left out. Returns false where there is
-  /// none.
+  /// The next line, and where it stands, without a byte order mark in front of all; blank lines between JSON lines are
+  /// left out. Returns false where there is none.
   bool next(std::string& line, std::string& where) {
     do {
-      if (lines_ ? number_ == std::ssize(*lines_) : !next_line(std::cin, line)) return false;
+      if (lines_ ? number_ == std::ssize(*lines_) : !stdin_.next(line)) return false;
       if (lines_) line = std::move((*lines_)[static_cast<std::size_t>(number_)]);
-      ++number_;
+      constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+      if (number_++ == 0 && line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
     } while (jsonl_ && line.find_first_not_of(" \t\r") == std::string::npos);
     if (line.ends_with('\r')) line.pop_back();
     where = name_ + " line " + std::to_string(number_);
@@ -58,10 +98,7 @@ class LineSource {
   }
 
   /// Whether next() would return at once.
-  bool is_ready() const {
-    pollfd input{STDIN_FILENO, POLLIN, 0};
-    return lines_ || poll(&input, 1, 0) > 0;
-  }
+  bool is_ready() { return lines_ || stdin_.is_ready(); }
 
   /// The number of lines; 0 where it is not known.
   Index all() const { return lines_ ? std::ssize(*lines_) : 0; }
@@ -72,6 +109,7 @@ class LineSource {
 
   std::string name_;
   std::optional<std::vector<std::string>> lines_;  // none: those of stdin
+  StdinLines stdin_;
   bool jsonl_;
   Index number_ = 0;
 };

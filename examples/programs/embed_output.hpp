@@ -41,8 +41,10 @@ inline std::string embedding_line(const AnswerLine& copied, const Matrix& embedd
 /// All embeddings, for a .npy or .safetensors file.
 class EmbeddingArray {
  public:
+  /// `width` numbers in an embedding.
+  explicit EmbeddingArray(Index width) : width_(width) {}
+
   void add(const Matrix& embedding) {
-    width_ = embedding.cols();
     lengths_.push_back(embedding.rows());
     numbers_.insert(numbers_.end(), embedding.data(), embedding.data() + embedding.size());
   }
@@ -51,7 +53,7 @@ class EmbeddingArray {
 
   /// Writes `embeddings` [texts, width]; with `every_token` [sum of tokens, width], and `lengths` [texts].
   void write(const std::filesystem::path& file, bool every_token) const {
-    const Index rows = width_ > 0 ? std::ssize(numbers_) / width_ : 0;
+    const Index rows = std::ssize(numbers_) / width_;
     if (file.extension() == ".npy") return t5gemma2::write_npy(file, {rows, width_}, numbers_);
     std::vector<t5gemma2::NamedTensor> tensors{
         {"embeddings", t5gemma2::Dtype::f32, {rows, width_}, std::as_bytes(std::span(numbers_))}};
@@ -61,7 +63,7 @@ class EmbeddingArray {
   }
 
  private:
-  Index width_ = 0;
+  Index width_;
   std::vector<std::int64_t> lengths_;
   std::vector<float> numbers_;
 };

@@ -48,6 +48,9 @@ class Embedder {
   /// Whether every token has an embedding of its own.
   bool every_token() const { return how_.options.pooling == Pooling::none; }
 
+  /// Numbers of an embedding.
+  Index width() const { return width_of(how_.options, model_.config.encoder.hidden_size); }
+
   /// Throws Error where a request cannot be embedded.
   EmbedInput input_of(const EmbedRequest& request) {
     const double start = seconds();
@@ -98,15 +101,15 @@ class Embedder {
     const Index layers = model_.config.encoder.num_hidden_layers;
     if (flags_.layer.value_or(0) > layers)
       fail("--layer", "hidden state", "0 to " + std::to_string(layers), std::to_string(*flags_.layer));
-    width_of(how_.options, model_.config.encoder.hidden_size);
+    width();  // throws where the steps do not fit the model
   }
 
   EmbedInput read(const EmbedRequest& request, const std::vector<PromptImage>& images) const {
     if (request.ids) return {.ids = *request.ids, .features = {}};
-    const Tokenizer& tokenizer = tokenizer_for_text(tokenizer_ ? &*tokenizer_ : nullptr);
+    const Tokenizer& tokenizer =
+        tokenizer_for_text(tokenizer_ ? &*tokenizer_ : nullptr, "--jsonl with input_ids takes");
     if (images.empty()) return embed_input(how_, tokenizer, prompt_, request.text);
-    EmbedInput input{.ids = encode_prompt(tokenizer, model_.config, prompt_ + request.text, images),
-                     .features = {}};
+    EmbedInput input{.ids = encode_prompt(tokenizer, model_.config, request.text, images), .features = {}};
     if (how_.max_seq_length && std::ssize(input.ids) > *how_.max_seq_length)
       fail("images", "tokens with the text", "at most max_seq_length " + std::to_string(*how_.max_seq_length),
            std::to_string(input.ids.size()));

@@ -60,11 +60,11 @@ inline void add_input_flags(App& app, Input& input, const std::string& what, boo
 }
 
 /// The tokenizer for a text. Throws Error where the model has none.
-inline const Tokenizer& tokenizer_for_text(const Tokenizer* tokenizer) {
+inline const Tokenizer& tokenizer_for_text(
+    const Tokenizer* tokenizer, const std::string& takes_ids = "--input-ids and --decoder-input-ids take") {
   if (tokenizer == nullptr)
-    throw Error(
-        "the model's folder: expected tokenizer.json or tokenizer.model for a text, found neither; "
-        "--input-ids and --decoder-input-ids take ids");
+    throw Error("the model's folder: expected tokenizer.json or tokenizer.model for a text, found neither; " +
+                takes_ids + " ids");
   return *tokenizer;
 }
 

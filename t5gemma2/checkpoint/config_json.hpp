@@ -108,7 +108,8 @@ inline void require_model_type(const JsonField& model_type) {
     model_type.refuse('"' + whole + '"',
                       in_quotes(found) + ", a part of a model: save the whole" +
                           (found == whole + "_encoder" ? "; t5gemma2-embed takes it" : ""));
-  model_type.refuse('"' + whole + '"');
+  const std::string advice = found == "gemma3_text" ? "; t5gemma2-embed takes EmbeddingGemma" : "";
+  model_type.refuse('"' + whole + '"', in_quotes(found) + advice);
 }
 
 }  // namespace config_detail

@@ -3,7 +3,6 @@
 //
 // Reference: sentence-transformers sentence_transformer/modules/pooling.py Pooling, base/modules/dense.py Dense
 #pragma once
-#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <memory>
@@ -65,13 +64,13 @@ inline Pooling read_pooling_mode(const JsonField& config) {
   else
     for (const auto& [key, mode] : older)
       if (config[key].given() && config[key].boolean()) wanted.emplace_back(mode);
-  if (wanted.empty()) return Pooling::mean;
-  const auto known =
-      std::ranges::find(modes, std::string_view(wanted[0]), [](const auto& mode) { return mode.first; });
-  if (wanted.size() == 1 && known != modes.end()) return known->second;
+  if (wanted.empty() && !field.written()) return Pooling::mean;
+  if (wanted.size() == 1)
+    for (const auto& [name, mode] : modes)
+      if (name == wanted[0]) return mode;
   std::string found;
   for (const std::string& mode : wanted) found += (found.empty() ? "" : " and ") + readable(mode);
-  field.refuse("one pooling: mean, cls or lasttoken", found);
+  field.refuse("one pooling: mean, cls or lasttoken", found.empty() ? "none" : found);
 }
 
 inline Activation read_activation(const JsonField& field) {
@@ -89,28 +88,46 @@ inline void expect_in_place(const JsonField& config) {
   expect(config["module_output_name"], "sentence_embedding");
 }
 
-/// A tensor of the module. Throws Error where it is missing or of another shape.
+/// A tensor of the module. Throws Error where it is missing.
 inline const StoredTensor& tensor_of(const Checkpoint& checkpoint, const std::string& name) {
   const auto found = checkpoint.tensors().find(name);
   if (found == checkpoint.tensors().end()) fail(checkpoint.folder().string(), name, "a tensor", "none");
   return found->second;
 }
 
-inline Dense read_dense(const std::filesystem::path& module) {
+/// The tensors of a dense layer, and no others.
+inline std::shared_ptr<const Checkpoint> open_dense(const std::filesystem::path& module, bool has_bias) {
+  if (!is_there(module / "model.safetensors"))
+    fail_file(
+        module.string(), "model.safetensors",
+        is_there(module / "pytorch_model.bin")
+            ? "pytorch_model.bin: sentence-transformers writes safetensors when it saves the model again"
+            : "none");
+  auto checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(module));
+  for (const auto& [name, tensor] : checkpoint->tensors())
+    if (name != "linear.weight" && !(has_bias && name == "linear.bias"))
+      fail(tensor.file, readable(name),
+           has_bias ? "linear.weight and linear.bias alone" : "linear.weight alone", "this tensor, too");
+  return checkpoint;
+}
+
+/// `width` is that of what it gets; 0: not known.
+inline Dense read_dense(const std::filesystem::path& module, Index width) {
   const JsonFile file = open_config(module);
-  const JsonField config = file.root();
+  const JsonField config = file.root(), bias = config["bias"], inputs = config["in_features"];
   expect_in_place(config);
   expect(config["use_residual"], false);
-  const Index in = config["in_features"].integer(1, config_detail::most_features),
+  const Index in = inputs.integer(1, config_detail::most_features),
               out = config["out_features"].integer(1, config_detail::most_features);
-  const auto checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(module));
+  if (width > 0 && in != width) inputs.refuse(std::to_string(width) + ", as the module before it gives");
+  const bool has_bias = !bias.written() || bias.boolean();
+  const auto checkpoint = open_dense(module, has_bias);
   Dense dense{
       .weight = as_weight(tensor_of(*checkpoint, "linear.weight"), out, in, "out_features, in_features"),
       .bias = {},
       .activation = read_activation(config["activation_function"])};
   dense.weight.owner = checkpoint;
-  if (!config["bias"].given() || config["bias"].boolean())
-    dense.bias = to_vector(tensor_of(*checkpoint, "linear.bias"), out, "out_features");
+  if (has_bias) dense.bias = to_vector(tensor_of(*checkpoint, "linear.bias"), out, "out_features");
   return dense;
 }
 

@@ -17,14 +17,17 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "../checkpoint/text_config_json.hpp"
 #include "../embed.hpp"
 #include "../io/json_fields.hpp"
 #include "../io/mapped_file.hpp"
+#include "../io/readable.hpp"
 #include "../tokenizer/tokenizer.hpp"
 #include "sentence_modules.hpp"
 
@@ -47,9 +50,13 @@ struct SentenceTransformer {
     const auto found = prompts.find(*wanted);
     if (found != prompts.end()) return found->second;
     std::string known;
-    for (const auto& [one, text] : prompts) known += (known.empty() ? "" : ", ") + one;
-    fail("prompt", "name", known.empty() ? "none: the model's folder names no prompts" : "one of " + known,
-         *wanted);
+    auto one = prompts.begin();
+    for (; one != prompts.end() && known.size() < 200; ++one)
+      known += (known.empty() ? "" : ", ") + readable(one->first);
+    fail("--prompt-name", "name",
+         known.empty() ? "none: the model's folder names no prompts"
+                       : "one of " + known + (one != prompts.end() ? ", ..." : ""),
+         in_quotes(*wanted));
   }
 };
 
@@ -62,61 +69,106 @@ inline void read_pooling(const std::filesystem::path& module, SentenceTransforme
   to.include_prompt = !include.given() || include.boolean();
 }
 
+/// How texts and images reach the model: through its forward, as its last hidden state, and not as a chat.
+inline void check_modalities(const JsonField& modalities) {
+  if (!modalities.given()) return;
+  for (const std::string& name : modalities.keys()) {
+    const JsonField modality = modalities[name];
+    if (name.find("message") != name.npos) modality.refuse("none: chats are not done here", "one");
+    expect(modality["method"], "forward");
+    expect(modality["method_output_name"], "last_hidden_state");
+  }
+}
+
+/// Throws Error for a field of sentence_bert_config.json that asks for what is not done here.
+inline void check_transformer(const JsonField& config) {
+  const std::set<std::string> empty = {"processing_kwargs", "processor_kwargs", "tokenizer_args",
+                                       "model_args",        "model_kwargs",     "config_args",
+                                       "config_kwargs"};
+  for (const std::string& key : config.keys()) {
+    const JsonField field = config[key];
+    if (key == "max_seq_length") continue;
+    if (key == "do_lower_case" || key == "unpad_inputs")
+      expect(field, false);
+    else if (key == "transformer_task")
+      expect(field, "feature-extraction");
+    else if (key == "module_output_name")
+      expect(field, "token_embeddings");
+    else if (key == "modality_config")
+      check_modalities(field);
+    else if (field.given() && !(empty.contains(key) && field.is(nlohmann::json::object())))
+      field.refuse("none: it is not followed here");
+  }
+}
+
 /// What decides how texts become ids.
 inline void read_transformer(const std::filesystem::path& model, SentenceTransformer& to) {
-  const JsonFile file = open_optional(model / "sentence_bert_config.json");
-  const JsonField config = file.root(), longest = config["max_seq_length"];
-  expect(config["do_lower_case"], false);
-  expect(config["query_expansion"], nullptr);
-  expect(config["transformer_task"], "feature-extraction");
+  const JsonFile file = open_optional(model / "sentence_bert_config.json"),
+                 tokenizer = open_optional(model / "tokenizer_config.json"),
+                 sizes = open_optional(model / "config.json");
+  check_transformer(file.root());
+  expect(tokenizer.root()["truncation_side"], "right");
   to.model = model;
-  constexpr Index least = 3;  // bos, eos, and something between them
-  if (longest.given()) {
-    to.max_seq_length = longest.integer(least, config_detail::longest_context);
-    return;
-  }
-  const JsonFile tokenizer = open_optional(model / "tokenizer_config.json");
-  const JsonFile sizes =
-      t5gemma2::is_there(model / "config.json") ? open_config(model) : JsonFile{nlohmann::json::object(), ""};
-  for (const JsonField& most :
-       {tokenizer.root()["model_max_length"], sizes.root()["max_position_embeddings"]})
-    if (most.given() && most.number(least, 1e300) < static_cast<double>(config_detail::longest_context))
-      to.max_seq_length = std::min(to.max_seq_length.value_or(config_detail::longest_context),
-                                   static_cast<Index>(most.number(least, 1e300)));
+  constexpr double least = 3, most = config_detail::longest_context;  // bos, eos, and something between them
+  const auto shorten = [&](const JsonField& length) {
+    if (!length.given() || length.number(least, 1e300) > most) return;
+    const auto tokens = static_cast<Index>(length.number(least, most));
+    to.max_seq_length = std::min(to.max_seq_length.value_or(tokens), tokens);
+  };
+  if (const JsonField own = file.root()["max_seq_length"]; own.given()) return shorten(own);
+  shorten(tokenizer.root()["model_max_length"]);
+  shorten(sizes.root()["max_position_embeddings"]);
 }
 
 inline void read_prompts(const std::filesystem::path& folder, SentenceTransformer& to) {
   const JsonFile file = open_optional(folder / "config_sentence_transformers.json");
-  const JsonField prompts = file.root()["prompts"], chosen = file.root()["default_prompt_name"];
+  const JsonField root = file.root(), prompts = root["prompts"], chosen = root["default_prompt_name"];
+  expect(root["model_type"], "SentenceTransformer");
   if (prompts.given())
     for (const std::string& name : prompts.keys())
       if (prompts[name].given()) to.prompts[name] = prompts[name].text();
-  if (chosen.given()) to.default_prompt_name = chosen.text();
+  if (!chosen.given()) return;
+  if (!to.prompts.contains(chosen.text())) chosen.refuse("a name of prompts");
+  to.default_prompt_name = chosen.text();
 }
 
-/// Adds the module of a row of modules.json.
-inline void read_module(const std::filesystem::path& folder, const JsonField& row, bool first,
-                        SentenceTransformer& to, bool& pooled) {
+/// The width of what the steps so far give; 0 where only the model says.
+inline Index width_so_far(const SentenceTransformer& to) {
+  Index width = 0;
+  for (const auto& step : to.options.steps)
+    if (const auto* dense = std::get_if<Dense>(&step)) width = dense->weight.rows;
+  return width;
+}
+
+/// The class that a row of modules.json names, without its package.
+inline std::string class_of(const JsonField& row) {
   const JsonField type = row["type"];
   const std::string& whole = type.text();
-  const std::string name = whole.substr(whole.rfind('.') + 1);
+  if (!whole.starts_with("sentence_transformers.")) type.refuse("a module of sentence-transformers");
+  return whole.substr(whole.rfind('.') + 1);
+}
+
+/// Adds the module of a row of modules.json, the first of which is the transformer.
+inline void read_module(const std::filesystem::path& folder, const JsonField& row, bool first,
+                        SentenceTransformer& to, bool& pooled) {
+  const std::string name = class_of(row);
+  if (row["path"].text().find('\0') != std::string::npos) row["path"].refuse("a folder's name");
   const std::filesystem::path module = folder / row["path"].text();
-  if (first != (name == "Transformer")) type.refuse("Transformer first, and no other");
+  if (first != (name == "Transformer")) row["type"].refuse("Transformer first, and no other");
   if (first) return read_transformer(module, to);
-  if (pooled == (name == "Pooling"))
-    type.refuse("Pooling behind Transformer, and no other", in_quotes(whole));
+  if (pooled == (name == "Pooling")) row["type"].refuse("Pooling behind Transformer, and no other");
   if (name == "Pooling") {
     pooled = true;
     return read_pooling(module, to);
   }
   if (name == "Dense") {
-    to.options.steps.emplace_back(read_dense(module));
+    to.options.steps.emplace_back(read_dense(module, width_so_far(to)));
   } else if (name == "Normalize") {
     const JsonFile file = open_optional(module / "config.json");
     expect_in_place(file.root());
     to.options.steps.emplace_back(Normalize{});
   } else {
-    type.refuse("Dense or Normalize behind Pooling");
+    row["type"].refuse("Dense or Normalize behind Pooling");
   }
 }
 
@@ -132,8 +184,12 @@ inline SentenceTransformer load_sentence_transformer(const std::filesystem::path
   const nlohmann::json json = parse_json(read_text(file, "a JSON file"), file.string());
   const std::vector<JsonField> rows = JsonField(json, file.string()).items();
   bool pooled = false;
-  for (std::size_t i = 0; i < rows.size(); ++i)
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (const JsonField name = rows[i]["name"]; name.given() && !names.insert(name.text()).second)
+      name.refuse("a name of its own for each module");
     sentence_detail::read_module(folder, rows[i], i == 0, to, pooled);
+  }
   if (!pooled)
     JsonField(json, file.string())
         .refuse("a Transformer and a Pooling", std::to_string(rows.size()) + " modules");

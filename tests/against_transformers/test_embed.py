@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -179,6 +180,10 @@ def test_sentence_transformers(eos, include_prompt, pooling, pocket, tmp_path):
         flags = [word for one in name for word in ("--prompt-name", one)]
         expected = theirs.encode(lines, prompt_name=(name or [None])[0])
         close(embeddings(tmp_path, lines, "-m", folder, *flags, kind="lines"), expected)
+    pictures = [Image.open(ROOT / "examples/inputs/shapes.png")]  # to which no prompt belongs
+    theirs[0].model.text_model.embed_tokens.eoi_token_index = EOI
+    close(embeddings(tmp_path, [{"images": [str(ROOT / "examples/inputs/shapes.png")]}], "-m", folder),
+          SentenceTransformer(modules=list(theirs), device="cpu").encode(pictures))
     cut = theirs.encode(lines, truncate_dim=7, normalize_embeddings=True)
     close(embeddings(tmp_path, lines, "-m", folder, "--dimensions", 7, kind="lines"), cut)
 

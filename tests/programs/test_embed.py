@@ -83,6 +83,28 @@ def test_a_line_is_answered_before_the_next_is_written():
         assert program.wait(60) == 0
 
 
+def test_an_unfinished_line_keeps_nobody_waiting():
+    """The first line is answered while the second is still on its way."""
+    with subprocess.Popen([PROGRAMS / "t5gemma2-embed", "-q", "-m", POCKET], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          encoding="utf-8") as program:
+        program.stdin.write("ox\n" + "cat " * 1000)
+        program.stdin.flush()
+        assert "embedding" in program.stdout.readline()
+        program.stdin.close()
+        assert "embedding" in program.stdout.readline()
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "texts").write_bytes(b"\xef\xbb\xbfox\nox\n")
+    first, second = embedded("-f", tmp_path / "texts")
+    assert first == second
+
+
+def test_no_texts_are_an_empty_array(tmp_path):
+    output("embed", "-o", tmp_path / "e.npy", text="")
+    assert np.load(tmp_path / "e.npy").shape == (0, 128)
+
+
 def test_a_failing_line_leaves_no_file(tmp_path):
     lines = '{"prompt": "ox"}\n{"prompt": 5}\n'
     done = run("embed", "-m", POCKET, "--jsonl", "-o", tmp_path / "e.npy", text=lines)
@@ -115,7 +137,7 @@ def test_dtype(dtype):
     (["--dimensions", "129"], "ox\n", 1, "dimensions: expected 1 to 128, found 129"),
     (["--dimensions", "0"], "ox\n", 2, "--dimensions: expected a whole number from 1 to"),
     (["--pooling", "max"], "ox\n", 2, "--pooling: expected one of mean, cls, last, none"),
-    (["--prompt-name", "query"], "ox\n", 1, "prompt: name: expected none: the model's folder names no prompts, found query"),
+    (["--prompt-name", "query"], "ox\n", 1, "--prompt-name: name: expected none: the model's folder names no prompts, found \"query\""),
     (["-o", "-"], "ox\n", 2, '-o: expected a .npy or .safetensors file, found "-"'),
     (["-o", "/dev/stdout"], "ox\n", 2, "-o: expected a .npy or .safetensors file"),
     (["-o", "e.txt"], "ox\n", 2, '-o: expected a .npy or .safetensors file, found "e.txt"'),
@@ -149,7 +171,7 @@ def test_broken_weights_are_told(tmp_path):
     save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
     done = run("embed", "-q", "-m", tmp_path, "--jsonl", text='{"input_ids": [2, 5]}')
     refused(done, 1, "embedding: expected finite numbers, found NaN or infinity")
-    refused(run("embed", "-q", "-m", tmp_path, "ox"), 1, "expected tokenizer.json or tokenizer.model for a text")
+    refused(run("embed", "-q", "-m", tmp_path, "ox"), 1, "found neither; --jsonl with input_ids takes ids")
 
 
 def test_a_reader_that_goes_away_ends_the_program():
