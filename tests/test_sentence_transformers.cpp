@@ -1,5 +1,5 @@
 // Folders of sentence-transformers: what is read, and one clear line for everything that is not done here. That embeddings
-// are those of sentence-transformers is tested with it (tests/against_transformers/test_embed.py).
+// are those of sentence-transformers is tested with it (tests/against_transformers/test_embeddings.py).
 #include "t5gemma2/embedding/sentence_transformers.hpp"
 
 #include "fixture.hpp"
