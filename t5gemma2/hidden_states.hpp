@@ -9,7 +9,7 @@
 // than one after the other; RoPE begins at 0 in each, and a token attends to its own text alone. So no text is padded, and
 // each gets the numbers that it gets alone (but for the order of sums in texts of few tokens).
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder, its hidden_states
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2TextEncoder
 #pragma once
 #include <algorithm>
 #include <iterator>

@@ -6,7 +6,7 @@
 // So the logits of a token say what follows it: those of the last one, y_m, are not needed. They are taken as the decoder
 // gives them (decoder.hpp, after the softcap), before penalties and temperature. The paper leaves this out.
 //
-// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration.forward, its loss
+// Reference: transformers models/t5gemma2/modeling_t5gemma2.py T5Gemma2ForConditionalGeneration
 #pragma once
 #include <algorithm>
 #include <cmath>

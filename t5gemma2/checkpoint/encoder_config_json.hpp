@@ -11,7 +11,7 @@
 // (512, 257, 129, 65, ..., 3, then 2 for ever). What such a window was cannot be known, so it is refused.
 //
 // Reference: transformers models/t5gemma2/configuration_t5gemma2.py T5Gemma2EncoderConfig;
-// models/gemma3/configuration_gemma3.py Gemma3TextConfig; modeling_gemma3.py Gemma3TextModel
+// models/gemma3/configuration_gemma3.py Gemma3TextConfig; models/gemma3/modeling_gemma3.py Gemma3TextModel
 #pragma once
 #include <string>
 
