@@ -75,13 +75,14 @@ inline Matrix apply(const Dense& w, const Matrix& e) {
     y.rowwise() += w.bias->transpose();
   }
   if (w.activation == Activation::tanh) y = y.array().tanh();
-  if (w.activation == Activation::relu) y = y.cwiseMax(0.0f);
+  if (w.activation == Activation::relu)
+    y = y.unaryExpr([](float number) { return number < 0 ? 0.0f : number; });
   return y;
 }
 
-/// Each row divided by its length, as far as that is above 1e-12.
+/// Each row divided by its length, as far as that is above 1e-12; a NaN makes the whole row NaN.
 inline Matrix apply(const Normalize&, Matrix e) {
-  for (auto row : e.rowwise()) row /= std::max(1e-12f, static_cast<float>(row.cast<double>().norm()));
+  for (auto row : e.rowwise()) row /= std::max(static_cast<float>(row.cast<double>().norm()), 1e-12f);
   return e;
 }
 
@@ -130,7 +131,7 @@ inline Matrix hidden_states(const Model& model, std::span<const EmbedInput> text
 }
 
 /// The embedding of each text, [1, width]; with Pooling::none [n, width]. The numbers of a text do not depend on the
-/// texts beside it, but for the last digit (with int8 weights, but for their rounding). Progress counts tokens. Throws Error where an id is outside the
+/// texts beside it, but for the last digit (with set_precision, but for its rounding). Progress counts tokens. Throws Error where an id is outside the
 /// vocabulary, image features do not fit, or dimensions are too many; std::invalid_argument where the encoder is
 /// incomplete or a text has no ids.
 inline std::vector<Matrix> embed(const Model& model, std::span<const EmbedInput> texts,
@@ -161,6 +162,7 @@ inline std::vector<Matrix> embed(const Model& model, std::span<const EmbedInput>
     done += rows;
     texts = texts.subspan(batch.size());
   }
+  if (progress) progress(all, all);
   return embeddings;
 }
 

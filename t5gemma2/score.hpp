@@ -95,6 +95,7 @@ inline std::vector<TokenScore> score(const Decoder& w, const TargetStart& start,
   const Index all = std::ssize(target);
   DecoderState state = start.state;
   std::vector<TokenScore> scores;
+  if (progress) progress(0, all);
   for (const Chunk& block : blocks_of(w, state, all)) {
     const auto first = static_cast<std::size_t>(block.first), count = static_cast<std::size_t>(block.count);
     const Matrix x = decoder_step(w, state, std::span(before).subspan(first, count));

@@ -57,6 +57,9 @@ TEST_CASE("embed: dense layers and normalisation") {
   const Matrix unit = apply(Normalize{}, e);
   for (Index row = 0; row < e.rows(); ++row) CHECK(std::abs(unit.row(row).norm() - 1) <= 1e-6f);
   CHECK(apply(Normalize{}, Matrix(Matrix::Zero(1, 3))).isZero(0));
+  CHECK(rows_with_nan(apply(Normalize{}, with_nan(e, 2, 1))) == range(2, 2));
+  CHECK(apply(Normalize{}, with_nan(e, 2, 1)).row(2).array().isNaN().all());
+  CHECK(rows_with_nan(apply(Dense{stored.weight(), {}, Activation::relu}, with_nan(e, 2, 1))) == range(2, 2));
 }
 
 TEST_CASE("embed: steps, then dimensions, then the length") {

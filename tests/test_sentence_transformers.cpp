@@ -164,6 +164,8 @@ TEST_CASE("sentence transformers: what is not done here is refused by name") {
   CHECK(refused("2/config.json", changed(dense_config, "bias", nullptr), "bias: expected true or false"));
   CHECK(refused("modules.json", json::array({transformer, pooling, dense, dense}),
                 "in_features: expected 3, as the module before it gives, found 4"));
+  CHECK(refused("config.json", {{"text_config", {{"hidden_size", 640}}}},
+                "2/config.json: in_features: expected 640, as the module before it gives, found 4"));
   CHECK(refused("config_sentence_transformers.json", {{"default_prompt_name", "x"}},
                 "default_prompt_name: expected a name of prompts, found \"x\""));
   CHECK(refused("config_sentence_transformers.json", {{"model_type", "SparseEncoder"}},

@@ -31,12 +31,9 @@ class CopiedKeys {
     const std::vector<std::string> keys = object.keys();  // throws where the line is no object
     const AnswerLine in_order = AnswerLine::parse(line);
     for (const auto& [key, value] : in_order.items()) {
-      if (answered_.contains(key)) {
-        dropped_.insert(key);
-      } else if (!read_.contains(key)) {
-        copied_.insert(key);
-        to[key] = value;
-      }
+      if (read_.contains(key)) continue;
+      (answered_.contains(key) ? dropped_ : copied_).insert(key);
+      if (!answered_.contains(key)) to[key] = value;
     }
   }
 

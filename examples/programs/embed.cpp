@@ -13,6 +13,7 @@
 #include "embed_input.hpp"
 #include "embed_output.hpp"
 #include "embedder.hpp"
+#include "failure.hpp"
 #include "programs.hpp"
 #include "progress_bar.hpp"
 #include "t5gemma2/checkpoint/text_config_json.hpp"
@@ -31,7 +32,7 @@ struct Flags {
 
 constexpr const char* about =
     R"(Writes an embedding of each text: a vector, made from the encoder's output. The texts are lines of stdin or of -f.
-A folder of sentence-transformers (modules.json) is embedded with its own pooling, dense layers, normalisation, max_seq_length and prompts; any other with the mean over all tokens. --pooling and --layer take the place of what modules.json says but for its max_seq_length and prompts. A prompt is for texts: images and input_ids get none.
+A folder of sentence-transformers (modules.json) is embedded with its own pooling, dense layers, normalisation, max_seq_length and prompts; any other with the mean over all tokens. --pooling and --layer take the place of what modules.json says but for its max_seq_length and prompts. A prompt is for texts, which max_seq_length cuts: images and input_ids get none, and are not cut.
 Folders with an encoder alone are taken, too: as T5Gemma2Encoder.save_pretrained writes them, and EmbeddingGemma's.
 --layer counts as transformers' hidden_states do, and only here: 0 is the embedded tokens, N the output of the Nth layer, and the last one, which is the default, the encoder's output.
 --jsonl: the keys are prompt, images (a list) and input_ids (a list) in place of prompt. Other keys are copied to the answer. A line that cannot be embedded gets "error" in place of "embedding", and the exit status is 1.
@@ -72,6 +73,7 @@ void add_flags(cli::App& app, Flags& f) {
 
 /// A line, ready to be embedded, or why it cannot be.
 struct Item {
+  std::string where;
   cli::AnswerLine copied = cli::AnswerLine::object();
   EmbedInput input;
   std::string error;
@@ -86,7 +88,8 @@ class LineEmbedder {
         keys_({"prompt", "images", "input_ids"}, {"embedding", "error"}),
         array_(embedder.width()) {}
 
-  /// Returns the message at the end; empty when no line failed. Throws Error where a line fails and all go to a file.
+  /// Returns the message at the end; empty when no line failed. Throws Error for a line that fails where it is not one of
+  /// --jsonl, or all go to a file; the lines before it are still printed.
   std::string run(cli::LineSource& source) {
     cli::ProgressBar bar("embedding", !f_.embed.quiet);
     std::string line, where;
@@ -98,8 +101,10 @@ class LineEmbedder {
         if (!more) break;
         items.push_back(read(line, where));
         tokens += std::ssize(items.back().input.ids);
-      } while (tokens < most_tokens && source.is_ready());
+        more = !ends_all(items.back());
+      } while (more && tokens < most_tokens && source.is_ready());
       embed_all(items, bar, source.all());
+      if (!fatal_.empty()) throw Error(fatal_);
     }
     keys_.note_all(f_.embed.quiet);
     if (f_.out) array_.write(*f_.out, embedder_.every_token());
@@ -113,15 +118,14 @@ class LineEmbedder {
  private:
   static constexpr Index most_tokens = 4 * chunk_rows;  // of lines that are embedded and printed together
 
+  bool ends_all(const Item& item) const { return !item.error.empty() && (f_.out || !f_.jsonl); }
+
   Item read(const std::string& line, const std::string& where) {
     Item item;
-    try {
+    item.where = where;
+    item.error = cli::failure_of(where, [&] {
       item.input = embedder_.input_of(f_.jsonl ? parsed(line, where, item) : checked(line));
-    } catch (const Error& error) {
-      const std::string text = error.what();
-      item.error = text.starts_with(where) ? text : where + ": " + text;
-      if (f_.out || !f_.jsonl) throw Error(item.error);
-    }
+    });
     return item;
   }
 
@@ -147,15 +151,26 @@ class LineEmbedder {
     });
     auto next = embeddings.begin();
     for (Item& item : items) {
-      ++lines_;
-      if (item.error.empty()) {
-        write(item, *next++);
-        continue;
+      const Matrix* const embedding = item.error.empty() ? &*next++ : nullptr;
+      if (embedding && !embedding->allFinite())
+        item.error = item.where +
+                     ": embedding: expected finite numbers, found NaN or infinity: the weights are broken";
+      if (ends_all(item)) {
+        fatal_ = item.error;
+        return;
       }
-      ++failed_;
-      item.copied["error"] = item.error;
-      cli::print_text(cli::to_text(item.copied) + '\n');
+      ++lines_;
+      if (item.error.empty())
+        write(item, *embedding);
+      else
+        write_error(item);
     }
+  }
+
+  void write_error(Item& item) {
+    ++failed_;
+    item.copied["error"] = item.error;
+    cli::print_text(cli::to_text(item.copied) + '\n');
   }
 
   void write(const Item& item, const Matrix& embedding) {
@@ -168,6 +183,7 @@ class LineEmbedder {
   cli::CopiedKeys keys_;
   cli::EmbeddingArray array_;
   Index lines_ = 0, failed_ = 0;
+  std::string fatal_;  // why the rest is not embedded
 };
 
 void check_flags(const Flags& f) {

@@ -67,7 +67,11 @@ class StdinLines {
 /// Lines, one after the other: those of a file, of stdin, or one text.
 class LineSource {
  public:
-  static LineSource of_text(const std::string& text) { return {"text", {{text}}, false}; }
+  static LineSource of_text(const std::string& text) {
+    LineSource source("text", {{text}}, false);
+    source.is_read_ = false;
+    return source;
+  }
 
   /// `file`: - is stdin. A file is read as a whole, so that the number of its lines is known. Throws Error where
   /// it cannot be read.
@@ -90,9 +94,10 @@ class LineSource {
       if (lines_ ? number_ == std::ssize(*lines_) : !stdin_.next(line)) return false;
       if (lines_) line = std::move((*lines_)[static_cast<std::size_t>(number_)]);
       constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-      if (number_++ == 0 && line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
+      if (number_++ == 0 && is_read_ && line.starts_with(byte_order_mark))
+        line.erase(0, byte_order_mark.size());
     } while (jsonl_ && line.find_first_not_of(" \t\r") == std::string::npos);
-    if (line.ends_with('\r')) line.pop_back();
+    if (is_read_ && line.ends_with('\r')) line.pop_back();
     where = name_ + " line " + std::to_string(number_);
     return true;
   }
@@ -110,7 +115,7 @@ class LineSource {
   std::string name_;
   std::optional<std::vector<std::string>> lines_;  // none: those of stdin
   StdinLines stdin_;
-  bool jsonl_;
+  bool jsonl_, is_read_ = true;  // from a file or stdin
   Index number_ = 0;
 };
 

@@ -45,6 +45,8 @@ class Embedder {
     timings_.load_seconds = seconds() - start;
   }
 
+  Embedder(const Embedder&) = delete;
+
   /// Whether every token has an embedding of its own.
   bool every_token() const { return how_.options.pooling == Pooling::none; }
 
@@ -53,7 +55,6 @@ class Embedder {
 
   /// Throws Error where a request cannot be embedded.
   EmbedInput input_of(const EmbedRequest& request) {
-    const double start = seconds();
     const std::vector<PromptImage> images = images_->read(request.images);
     EmbedInput input = read(request, images);
     const Index n = std::ssize(input.ids), most = model_.config.encoder.max_position_embeddings;
@@ -64,20 +65,17 @@ class Embedder {
                std::to_string(most) + ": its embedding may make no sense",
            flags_.quiet);
     check_encoder_memory(model_.config, n);
+    const double start = seconds();
     input.features = images_->features_of(images);
     if (!images.empty()) timings_.image_seconds += seconds() - start;
     return input;
   }
 
-  /// Throws Error where numbers are not finite.
   std::vector<Matrix> embeddings_of(const std::vector<EmbedInput>& inputs, const Progress& progress) {
     const double start = seconds();
     std::vector<Matrix> embeddings = embed(model_, inputs, how_.options, progress);
     timings_.encode.seconds += seconds() - start;
     for (const EmbedInput& input : inputs) timings_.encode.tokens += input.ids.size();
-    for (const Matrix& embedding : embeddings)
-      if (!embedding.allFinite())
-        fail(how_.model.string(), "embedding", "finite numbers", "NaN or infinity: the weights are broken");
     return embeddings;
   }
 

@@ -1,9 +1,7 @@
 // --jsonl: one JSON request a line in, one answer a line out.
 #pragma once
-#include <exception>
 #include <fstream>
 #include <iostream>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "copied_keys.hpp"
+#include "failure.hpp"
 #include "jsonl_request.hpp"
 #include "request_gaps.hpp"
 #include "score_json.hpp"
@@ -58,22 +57,15 @@ class LineAnswerer {
     const GracefulInterrupt graceful;
     AnswerLine written = AnswerLine::object();
     Answer answer;
-    std::string wrong;
-    try {
+    const std::string wrong = failure_of(where, [&] {
       const nlohmann::json json = parse_json(line, where);
       const JsonField object(json, where);
       keys_.copy(object, line, written);
       const Request request = read_request(object, defaults_);
       answer = session_.answer(request, [](std::string_view) { return !stop_requested; });
       add_answer(written, answer, session_.tokenizer());
-    } catch (const Interrupted&) {
-      throw;
-    } catch (const std::bad_alloc&) {
-      wrong = "not enough memory";
-    } catch (const std::exception& error) {
-      wrong = error.what();
-    }
-    if (!wrong.empty()) written["error"] = wrong.starts_with(where) ? wrong : where + ": " + wrong;
+    });
+    if (!wrong.empty()) written["error"] = wrong;
     failed_ += wrong.empty() ? 0 : 1;
     ++lines_;
     fresh_line();

@@ -1,17 +1,16 @@
 // t5gemma2-score: the log-probability of targets, given a source. Results go to stdout, everything else to stderr.
 #include <omp.h>
 
-#include <exception>
+#include <algorithm>
 #include <fstream>
 #include <iostream>
-#include <new>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "copied_keys.hpp"
+#include "failure.hpp"
 #include "files.hpp"
 #include "ids.hpp"
 #include "jsonl_request.hpp"
@@ -43,7 +42,7 @@ struct Flags {
 };
 
 constexpr const char* about =
-    R"(Writes how likely texts are as the decoder's output, given a source: for each target a line of JSON with the natural logarithm of the probability of each token, their sum and mean, and the perplexity, e^-mean.
+    R"(Writes how likely texts are as the decoder's output, given a source: for each target a line of JSON with the natural logarithm of the probability of each token, their sum and mean, and the perplexity, e^-mean (null where it is too large for a number).
 The logits are the decoder's own, before penalties and temperature. A rank of 1 is the likeliest token.
 The target is <bos>, or --decoder-prompt, and then its tokens; <eos> only with --eos. Each token is scored by the logits of the one before it:)"
     "\n      the decoder gets   <bos>   t1    t2    t3"
@@ -126,6 +125,7 @@ class Scorer {
       scores.push_back(score(decoder, start, ids, 0, bar.watch()));
       loaded_.timings().read.tokens += ids.size();
     }
+    loaded_.timings().read.tokens += begin.size();
     loaded_.timings().read.seconds += cli::seconds() - before;
     return scores;
   }
@@ -140,10 +140,8 @@ class Scorer {
 Request read_request(const JsonField& line, Request request, bool& several) {
   cli::read_input(line, request.input);
   const JsonField target = line["target"], targets = line["targets"], ids = line["target_ids"];
-  if (target.given() + targets.given() + ids.given() != 1)
-    target.refuse("one of target, targets and target_ids", target.given() || targets.given() ? "several"
-                                                           : ids.given()                     ? "several"
-                                                                                             : "none");
+  if (const int given = target.given() + targets.given() + ids.given(); given != 1)
+    target.refuse("one of target, targets and target_ids", given > 1 ? "several" : "none");
   if (target.given()) request.targets = {target.text()};
   if (ids.given()) request.target_ids = {*cli::ids_text(ids)};
   several = targets.given();
@@ -166,8 +164,7 @@ class LineScorer {
 
   void answer(const std::string& line, const std::string& where) {
     AnswerLine written = AnswerLine::object();
-    std::string wrong;
-    try {
+    const std::string wrong = cli::failure_of(where, [&] {
       const nlohmann::json json = parse_json(line, where);
       const JsonField object(json, where);
       keys_.copy(object, line, written);
@@ -180,14 +177,10 @@ class LineScorer {
         written["scores"] = scores;
       else
         written.update(scores[0]);
-    } catch (const std::bad_alloc&) {
-      wrong = "not enough memory";
-    } catch (const Error& error) {
-      wrong = error.what();
-    }
+    });
     ++lines_;
     failed_ += wrong.empty() ? 0 : 1;
-    if (!wrong.empty()) written["error"] = wrong.starts_with(where) ? wrong : where + ": " + wrong;
+    if (!wrong.empty()) written["error"] = wrong;
     cli::print_text(cli::to_text(written) + '\n');
   }
 

@@ -58,8 +58,8 @@ class Session {
                   .seed = {}};
     if (gaps) answer.filled = read_all_filled(answer.texts, *tokenizer(), options, *gaps);
     if (options.sample) answer.seed = options.seed;
-    if (const auto most = request.settings.logprobs; most && !stop_requested)
-      answer.logprobs = logprobs_of(answer.texts, H, prompt.size(), *most);
+    if (const auto most = request.settings.logprobs)
+      answer.logprobs = logprobs_unless_stopped(answer.texts, H, prompt.size(), *most);
     return answer;
   }
 
@@ -78,6 +78,18 @@ class Session {
     if (model_.generation_config.do_sample && !sample)
       note("generation_config.json asks for sampling; greedy without --temp or another sampling flag",
            flags_.load.quiet);
+  }
+
+  /// The scores of the new ids of each text; none where Ctrl-C comes before they are there.
+  std::vector<std::vector<TokenScore>> logprobs_unless_stopped(const std::vector<Generated>& texts,
+                                                               const Matrix& H, std::size_t given,
+                                                               Index most) const {
+    try {
+      throw_if_interrupted();
+      return logprobs_of(texts, H, given, most);
+    } catch (const Interrupted&) {
+      return {};
+    }
   }
 
   /// The scores of the new ids of each text, with the `most` likeliest in the place of each: read once more, all at once.

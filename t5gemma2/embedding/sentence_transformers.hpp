@@ -39,6 +39,7 @@ struct SentenceTransformer {
   EmbedOptions options;
   bool include_prompt = true;           // whether a prompt's tokens are pooled, too
   std::optional<Index> max_seq_length;  // tokens; a longer text is cut
+  Index hidden_size = 0;                // of the encoder; 0 where its config.json does not say
   std::map<std::string, std::string> prompts;
   std::optional<std::string> default_prompt_name;
 
@@ -109,6 +110,10 @@ inline void read_transformer(const std::filesystem::path& model, SentenceTransfo
   check_transformer(file.root());
   expect(tokenizer.root()["truncation_side"], "right");
   to.model = model;
+  const JsonField root = sizes.root();
+  for (const JsonField& width : {root["hidden_size"], root["text_config"]["hidden_size"],
+                                 root["encoder"]["text_config"]["hidden_size"]})
+    if (width.given()) to.hidden_size = width.integer(1, config_detail::most_features);
   constexpr double least = 3, most = config_detail::longest_context;  // bos, eos, and something between them
   const auto shorten = [&](const JsonField& length) {
     if (!length.given() || length.number(least, 1e300) > most) return;
@@ -132,9 +137,9 @@ inline void read_prompts(const std::filesystem::path& folder, SentenceTransforme
   to.default_prompt_name = chosen.text();
 }
 
-/// The width of what the steps so far give; 0 where only the model says.
+/// The width of what the steps so far give.
 inline Index width_so_far(const SentenceTransformer& to) {
-  Index width = 0;
+  Index width = to.hidden_size;
   for (const auto& step : to.options.steps)
     if (const auto* dense = std::get_if<Dense>(&step)) width = dense->weight.rows;
   return width;
@@ -207,8 +212,8 @@ inline std::vector<TokenId> cut_to(std::optional<Index> max_seq_length, const To
 }
 
 /// What is embedded for `text` with a prompt in front of it. Where the prompt's tokens are not pooled and the text has
-/// none of its own, merged as it is into the prompt's last one, the last token is pooled (sentence-transformers: none,
-/// which makes zeros). Throws Error where the prompt leaves no room for a text, and where Tokenizer::encode does.
+/// none of its own, merged as it is into the prompt's last one, the last token is pooled (sentence-transformers:
+/// none, which makes zeros, or the first). Throws Error where the prompt leaves no room for a text, and where Tokenizer::encode does.
 inline EmbedInput embed_input(const SentenceTransformer& how, const Tokenizer& tokenizer,
                               const std::string& prompt, const std::string& text) {
   EmbedInput input{.ids = cut_to(how.max_seq_length, tokenizer, tokenizer.encode(prompt + text)),

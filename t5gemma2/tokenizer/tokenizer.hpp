@@ -34,8 +34,8 @@ namespace t5gemma2 {
 /// threads at once.
 class Tokenizer {
  public:
-  /// From one of these files, or from a model's folder: its tokenizer.json, else its tokenizer.model, with what
-  /// its tokenizer_config.json says about eos. A tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the
+  /// From one of these files, or from a model's folder: its tokenizer.json, else its tokenizer.model. A
+  /// tokenizer.json is converted on first use, and the result cached (cache.hpp). Throws Error naming the
   /// file and the field that is not as it should be.
   static Tokenizer load(const std::filesystem::path& folder_or_file) {
     std::filesystem::path file = folder_or_file;

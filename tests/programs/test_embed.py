@@ -105,6 +105,16 @@ def test_no_texts_are_an_empty_array(tmp_path):
     assert np.load(tmp_path / "e.npy").shape == (0, 128)
 
 
+def test_lines_before_a_failing_one_are_embedded():
+    done = run("embed", "-q", "-m", POCKET, text="ox\ncat\n\nox\n")
+    assert done.returncode == 1 and done.stdout.count("embedding") == 2
+    assert done.stderr == "t5gemma2-embed: error: stdin line 3: expected a text, found an empty line\n"
+
+
+def test_one_text_is_taken_as_it_is():
+    assert embedded("ox\r") != embedded("ox") and embedded("\ufeffox") != embedded("ox")
+
+
 def test_a_failing_line_leaves_no_file(tmp_path):
     lines = '{"prompt": "ox"}\n{"prompt": 5}\n'
     done = run("embed", "-m", POCKET, "--jsonl", "-o", tmp_path / "e.npy", text=lines)
@@ -146,8 +156,8 @@ def test_dtype(dtype):
     (["-f", "/no/texts"], "", 1, "/no/texts: expected a file to read"),
     (["-f", "x", "ox"], "", 2, "-f"),
     ([""], "", 2, "expected a text, found an empty one"),
-    ([], "ox\n\ncat\n", 1, "stdin line 2: expected a text, found an empty line"),
-    ([], "ox\n\udcff\n", 1, "stdin line 2: text: byte 0: expected UTF-8, found 0xFF"),
+    ([], "\ncat\n", 1, "stdin line 1: expected a text, found an empty line"),
+    ([], "\udcff\n", 1, "stdin line 1: text: byte 0: expected UTF-8, found 0xFF"),
 ])
 def test_what_is_wrong_is_told_in_one_line(arguments, text, code, message, tmp_path):
     done = subprocess.run([PROGRAMS / "t5gemma2-embed", "-q", "-m", POCKET, *arguments], cwd=tmp_path,
@@ -170,7 +180,8 @@ def test_broken_weights_are_told(tmp_path):
     tensors["model.encoder.norm.weight"][3] = np.nan
     save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
     done = run("embed", "-q", "-m", tmp_path, "--jsonl", text='{"input_ids": [2, 5]}')
-    refused(done, 1, "embedding: expected finite numbers, found NaN or infinity")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"].startswith("stdin line 1: embedding: expected finite numbers, found NaN")
     refused(run("embed", "-q", "-m", tmp_path, "ox"), 1, "found neither; --jsonl with input_ids takes ids")
 
 

@@ -103,6 +103,11 @@ def test_logprobs_are_those_of_score():
     assert "logprobs" not in without and without["text"] == made["text"]
 
 
+def test_a_key_that_is_obeyed_is_no_lost_key():
+    done = run("generate", "-m", POCKET, "--jsonl", text='{"prompt": "in words: 12", "logprobs": 1}')
+    assert done.returncode == 0 and "not copied" not in done.stderr
+
+
 def test_logprobs_need_jsonl():
     refused(run("generate", "-m", POCKET, "--logprobs", "2", "x"), 2, "--logprobs: expected --jsonl, too")
     [line] = answers(lines=[{"prompt": "x", "logprobs": -1}], code=1)
