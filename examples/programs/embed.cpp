@@ -14,6 +14,7 @@
 #include "embed_output.hpp"
 #include "embedder.hpp"
 #include "failure.hpp"
+#include "json_lines.hpp"
 #include "programs.hpp"
 #include "progress_bar.hpp"
 #include "t5gemma2/checkpoint/text_config_json.hpp"
@@ -110,9 +111,7 @@ class LineEmbedder {
     if (f_.out) array_.write(*f_.out, embedder_.every_token());
     if (f_.out && !f_.embed.quiet)
       std::cerr << array_.texts() << " embeddings written to " << *f_.out << '\n';
-    return failed_ == 0 ? ""
-                        : std::to_string(failed_) + " of " + std::to_string(lines_) +
-                              " lines failed: \"error\" in place of the embedding says why";
+    return cli::failed_lines(failed_, lines_, "embedding");
   }
 
  private:

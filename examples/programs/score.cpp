@@ -2,7 +2,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -10,9 +9,8 @@
 #include <vector>
 
 #include "copied_keys.hpp"
-#include "failure.hpp"
-#include "files.hpp"
 #include "ids.hpp"
+#include "json_lines.hpp"
 #include "jsonl_request.hpp"
 #include "loaded_model.hpp"
 #include "programs.hpp"
@@ -153,66 +151,26 @@ Request read_request(const JsonField& line, Request request, bool& several) {
   return request;
 }
 
-class LineScorer {
- public:
-  LineScorer(Scorer& scorer, Request defaults)
-      : scorer_(scorer),
-        defaults_(std::move(defaults)),
-        keys_({"prompt", "images", "input_ids", "raw_prompt", "decoder_prompt", "decoder_input_ids", "eos",
-               "target", "targets", "target_ids"},
-              {"tokens", "sum", "mean", "perplexity", "scores", "error"}) {}
-
-  void answer(const std::string& line, const std::string& where) {
-    AnswerLine written = AnswerLine::object();
-    const std::string wrong = cli::failure_of(where, [&] {
-      const nlohmann::json json = parse_json(line, where);
-      const JsonField object(json, where);
-      keys_.copy(object, line, written);
-      bool several = false;
-      const Request request = read_request(object, defaults_, several);
-      AnswerLine scores = AnswerLine::array();
-      for (const std::vector<TokenScore>& tokens : scorer_.scores_of(request))
-        scores.push_back(cli::target_json(tokens, scorer_.tokenizer()));
-      if (several)
-        written["scores"] = scores;
-      else
-        written.update(scores[0]);
-    });
-    ++lines_;
-    failed_ += wrong.empty() ? 0 : 1;
-    if (!wrong.empty()) written["error"] = wrong;
-    cli::print_text(cli::to_text(written) + '\n');
-  }
-
-  const cli::CopiedKeys& keys() const { return keys_; }
-
-  /// The message at the end; empty when no line failed.
-  std::string trouble() const {
-    if (failed_ == 0) return {};
-    return std::to_string(failed_) + " of " + std::to_string(lines_) +
-           " lines failed: \"error\" in place of the scores says why";
-  }
-
- private:
-  Scorer& scorer_;
-  Request defaults_;
-  cli::CopiedKeys keys_;
-  Index lines_ = 0, failed_ = 0;
-};
-
+/// Returns the message at the end; empty when no line failed.
 std::string score_lines(Scorer& scorer, const Flags& f) {
-  const std::string file = f.file.value_or("-");
-  std::ifstream opened;
-  std::istream& in = cli::open_input(file, opened);
-  const bool is_stdin = &in == &std::cin;
-  if (is_stdin) cli::note_waiting("JSON requests, one a line,", f.load.quiet);
-  LineScorer lines(scorer, f.request);
-  std::string line;
-  for (Index number = 1; std::cout && cli::next_line(in, line); ++number)
-    if (line.find_first_not_of(" \t\r") != std::string::npos)
-      lines.answer(line, (is_stdin ? "stdin" : file) + " line " + std::to_string(number));
-  lines.keys().note_all(f.load.quiet);
-  return lines.trouble();
+  cli::LineAnswers lines({{"prompt", "images", "input_ids", "raw_prompt", "decoder_prompt",
+                           "decoder_input_ids", "eos", "target", "targets", "target_ids"},
+                          {"tokens", "sum", "mean", "perplexity", "scores", "error"}});
+  const auto answer = [&](const JsonField& object, AnswerLine& written) {
+    bool several = false;
+    const Request request = read_request(object, f.request, several);
+    AnswerLine scores = AnswerLine::array();
+    for (const std::vector<TokenScore>& tokens : scorer.scores_of(request))
+      scores.push_back(cli::target_json(tokens, scorer.tokenizer()));
+    if (several)
+      written["scores"] = scores;
+    else
+      written.update(scores[0]);
+  };
+  cli::read_json_lines(
+      f.file.value_or("-"), f.load.quiet,
+      [&](const std::string& line, const std::string& where) { lines.write(line, where, answer); });
+  return lines.finish("scores", f.load.quiet);
 }
 
 void check_flags(const Flags& f) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "../checkpoint/config_json.hpp"
 #include "../checkpoint/safetensors.hpp"
 #include "../checkpoint/stored_tensor.hpp"
 #include "../checkpoint/text_config_json.hpp"
@@ -22,20 +23,13 @@ namespace t5gemma2 {
 
 namespace sentence_detail {
 
-struct JsonFile {
-  nlohmann::json json;
-  std::string path;
-
-  JsonField root() const { return {json, path}; }
-};
-
 /// A file that may be missing; its fields then are, too.
-inline JsonFile open_optional(const std::filesystem::path& file) {
+inline ConfigFile open_optional(const std::filesystem::path& file) {
   if (!is_there(file)) return {nlohmann::json::object(), file.string()};
   return {parse_json(read_text(file, "a JSON file"), file.string()), file.string()};
 }
 
-inline JsonFile open_config(const std::filesystem::path& module) {
+inline ConfigFile open_config(const std::filesystem::path& module) {
   const std::filesystem::path file = module / "config.json";
   return {parse_json(read_text(file, "a module's config.json"), file.string()), file.string()};
 }
@@ -113,7 +107,7 @@ inline std::shared_ptr<const Checkpoint> open_dense(const std::filesystem::path&
 
 /// `width` is that of what it gets; 0: not known.
 inline Dense read_dense(const std::filesystem::path& module, Index width) {
-  const JsonFile file = open_config(module);
+  const ConfigFile file = open_config(module);
   const JsonField config = file.root(), bias = config["bias"], inputs = config["in_features"];
   expect_in_place(config);
   expect(config["use_residual"], false);

@@ -64,7 +64,7 @@ struct SentenceTransformer {
 namespace sentence_detail {
 
 inline void read_pooling(const std::filesystem::path& module, SentenceTransformer& to) {
-  const JsonFile file = open_config(module);
+  const ConfigFile file = open_config(module);
   const JsonField include = file.root()["include_prompt"];
   to.options.pooling = read_pooling_mode(file.root());
   to.include_prompt = !include.given() || include.boolean();
@@ -104,9 +104,9 @@ inline void check_transformer(const JsonField& config) {
 
 /// What decides how texts become ids.
 inline void read_transformer(const std::filesystem::path& model, SentenceTransformer& to) {
-  const JsonFile file = open_optional(model / "sentence_bert_config.json"),
-                 tokenizer = open_optional(model / "tokenizer_config.json"),
-                 sizes = open_optional(model / "config.json");
+  const ConfigFile file = open_optional(model / "sentence_bert_config.json"),
+                   tokenizer = open_optional(model / "tokenizer_config.json"),
+                   sizes = open_optional(model / "config.json");
   check_transformer(file.root());
   expect(tokenizer.root()["truncation_side"], "right");
   to.model = model;
@@ -126,7 +126,7 @@ inline void read_transformer(const std::filesystem::path& model, SentenceTransfo
 }
 
 inline void read_prompts(const std::filesystem::path& folder, SentenceTransformer& to) {
-  const JsonFile file = open_optional(folder / "config_sentence_transformers.json");
+  const ConfigFile file = open_optional(folder / "config_sentence_transformers.json");
   const JsonField root = file.root(), prompts = root["prompts"], chosen = root["default_prompt_name"];
   expect(root["model_type"], "SentenceTransformer");
   if (prompts.given())
@@ -169,7 +169,7 @@ inline void read_module(const std::filesystem::path& folder, const JsonField& ro
   if (name == "Dense") {
     to.options.steps.emplace_back(read_dense(module, width_so_far(to)));
   } else if (name == "Normalize") {
-    const JsonFile file = open_optional(module / "config.json");
+    const ConfigFile file = open_optional(module / "config.json");
     expect_in_place(file.root());
     to.options.steps.emplace_back(Normalize{});
   } else {
