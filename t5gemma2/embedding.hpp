@@ -45,8 +45,9 @@ inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
   Matrix x(static_cast<Index>(ids.size()), w.weight.cols);
   for (Index i = 0; i < x.rows(); ++i) {
     const TokenId id = ids[static_cast<std::size_t>(i)];
-    x.row(i) = to_matrix(w.weight, id, 1) * scale;
+    x.row(i) = stored_rows(w.weight, id, 1) * scale;
     if (id == w.eoi_token_index) x.row(i) = w.eoi_embedding.transpose();
+    x.row(i) += changed_rows(w.weight, id, 1) * scale;  // 0 without adapters
   }
   return x;
 }

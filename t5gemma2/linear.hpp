@@ -2,13 +2,19 @@
 //
 //   y = x W^T        x [rows, in], W [out, in] as stored, y [rows, out]
 //
+// and, where an adapter of low rank r changes W (LoRA, Hu et al. 2021), W as it is stored stays where it is:
+//
+//   y = x W^T + s (x A^T) B^T        A [r, in], B [out, r]        = x (W + s B A)^T
+//
 // Two forms of torch.nn.Linear, equal up to rounding: plain_linear copies all of W to float32 first; linear
 // converts a few rows of W at a time, in the processor's cache (kernels/product.hpp).
 //
 // Where W's numbers are not those of the checkpoint (precision.hpp), y is that of the rounded W; x is
-// rounded to bfloat16 where W asks for it, and meets 8-bit blocks of W in 16-bit blocks.
+// rounded to bfloat16 where W asks for it, and meets 8-bit blocks of W in 16-bit blocks. Adapters are not rounded.
 #pragma once
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/parallel.hpp"
@@ -30,6 +36,11 @@ inline void check(const Weight& W, const char* name) {
                  W.type == StorageType::float32 ? "an address at a multiple of 4 bytes"
                                                 : "an address at a multiple of 2 bytes",
                  "one that is not");
+  for (const auto& change : W.changes) {
+    check_shape(change->A, -1, W.cols, name);
+    check_shape(change->B, W.rows, change->A.rows(), name);
+    check_argument(std::isfinite(change->scale), name, "a change with a scale", change->scale);
+  }
 }
 
 /// The same, and unless W is [rows, cols]; -1 stands for any.
@@ -38,12 +49,12 @@ inline void check(const Weight& W, Index rows, Index cols, const char* name) {
   check(W, name);
 }
 
-/// Rows [first, first + count) of W, copied to float32 [count, W.cols]. Throws std::invalid_argument where W
-/// has no such rows.
-inline Matrix to_matrix(const Weight& W, Index first, Index count) {
-  check(W, "to_matrix W");
-  check_argument(first >= 0 && first <= W.rows, "to_matrix first", "a row of W", first);
-  check_argument(count >= 0 && count <= W.rows - first, "to_matrix count", "a number of rows of W", count);
+/// Rows [first, first + count) of W as it is stored, copied to float32 [count, W.cols]. Throws std::invalid_argument
+/// where W has no such rows.
+inline Matrix stored_rows(const Weight& W, Index first, Index count) {
+  check(W, "stored_rows W");
+  check_argument(first >= 0 && first <= W.rows, "stored_rows first", "a row of W", first);
+  check_argument(count >= 0 && count <= W.rows - first, "stored_rows count", "a number of rows of W", count);
   Matrix rows(count, W.cols);
   if (W.type == StorageType::int8_blocks) {
     const Index blocks = blocks_of(W.cols);
@@ -59,6 +70,21 @@ inline Matrix to_matrix(const Weight& W, Index first, Index count) {
   return rows;
 }
 
+/// The same rows of what its adapters add to W, the sum of s B A.
+inline Matrix changed_rows(const Weight& W, Index first, Index count) {
+  Matrix rows = Matrix::Zero(count, W.cols);
+  for (const auto& change : W.changes)
+    rows += change->scale * (change->B.middleRows(first, count) * change->A);
+  return rows;
+}
+
+/// The same rows of what W stands for.
+inline Matrix to_matrix(const Weight& W, Index first, Index count) {
+  Matrix rows = stored_rows(W, first, count);
+  if (!W.changes.empty()) rows += changed_rows(W, first, count);
+  return rows;
+}
+
 /// The nearest bfloat16 to each number of x.
 inline Matrix rounded_to_bfloat16(const Matrix& x) {
   return x.unaryExpr([](float number) { return to_float(BFloat16(number)); });
@@ -69,7 +95,8 @@ inline Matrix rounded_to_bfloat16(const Matrix& x) {
 inline Matrix plain_linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
-  return (W.rounds_x ? rounded_to_bfloat16(x) : x) * to_matrix(W, 0, W.rows).transpose();
+  const Matrix y = (W.rounds_x ? rounded_to_bfloat16(x) : x) * stored_rows(W, 0, W.rows).transpose();
+  return W.changes.empty() ? y : y + x * changed_rows(W, 0, W.rows).transpose();
 }
 
 namespace linear_detail {
@@ -137,18 +164,34 @@ inline Matrix rounded(Matrix x) {
   return x;
 }
 
+/// x W^T of W as it is stored.
+inline Matrix product(const Matrix& x, const Weight& W) {
+  if (W.type == StorageType::int8_blocks) return multiply(Int16Rows(x), W);
+  const Index parts = W.rounds_x ? 1 : 3;
+  if (takes_tiles(x, parts, W)) return multiply(RowParts(x, parts), x.rows(), W);
+  if (W.rounds_x) return multiply(rounded(x), W);
+  return multiply(x, W);
+}
+
+/// A matrix of ours as one that is stored.
+inline Weight view(const Matrix& x) {
+  return {reinterpret_cast<const std::byte*>(x.data()), StorageType::float32, x.rows(), x.cols()};
+}
+
+/// s (x A^T) B^T
+inline Matrix changed(const Matrix& x, const LowRank& change) {
+  return change.scale * product(product(x, view(change.A)), view(change.B));
+}
+
 }  // namespace linear_detail
 
 /// x [rows, in], W [out, in] -> [rows, out]. Throws as plain_linear does.
 inline Matrix linear(const Matrix& x, const Weight& W) {
   check(W, "linear W");
   check_shape(x, -1, W.cols, "linear x");
-  if (W.type == StorageType::int8_blocks) return linear_detail::multiply(Int16Rows(x), W);
-  const Index parts = W.rounds_x ? 1 : 3;
-  if (linear_detail::takes_tiles(x, parts, W))
-    return linear_detail::multiply(RowParts(x, parts), x.rows(), W);
-  if (W.rounds_x) return linear_detail::multiply(linear_detail::rounded(x), W);
-  return linear_detail::multiply(x, W);
+  Matrix y = linear_detail::product(x, W);
+  for (const auto& change : W.changes) y += linear_detail::changed(x, *change);
+  return y;
 }
 
 }  // namespace t5gemma2

@@ -15,6 +15,7 @@
 #include "checkpoint/encoder_config_json.hpp"
 #include "checkpoint/generation_config_json.hpp"
 #include "kernels/allocation.hpp"
+#include "lora/adapter.hpp"
 #include "progress.hpp"
 #include "vision/image_features.hpp"
 #include "weights.hpp"
@@ -29,6 +30,8 @@ struct Model {
   Decoder decoder;
   GenerationConfig generation_config;
   std::vector<std::string> notes;  // for the user: unusual fields, unknown tensors
+  std::vector<std::shared_ptr<const Adapter>> adapters =
+      {};  // that have been applied (lora/apply_adapter.hpp)
 };
 
 /// Throws std::invalid_argument unless the model is a loaded one.
@@ -56,7 +59,8 @@ inline Model load_model(const std::filesystem::path& folder) {
   model.notes = model.config.notes;
   for (const std::string& note : model.generation_config.notes) model.notes.push_back(note);
   if (is_there(folder / "adapter_config.json"))
-    model.notes.push_back("adapter_config.json: an adapter beside the model is not applied: merge it first");
+    model.notes.push_back(
+        "adapter_config.json: an adapter beside the model is not applied: --lora FOLDER applies it");
   for (const std::string& name : read.unknown())
     model.notes.push_back("unknown tensor, not used: " + readable(name));
   return model;

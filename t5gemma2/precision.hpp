@@ -5,7 +5,7 @@
 //   int8       y = x round(W)^T            to blocks of 32 8-bit numbers with a scale (kernels/blocks.hpp)
 //
 // It is that of the matrices which linear multiplies by: those of all layers, the head, SigLIP. What else is
-// stored stays as it is: norms, the embedding as input, positions of patches, the projector. Scores and values
+// stored stays as it is: norms, the embedding as input, positions of patches, the projector, adapters (lora/adapter.hpp). Scores and values
 // of attention are float32 products.
 #pragma once
 #include <algorithm>
@@ -95,6 +95,7 @@ Weight converted_to(StorageType type, const Weight& W, const Release& release) {
       release();
     }
   });
+  to.changes = W.changes;
   to.data = memory.get();
   to.owner = memory;
   return to;

@@ -47,7 +47,10 @@
 #include "vision/vision_weights.hpp"              // vision, from a checkpoint
 
 // ---- the model, and text from it ----
+#include "lora/adapter_config.hpp"                // scales of a fine-tune
+#include "lora/adapter.hpp"                       // a fine-tune, as PEFT saves it
 #include "model.hpp"                              // load, encode, forward
+#include "lora/apply_adapter.hpp"                 // a fine-tune on its base
 #include "hidden_states.hpp"                      // of several texts at once
 #include "embed.hpp"                              // a vector for each text
 #include "embedding/sentence_modules.hpp"         // modules of sentence-transformers

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace t5gemma2 {
 
@@ -35,20 +36,28 @@ constexpr Index row_bytes(StorageType type, Index cols) {
   return cols * alignment_of(type);
 }
 
-/// A stored matrix W [rows, cols].
+/// Marks a number that has not been set and has no default. Functions that need the number
+/// throw std::invalid_argument.
+inline constexpr float unset = std::numeric_limits<float>::quiet_NaN();
+
+/// A change s B A, of rank r, that is added to a matrix [out, in] (LoRA; lora/adapter.hpp).
+struct LowRank {
+  Matrix A;             // [r, in]
+  Matrix B;             // [out, r]
+  float scale = unset;  // s
+};
+
+/// A stored matrix W [rows, cols], which stands for W + s B A where it has changes.
 struct Weight {
   const std::byte* data = nullptr;  // aligned to alignment_of(type)
   StorageType type{};
   Index rows = 0, cols = 0;
   bool rounds_x = false;                // to bfloat16, in products: --dtype bfloat16
   std::shared_ptr<const void> owner{};  // of data; none where a checkpoint, which must outlive W, owns it
+  std::vector<std::shared_ptr<const LowRank>> changes{};  // one of each adapter
 
   Index bytes() const { return rows * row_bytes(type, cols); }
 };
-
-/// Marks a number that has not been set and has no default. Functions that need the number
-/// throw std::invalid_argument.
-inline constexpr float unset = std::numeric_limits<float>::quiet_NaN();
 
 /// Throws std::invalid_argument "NAME: expected EXPECTED, found FOUND" unless `fits`.
 template <class Found>

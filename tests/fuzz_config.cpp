@@ -1,11 +1,14 @@
 // libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error, also where the encoder
-// alone is wanted; and whatever generation_config.json holds, a GenerationConfig or an Error.
+// alone is wanted; whatever generation_config.json holds, a GenerationConfig or an Error; whatever adapter_config.json holds,
+// finite scales or an Error.
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 
 #include "t5gemma2/checkpoint/config_json.hpp"
 #include "t5gemma2/checkpoint/encoder_config_json.hpp"
 #include "t5gemma2/checkpoint/generation_config_json.hpp"
+#include "t5gemma2/lora/adapter_config.hpp"
 
 namespace {
 
@@ -37,6 +40,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const nlohmann::json json = t5gemma2::parse_json(text, "fuzz");
     check(t5gemma2::read_encoder_config({json, "fuzz"}).encoder);
+  } catch (const t5gemma2::Error&) {
+  }
+  try {
+    const t5gemma2::AdapterConfig adapter = t5gemma2::AdapterConfig::parse(text, "fuzz");
+    for (const char* module : {"model.decoder.layers.0.self_attn.q_proj", ""})
+      if (!std::isfinite(adapter.scale_of(module)) || adapter.rank_of(module) < 1) std::abort();
   } catch (const t5gemma2::Error&) {
   }
   return 0;

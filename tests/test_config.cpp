@@ -430,7 +430,7 @@ TEST_CASE("config: a link that leads nowhere, and what lies in a folder without 
   folder.write("model.safetensors", "x");
   CHECK(load() == start + "model.safetensors without config.json");
   folder.write("adapter_config.json", "{}");
-  contains(load(), start + "adapter_config.json, a LoRA adapter: merge it");
+  contains(load(), start + "adapter_config.json, a LoRA adapter: its base");
   std::filesystem::create_symlink("gone", folder.path() / "config.json");
   contains(
       load(),

@@ -97,7 +97,7 @@ TEST_CASE("linear: a weight that nobody has set, or that is no matrix of numbers
                            "linear W: expected an address at a multiple of 2 bytes, found one that is not",
                            std::invalid_argument);
     }
-  CHECK_THROWS_WITH_AS(to_matrix(no_data, 0, 3), "to_matrix W: expected a stored matrix, found none",
+  CHECK_THROWS_WITH_AS(to_matrix(no_data, 0, 3), "stored_rows W: expected a stored matrix, found none",
                        std::invalid_argument);
 }
 
@@ -107,11 +107,11 @@ TEST_CASE("linear: to_matrix refuses rows that W does not have") {
     return argument_error([&] { to_matrix(W.weight(), first, count); });
   };
   CHECK(complaint(3, 0) == "");
-  CHECK(complaint(-1, 1) == "to_matrix first: expected a row of W, found -1");
-  CHECK(complaint(4, 0) == "to_matrix first: expected a row of W, found 4");
-  CHECK(complaint(0, -1) == "to_matrix count: expected a number of rows of W, found -1");
-  CHECK(complaint(0, 4) == "to_matrix count: expected a number of rows of W, found 4");
-  CHECK(complaint(2, 2) == "to_matrix count: expected a number of rows of W, found 2");
+  CHECK(complaint(-1, 1) == "stored_rows first: expected a row of W, found -1");
+  CHECK(complaint(4, 0) == "stored_rows first: expected a row of W, found 4");
+  CHECK(complaint(0, -1) == "stored_rows count: expected a number of rows of W, found -1");
+  CHECK(complaint(0, 4) == "stored_rows count: expected a number of rows of W, found 4");
+  CHECK(complaint(2, 2) == "stored_rows count: expected a number of rows of W, found 2");
   constexpr Index most = std::numeric_limits<Index>::max();
   CHECK(complaint(1, most) != "");
   CHECK(complaint(most, 1) != "");

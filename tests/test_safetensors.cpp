@@ -415,7 +415,7 @@ TEST_CASE("checkpoint: what lies in a folder instead of the weights") {
   };
   CHECK(found({"tokenizer.json"}) == "neither file");
   contains(found({"adapter_config.json", "adapter_model.safetensors", "trainer_state.json"}),
-           "adapter_config.json, a LoRA adapter: merge it into its model and save that: ");
+           "adapter_config.json, a LoRA adapter: its base model goes there, ");
   contains(found({"adapter_model.safetensors"}), "a LoRA adapter");
   for (const std::string weights : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
     contains(found({weights, "training_args.bin", "optimizer.pt", "onnx/model.onnx"}),

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "../lora/apply_adapter.hpp"
 #include "../model.hpp"
 #include "../progress.hpp"
 #include "../sampling.hpp"
-#include "../vision/vision_weights.hpp"
 #include "comparer.hpp"
 #include "memory.hpp"
 #include "reference_file.hpp"
@@ -104,7 +104,7 @@ inline Comparison compare(const Model& model, const SafetensorsFile& file,
                           std::optional<float> tolerance = {}, const PartProgress& progress = {}) {
   check(model);
   std::optional<Vision> vision;
-  if (file.tensors().contains(images_of_reference)) vision = load_vision(model.config, *model.checkpoint);
+  if (file.tensors().contains(images_of_reference)) vision = load_vision(model);
   return compare(model, vision, file, tolerance, progress);
 }
 

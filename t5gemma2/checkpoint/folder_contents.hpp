@@ -55,9 +55,8 @@ struct Clue {
   std::string_view name, advice;
 };
 
-inline constexpr std::string_view merge =
-    ", a LoRA adapter: merge it into its model and save that: "
-    "PeftModel.from_pretrained(model, FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER)";
+inline constexpr std::string_view adapter =
+    ", a LoRA adapter: its base model goes there, and the adapter behind --lora";
 inline constexpr std::string_view convert =
     ": save it as safetensors: "
     "T5Gemma2ForConditionalGeneration.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)";
@@ -69,8 +68,8 @@ inline constexpr std::string_view other_format =
 
 /// The most certain clue first.
 inline constexpr std::array clues{
-    Clue{"adapter_config.json", merge},
-    Clue{"adapter_model.safetensors", merge},
+    Clue{"adapter_config.json", adapter},
+    Clue{"adapter_model.safetensors", adapter},
     Clue{"pytorch_model.bin", convert},
     Clue{"pytorch_model.bin.index.json", convert},
     Clue{"model.safetensors", no_config},

@@ -87,12 +87,18 @@ class TowerReader {
 
 }  // namespace vision_detail
 
+/// Whether there is a vision half.
+inline bool has_vision(const Config& config, const Checkpoint& checkpoint) {
+  return config.vision &&
+         WeightReader(checkpoint).has("model.encoder.vision_tower.embeddings.patch_embedding.weight");
+}
+
 /// The vision half; its matrices are views of the checkpoint, which must outlive it. Throws Error when the
 /// checkpoint has no vision half or one that does not fit config.json.
 inline Vision load_vision(const Config& config, const Checkpoint& checkpoint) {
   const std::string folder = checkpoint.folder().string();
   WeightReader read(checkpoint);
-  if (!config.vision || !read.has("model.encoder.vision_tower.embeddings.patch_embedding.weight"))
+  if (!has_vision(config, checkpoint))
     throw Error(folder +
                 ": an image was given, but this checkpoint has no vision encoder: it takes text only");
   if (!config.image_token_index)
