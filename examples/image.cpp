@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
     const auto folder = t5gemma2::find_model("pocket");
     const auto model = t5gemma2::load_model(folder);
     const auto tokenizer = t5gemma2::Tokenizer::load(folder);
-    const auto vision = t5gemma2::load_vision(model.config, *model.checkpoint);
+    const auto vision = t5gemma2::load_vision(model);
 
     const auto images = t5gemma2::load_images(std::vector<std::string>{argv[1]});
     const auto ids = t5gemma2::encode_prompt(tokenizer, model.config, argv[2], images);

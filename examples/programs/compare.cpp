@@ -108,6 +108,7 @@ void print(const Comparison& result, float tolerance) {
 struct Flags {
   cli::ModelName model;
   std::string dtype = "float32";
+  std::vector<std::string> lora;
   std::string first, second;  // MODEL REFERENCE, or REFERENCE
   std::optional<float> tolerance;
   bool quiet = false;
@@ -133,7 +134,7 @@ int run(const Flags& f) {
     throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
   omp_set_num_threads(f.threads);
   const cli::ModelName named = f.second.empty() ? f.model : f.first;
-  const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.quiet);
+  const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.lora, f.quiet);
   for (const std::string& note : model.notes) cli::note(note, f.quiet);
   const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
   const Comparison result = run_and_compare(model, file, f);
@@ -153,6 +154,7 @@ int programs::compare(int argc, char** argv) {
   Flags flags;
   cli::add_model(app, flags.model);
   cli::add_dtype(app, flags.dtype);
+  cli::add_lora(app, flags.lora);
   app.add_option("MODEL", flags.first, "the model, without -m");
   app.add_option("REFERENCE", flags.second,
                  "safetensors file with inputs and activations, transformers' or your own; alone after -m");

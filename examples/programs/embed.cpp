@@ -42,6 +42,7 @@ Without -o the embeddings are JSON lines: {"embedding": [...]}, with --pooling n
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.embed.model);
   cli::add_dtype(app, f.embed.dtype);
+  cli::add_lora(app, f.embed.lora);
   cli::Option* prompt = app.add_option("-p,--prompt", f.text, "one text");
   cli::Option* word = app.add_option("TEXT", f.text, "the same, without -p")->excludes(prompt);
   app.add_option("-f,--file", f.file, "read texts from a file, one a line; - is stdin")

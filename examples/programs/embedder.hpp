@@ -20,6 +20,7 @@ namespace cli {
 struct EmbedFlags {
   ModelName model;
   std::string dtype = "float32";
+  std::vector<std::string> lora;
   std::optional<std::string> pooling, prompt_name;
   std::optional<Index> layer, dimensions;
   bool normalize = false, quiet = false;
@@ -34,13 +35,15 @@ class Embedder {
     how_ = load_sentence_transformer(folder);
     follow_flags();
     prompt_ = how_.prompt(flags.prompt_name);
-    model_ = open_encoder(how_.model, flags.dtype, flags.quiet);
+    model_ = open_encoder(how_.model, flags.dtype, flags.lora, flags.quiet);
     images_.emplace(model_, flags.dtype, false, flags.quiet);
-    tokenizer_ = Tokenizer::load_if_there(how_.model);
+    const std::filesystem::path of_tokenizer = tokenizer_folder(how_.model, flags.lora);
+    tokenizer_ = Tokenizer::load_if_there(of_tokenizer);
     check_sizes();
     for (const std::string& text : model_.notes) note(text, flags.quiet);
     if (tokenizer_)
-      for (const std::string& text : tokenizer_config_notes(how_.model, *tokenizer_)) note(text, flags.quiet);
+      for (const std::string& text : tokenizer_config_notes(of_tokenizer, *tokenizer_))
+        note(text, flags.quiet);
     load_weights(weights_of(model_, nullptr, true, false), flags.quiet);
     timings_.load_seconds = seconds() - start;
   }

@@ -30,6 +30,7 @@ struct Flags {
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.session.load.model);
   cli::add_dtype(app, f.session.load.dtype);
+  cli::add_lora(app, f.session.load.lora);
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
   app.add_option("-f,--file", f.file,
                  "read the prompt from a file, without the newline at its end; - is stdin")

@@ -135,7 +135,8 @@ inline const std::map<std::string, std::string> instead = {
     {"--grammar-file", grammar},
     {"--json-schema", grammar},
     {"-j", grammar},
-    {"--lora", "merge the adapter into the weights first (peft: merge_and_unload), then -m FOLDER"},
+    {"--lora", "generate, score, embed, look, trace and compare apply an adapter; this program takes none"},
+    {"--lora-scaled", "--lora FOLDER=SCALE"},
     {"-mu", "hf download fetches a model; then -m NAME"},
     {"--model-url", "hf download fetches a model; then -m NAME"},
     {"-o", "text is printed; > FILE after the command keeps it"},
@@ -143,8 +144,8 @@ inline const std::map<std::string, std::string> instead = {
     {"--min-length", "not known here; --ignore-eos continues after the end"},
     {"-md", "there are no draft models; the model itself is -m"},
     {"--model-draft", "there are no draft models; the model itself is -m"},
-    {"--load-in-4bit", "weights are used as they are stored: bfloat16, float16 or float32"},
-    {"--load-in-8bit", "weights are used as they are stored: bfloat16, float16 or float32"},
+    {"--load-in-4bit", "--dtype int8 rounds weights to 8 bits; there are none of 4"},
+    {"--load-in-8bit", "--dtype int8"},
 };
 
 /// Programs and commands of others, and ours in their place.

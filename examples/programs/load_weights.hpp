@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters.hpp"
 #include "progress_bar.hpp"
 #include "t5gemma2/analysis/cold_weights.hpp"
 #include "t5gemma2/model.hpp"
@@ -40,10 +41,12 @@ inline void load_to_round(const WeightBytes& weights, const Checkpoint& checkpoi
   load_weights(weights, quiet, [&](Index, Index) { checkpoint.release_pages(); });
 }
 
-/// load_model in the precision that `dtype` names.
-inline Model open_model(const std::filesystem::path& folder, const std::string& dtype, bool quiet) {
+/// load_model in the precision that `dtype` names, with the adapters that --lora names.
+inline Model open_model(const std::filesystem::path& folder, const std::string& dtype,
+                        const std::vector<std::string>& lora, bool quiet) {
   const Precision precision = precision_named(dtype);
   Model model = load_model(folder);
+  apply_adapters(model, lora);
   if (precision == Precision::float32) return model;
   load_to_round(weights_of(model, nullptr, true), *model.checkpoint, quiet);
   ProgressBar bar("rounding weights", !quiet);
@@ -51,10 +54,12 @@ inline Model open_model(const std::filesystem::path& folder, const std::string& 
   return model;
 }
 
-/// load_encoder in the precision that `dtype` names.
-inline Model open_encoder(const std::filesystem::path& folder, const std::string& dtype, bool quiet) {
+/// load_encoder in the precision that `dtype` names, with the adapters that --lora names.
+inline Model open_encoder(const std::filesystem::path& folder, const std::string& dtype,
+                          const std::vector<std::string>& lora, bool quiet) {
   const Precision precision = precision_named(dtype);
   Model model = load_encoder(folder);
+  apply_adapters(model, lora);
   if (precision == Precision::float32) return model;
   load_to_round(weights_of(model, nullptr, true, false), *model.checkpoint, quiet);
   ProgressBar bar("rounding weights", !quiet);
@@ -65,7 +70,7 @@ inline Model open_encoder(const std::filesystem::path& folder, const std::string
 /// load_vision in the precision that `dtype` names.
 inline Vision open_vision(const Model& model, const std::string& dtype, bool quiet) {
   const Precision precision = precision_named(dtype);
-  Vision vision = load_vision(model.config, *model.checkpoint);
+  Vision vision = load_vision(model);
   if (precision == Precision::float32) return vision;
   load_to_round(weights_of(model, &vision, false, false), *model.checkpoint, quiet);
   ProgressBar bar("rounding weights", !quiet);

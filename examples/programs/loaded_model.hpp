@@ -24,6 +24,7 @@ namespace cli {
 struct LoadFlags {
   ModelName model;
   std::string dtype = "float32";
+  std::vector<std::string> lora;
   bool pan_and_scan = false, quiet = false;
 };
 
@@ -41,10 +42,10 @@ class LoadedModel {
     ProgressBar bar("loading", !flags.quiet);
     bar.update(0, 2);
     folder_ = model_folder(flags.model, flags.quiet);
-    model_ = open_model(folder_, flags.dtype, flags.quiet);
+    model_ = open_model(folder_, flags.dtype, flags.lora, flags.quiet);
     images_.emplace(model_, flags.dtype, flags.pan_and_scan, flags.quiet);
     bar.update(1, 2);
-    tokenizer_ = Tokenizer::load_if_there(folder_);
+    tokenizer_ = Tokenizer::load_if_there(tokenizer_folder(folder_, flags.lora));
     bar.update(2, 2);
     timings_.load_seconds = seconds() - start;
   }
@@ -60,7 +61,9 @@ class LoadedModel {
   void print_notes() const {
     for (const std::string& text : model_.notes) note(text, flags_.quiet);
     if (tokenizer_)
-      for (const std::string& text : tokenizer_config_notes(folder_, *tokenizer_)) note(text, flags_.quiet);
+      for (const std::string& text :
+           tokenizer_config_notes(tokenizer_folder(folder_, flags_.lora), *tokenizer_))
+        note(text, flags_.quiet);
   }
 
   /// Throws Error where an image cannot be used.

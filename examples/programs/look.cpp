@@ -34,6 +34,7 @@ struct Flags {
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.model);
   cli::add_dtype(app, f.request.dtype);
+  cli::add_lora(app, f.request.lora);
   cli::add_input_flags(app, f.request.input, "text that the decoder continues", true);
   app.group("Output");
   app.add_option(
@@ -115,8 +116,9 @@ int run(Flags& f) {
   cli::check_writable(f.out);
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.request.quiet);
-  const Model model = cli::open_model(folder, f.request.dtype, f.request.quiet);
-  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(folder);
+  const Model model = cli::open_model(folder, f.request.dtype, f.request.lora, f.request.quiet);
+  const std::optional<Tokenizer> loaded =
+      Tokenizer::load_if_there(cli::tokenizer_folder(folder, f.request.lora));
   const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   for (const std::string& text : model.notes) cli::note(text, f.request.quiet);
   if (model.generation_config.do_sample)

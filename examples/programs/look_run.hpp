@@ -22,6 +22,7 @@ struct Request {
   cli::Input input;
   std::optional<Index> tokens;  // to make
   std::string dtype = "float32";
+  std::vector<std::string> lora;
   bool quiet = false;
 };
 

@@ -51,6 +51,7 @@ The target is <bos>, or --decoder-prompt, and then its tokens; <eos> only with -
 void add_flags(cli::App& app, Flags& f) {
   cli::add_model(app, f.load.model);
   cli::add_dtype(app, f.load.dtype);
+  cli::add_lora(app, f.load.lora);
   cli::add_input_flags(app, f.request.input, "text in front of each target, which is not scored", true);
   cli::Option* target = app.add_option("--target", f.request.targets, "text to score; repeatable")
                             ->allow_extra_args(false)

@@ -52,6 +52,7 @@ class Recording {
 struct Flags {
   cli::ModelName model;
   std::string dtype = "float32";
+  std::vector<std::string> lora;
   cli::Input input;
   std::string out;
   bool quiet = false;
@@ -62,8 +63,8 @@ int run(const Flags& f) {
   cli::check_writable(f.out);
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.quiet);
-  const Model model = cli::open_model(folder, f.dtype, f.quiet);
-  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(folder);
+  const Model model = cli::open_model(folder, f.dtype, f.lora, f.quiet);
+  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(cli::tokenizer_folder(folder, f.lora));
   const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   Recording recording;
   const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {
@@ -102,6 +103,7 @@ int programs::trace(int argc, char** argv) {
   Flags flags;
   cli::add_model(app, flags.model, true);
   cli::add_dtype(app, flags.dtype);
+  cli::add_lora(app, flags.lora);
   cli::add_input_flags(app, flags.input, "text for the decoder", false);
   app.group("Output");
   app.add_option("-o,--output", flags.out, "the file to write")->value("FILE.safetensors")->required();
