@@ -9,6 +9,7 @@ from . import adapt, config, fixtures, names, random_checkpoint
 from .console import clear_line, complain, set_quiet
 from .errors import UserError
 from .flags import Parser, add_command, count, positive
+from .merge import add_merge
 from .need import need
 from .peers.command import add_bench_peers
 from .pocket import commands as pocket_commands
@@ -88,7 +89,7 @@ def make_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
     """The command line, and that of each command."""
     parser = Parser(prog="weights_tool", description=__doc__, epilog="weights_tool COMMAND --help ends with examples.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_record, add_random, add_adapt, add_fixtures, add_precision, *pocket_commands.ADD, add_bench_peers):
+    for add in (add_record, add_random, add_adapt, add_merge, add_fixtures, add_precision, *pocket_commands.ADD, add_bench_peers):
         add(commands)
     return parser, commands.choices
 

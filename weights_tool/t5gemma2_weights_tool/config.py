@@ -27,7 +27,7 @@ def read_json(path) -> dict:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise expected(path, "content", "JSON", error) from None
     if not isinstance(value, dict):
         raise expected(path, "content", "a JSON object", type(value).__name__)
