@@ -135,7 +135,6 @@ inline const std::map<std::string, std::string> instead = {
     {"--grammar-file", grammar},
     {"--json-schema", grammar},
     {"-j", grammar},
-    {"--lora", "generate, score, embed, look, trace and compare apply an adapter; this program takes none"},
     {"--lora-scaled", "--lora FOLDER=SCALE"},
     {"-mu", "hf download fetches a model; then -m NAME"},
     {"--model-url", "hf download fetches a model; then -m NAME"},
