@@ -1,9 +1,9 @@
 // --lora FOLDER[=SCALE]: adapters on a model, and the tokenizer that one of them may bring.
 #pragma once
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 

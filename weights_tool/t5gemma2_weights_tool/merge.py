@@ -21,8 +21,8 @@ from .storage import DTYPE_BYTES, Checkpoint, Source, make_folder, write_checkpo
 
 SHARD_BYTES = 4 << 30
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-TIED = (names.EMBEDDING, names.DECODER_EMBEDDING, names.HEAD)
-MOST = {"float32": float(np.finfo(np.float32).max), "float16": 65504.0, "bfloat16": 3.3895e38}
+TIED = (names.EMBEDDING, names.HEAD, names.DECODER_EMBEDDING)  # in the order in which they serve for one another
+MOST = {"float32": float(np.finfo(np.float32).max), "float16": float(np.finfo(np.float16).max), "bfloat16": 3.3895e38}
 OF_TOKENIZER = ("tokenizer", "special_tokens_map.json", "added_tokens.json", "chat_template")
 OF_MODEL = (*OF_TOKENIZER, "generation_config.json", "processor_config.json", "preprocessor_config.json", "LICENSE")
 EOIS = {names.EMBEDDING: names.EOI, names.DECODER_EMBEDDING: names.DECODER_EOI}
@@ -87,12 +87,8 @@ class Merged:
         """Every use of the embedding gets a tensor of its own."""
         if not self.tied:
             return
-        source = next(name for name in TIED if name in self.values)
-        for name in TIED:
-            self.values.setdefault(name, self.values[source])
-            self.shapes.setdefault(name, self.shapes[source])
-        self.values.setdefault(names.DECODER_EOI, self.values[names.EOI])
-        self.shapes.setdefault(names.DECODER_EOI, self.shapes[names.EOI])
+        names.tie(self.values)
+        names.tie(self.shapes)
         self.tied = False
 
     def apply(self, adapter: Adapter) -> None:

@@ -60,24 +60,13 @@ def load_weights(folder, expected_shapes: dict[str, tuple], tied: bool = True) -
     Vision may be absent as a whole (a text-only checkpoint)."""
     weights = read_weights(folder, expected_shapes)
     if tied:
-        tie(weights)
+        names.tie(weights)
     missing = sorted(set(expected_shapes) - set(weights))
     if not any(map(names.is_vision, weights)):
         missing = [name for name in missing if not names.is_vision(name)]
     if missing:
         raise expected(folder, missing[0], "it in the checkpoint", f"nothing ({len(missing)} tensors missing)")
     return weights
-
-
-def tie(weights: dict[str, torch.Tensor]) -> None:
-    """Fill in what is not stored: from the encoder's embedding, which itself may be stored under another's name
-    (as in the library, tying works both ways)."""
-    for name, source in names.TIED.items():
-        if name in weights:
-            weights.setdefault(source, weights[name])
-    for name, source in names.TIED.items():
-        if source in weights:
-            weights.setdefault(name, weights[source])
 
 
 def load_model(folder, config: dict) -> T5Gemma2ForConditionalGeneration:

@@ -91,3 +91,14 @@ def canonical(stored: str) -> str | None:
     name = re.sub(r"^model\.encoder\.(?=(embed_tokens|layers|norm)\.)", ENCODER + ".", stored)
     name = name.replace("vision_tower.vision_model.", "vision_tower.")
     return None if name.startswith(VISION + ".head.") else name
+
+
+def tie(weights: dict) -> None:
+    """Fill in what is not stored: from the encoder's embedding, which itself may be stored under another's name
+    (as in the library, tying works both ways)."""
+    for name, source in TIED.items():
+        if name in weights:
+            weights.setdefault(source, weights[name])
+    for name, source in TIED.items():
+        if source in weights:
+            weights.setdefault(name, weights[source])
