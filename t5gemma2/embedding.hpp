@@ -47,7 +47,7 @@ inline Matrix embed(const Embedding& w, std::span<const TokenId> ids) {
     const TokenId id = ids[static_cast<std::size_t>(i)];
     x.row(i) = stored_rows(w.weight, id, 1) * scale;
     if (id == w.eoi_token_index) x.row(i) = w.eoi_embedding.transpose();
-    x.row(i) += changed_rows(w.weight, id, 1) * scale;  // 0 without adapters
+    if (!w.weight.changes.empty()) x.row(i) += changed_rows(w.weight, id, 1) * scale;
   }
   return x;
 }

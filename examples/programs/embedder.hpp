@@ -37,7 +37,7 @@ class Embedder {
     prompt_ = how_.prompt(flags.prompt_name);
     model_ = open_encoder(how_.model, flags.dtype, flags.lora, flags.quiet);
     images_.emplace(model_, flags.dtype, false, flags.quiet);
-    const std::filesystem::path of_tokenizer = tokenizer_folder(how_.model, flags.lora);
+    const std::filesystem::path of_tokenizer = tokenizer_folder(how_.model, model_);
     tokenizer_ = Tokenizer::load_if_there(of_tokenizer);
     check_sizes();
     for (const std::string& text : model_.notes) note(text, flags.quiet);

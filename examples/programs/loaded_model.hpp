@@ -45,7 +45,7 @@ class LoadedModel {
     model_ = open_model(folder_, flags.dtype, flags.lora, flags.quiet);
     images_.emplace(model_, flags.dtype, flags.pan_and_scan, flags.quiet);
     bar.update(1, 2);
-    tokenizer_ = Tokenizer::load_if_there(tokenizer_folder(folder_, flags.lora));
+    tokenizer_ = Tokenizer::load_if_there(tokenizer_folder(folder_, model_));
     bar.update(2, 2);
     timings_.load_seconds = seconds() - start;
   }
@@ -61,8 +61,7 @@ class LoadedModel {
   void print_notes() const {
     for (const std::string& text : model_.notes) note(text, flags_.quiet);
     if (tokenizer_)
-      for (const std::string& text :
-           tokenizer_config_notes(tokenizer_folder(folder_, flags_.lora), *tokenizer_))
+      for (const std::string& text : tokenizer_config_notes(tokenizer_folder(folder_, model_), *tokenizer_))
         note(text, flags_.quiet);
   }
 
