@@ -74,8 +74,33 @@
 #include "analysis/cold_weights.hpp"              // what a run reads from the disk
 #include "analysis/reference_file.hpp"            // another implementation's inputs and tensors
 #include "analysis/truth.hpp"                     // float64's tensors: how far from them
+#include "analysis/tolerances.hpp"                // what they may differ by
+#include "analysis/difference.hpp"                // how two tensors differ
+#include "analysis/explain/variant.hpp"           // steps that others do otherwise
+#include "analysis/explain/variant_layer.hpp"     // a layer of such steps
+#include "analysis/explain/variant_pass.hpp"      // the model of such steps
+#include "analysis/explain/file_tensors.hpp"      // a file's tensors in the layout of ours
+#include "analysis/explain/guess.hpp"             // a change of steps
+#include "analysis/explain/scopes.hpp"            // where it holds
+#include "analysis/explain/recomputation.hpp"     // a file's tensors from those before them
+#include "analysis/explain/relations.hpp"         // the same numbers otherwise
+#include "analysis/explain/evidence.hpp"          // a tensor that is wrong
+#include "analysis/explain/seen_mask.hpp"         // the mask that zeros show
+#include "analysis/explain/guesses/embedding_guesses.hpp"  // guesses: embedding and prefix
+#include "analysis/explain/guesses/norms_guesses.hpp"  // guesses: norms
+#include "analysis/explain/guesses/products_guesses.hpp"  // guesses: matrices and casts
+#include "analysis/explain/guesses/rope_guesses.hpp"  // guesses: positions
+#include "analysis/explain/guesses/attention_guesses.hpp"  // guesses: scores and heads
+#include "analysis/explain/guesses/masks_guesses.hpp"  // guesses: windows
+#include "analysis/explain/guesses/feed_forward_guesses.hpp"  // guesses: GeGLU, residuals
+#include "analysis/explain/guesses/logits_guesses.hpp"  // guesses: the end
+#include "analysis/explain/guesses.hpp"           // all of them
+#include "analysis/explain/reasons.hpp"           // what is found
+#include "analysis/explain/explain.hpp"           // why tensors differ
 #include "analysis/comparer.hpp"                  // their tensors against ours
 #include "analysis/compare.hpp"                   // the engine against a reference file
+#include "analysis/report/report_text.hpp"        // what was found, for people
+#include "analysis/report/report_json.hpp"        // and for programs
 
 // ---- the folders below the paper, for a second reading ----
 #include "kernels/parallel.hpp"                   // threads

@@ -13,13 +13,13 @@ namespace {
 using Change = std::function<void(OwnedTensors&)>;
 
 /// The basic checkpoint against its reference file, with some change made after float64's tensors are dropped.
-Comparison compare_changed(const Change& change, std::optional<float> tolerance = {}) {
+Comparison compare_changed(const Change& change, const Tolerances& tolerances = {}) {
   const ScratchFolder folder;
   OwnedTensors tensors = copy_of(fixture_reference().tensors());
   std::erase_if(tensors, [](const auto& entry) { return entry.first.starts_with(truth_prefix); });
   change(tensors);
   write_file(folder.path() / "changed.safetensors", tensors);
-  return compare(fixture_model(), SafetensorsFile::open(folder.path() / "changed.safetensors"), tolerance);
+  return compare(fixture_model(), SafetensorsFile::open(folder.path() / "changed.safetensors"), tolerances);
 }
 
 /// The first tensor that is not ok; one named "" where all are.

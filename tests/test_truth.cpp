@@ -21,7 +21,7 @@ TEST_CASE("truth: every reference file tells what float64 gives, and we are as n
       CAPTURE(tensor.name);
       REQUIRE(tensor.truth_ratio.has_value());
       CHECK(*tensor.truth_ratio <= 2);
-      CHECK(tensor.tolerance == default_tolerance);  // transformers is near enough
+      CHECK(tensor.tolerance == default_tolerance(Dtype::f32));  // transformers is near enough
     }
     // Errors go from tensor to tensor: ten that follow each other are little more than one draw.
     if (tensors.size() >= 20) CHECK(compare_truth(tensors).value().median <= 1);

@@ -15,9 +15,9 @@ def equality() -> str:
     for reference in sorted((ROOT / "tests/data").glob("*/reference.safetensors")):
         folder = reference.parent.relative_to(ROOT)
         shown = run(f"build/bin/t5gemma2-compare -q --tolerance {TOLERANCE} {folder} {folder / reference.name}")
-        compared = re.search(r"^(\d+) compared, 0 over tolerance, 0 missing$", shown, re.M)
+        compared = re.search(r"^PASSED: (\d+) compared, 0 over tolerance, 0 missing$", shown, re.M)
         tokens = re.search(r"^generated: all (\d+) tokens equal$", shown, re.M)
-        truth = re.search(r"^root-mean-square distance .* largest ([\d.]+) ", shown, re.M)
+        truth = re.search(r"^root-mean-square distance .* largest\s+([\d.]+)\s", shown, re.M)
         assert compared and tokens and truth and float(truth[1]) <= FARTHEST, shown
         rows.append([reference.parent.name, compared[1], tokens[1]])
     return table(["reference file", f"tensors, each below {TOLERANCE}", "greedy tokens, all equal"], rows, numbers=True)

@@ -2,9 +2,9 @@
 // in forward order.
 #include <omp.h>
 
-#include <algorithm>
-#include <cstdio>
+#include <charconv>
 #include <filesystem>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +13,8 @@
 #include "load_weights.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/compare.hpp"
+#include "t5gemma2/analysis/report/report_json.hpp"
+#include "t5gemma2/analysis/report/report_text.hpp"
 #include "t5gemma2/vision/vision_weights.hpp"
 #include "terminal.hpp"
 
@@ -20,100 +22,36 @@ namespace compare_program {
 
 using namespace t5gemma2;
 
-const char* text_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::ok:
-      return "ok";
-    case Verdict::over_tolerance:
-      return "OVER";
-    case Verdict::missing:
-      return "MISSING";
-    case Verdict::wrong_shape:
-      return "SHAPE";
-    case Verdict::wrong_type:
-      return "TYPE";
-    case Verdict::not_a_number:
-      return "NAN";
-  }
-  return "";
-}
-
-std::string shape_text(const std::vector<Index>& shape) {
-  std::string text;
-  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-  return "[" + text + "]";
-}
-
-void print_line(const TensorComparison& t, int name_width, float tolerance) {
-  std::printf("%-*s %-18s", name_width, t.name.c_str(), shape_text(t.shape).c_str());
-  const bool compared =
-      t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance || t.verdict == Verdict::not_a_number;
-  if (compared)
-    std::printf(" %10.3e %10.3e", static_cast<double>(t.max_difference), static_cast<double>(t.relative));
-  else
-    std::printf(" %10s %10s", "-", "-");
-  if (t.truth_ratio) std::printf(" %8.2f", static_cast<double>(*t.truth_ratio));
-  std::printf("  %s%s", text_of(t.verdict),
-              t.verdict == Verdict::wrong_shape ? (", ours is " + shape_text(t.found)).c_str() : "");
-  if (t.tolerance > tolerance) std::printf(", %.3e allowed", static_cast<double>(t.tolerance));
-  std::printf("\n");
-}
-
-void print_generated(const GeneratedComparison& g) {
-  if (!g.first_difference) {
-    std::printf("generated: all %td tokens equal\n", g.tokens);
-    return;
-  }
-  std::printf("generated: DIFFERS at step %td: ours %d, reference %d, logit margin %.3e\n",
-              *g.first_difference, g.ours, g.reference, static_cast<double>(g.margin));
-}
-
-void print_summary(const Comparison& result) {
-  if (const auto truth = compare_truth(result.tensors))
-    std::printf("root-mean-square distance to float64 over the reference's: median %.2f, largest %.2f (%s)\n",
-                static_cast<double>(truth->median), static_cast<double>(truth->largest), truth->name.c_str());
-  if (result.logits)
-    std::printf("logits: KL divergence mean %.3e, max %.3e nats; top-1 agreement %td/%td\n",
-                result.logits->mean_kl, result.logits->max_kl, result.logits->same_top, result.logits->rows);
-  if (result.generated) print_generated(*result.generated);
-  const auto first = std::find_if(result.tensors.begin(), result.tensors.end(),
-                                  [](const auto& t) { return t.verdict != Verdict::ok; });
-  if (first != result.tensors.end()) std::printf("FIRST that diverges: %s\n", first->name.c_str());
-  const auto count = [&](auto... verdicts) {
-    return std::count_if(result.tensors.begin(), result.tensors.end(),
-                         [&](const auto& t) { return ((t.verdict == verdicts) || ...); });
-  };
-  std::printf("%td compared, %td over tolerance, %td missing",
-              count(Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number),
-              count(Verdict::over_tolerance, Verdict::not_a_number), count(Verdict::missing));
-  if (const auto others = count(Verdict::wrong_shape, Verdict::wrong_type))
-    std::printf(", %td of another shape or type: is this the model that the reference was made with?",
-                others);
-  std::printf("\n");
-}
-
-void print(const Comparison& result, float tolerance) {
-  int name_width = 0;
-  for (const TensorComparison& t : result.tensors)
-    name_width = std::max(name_width, static_cast<int>(t.name.size()));
-  const bool truth = std::any_of(result.tensors.begin(), result.tensors.end(),
-                                 [](const auto& t) { return t.truth_ratio.has_value(); });
-  std::printf("%-*s %-18s %10s %10s%s  verdict (tolerance %g relative)\n", name_width, "tensor", "shape",
-              "max |diff|", "relative", truth ? " to truth" : "", static_cast<double>(tolerance));
-  for (const TensorComparison& t : result.tensors) print_line(t, name_width, tolerance);
-  print_summary(result);
-  std::fflush(stdout);
-}
-
 struct Flags {
   cli::ModelName model;
   std::string dtype = "float32";
   std::vector<std::string> lora;
-  std::string first, second;  // MODEL REFERENCE, or REFERENCE
-  std::optional<float> tolerance;
+  std::string first, second;           // MODEL REFERENCE, or REFERENCE
+  std::vector<std::string> tolerance;  // NUMBER or PATTERN=NUMBER
+  bool all = false, json = false;
   bool quiet = false;
   int threads = 1;
 };
+
+/// Throws UsageError unless each is a number of 0 or more, behind PATTERN= perhaps.
+Tolerances tolerances_of(const std::vector<std::string>& words) {
+  Tolerances tolerances;
+  for (const std::string& word : words) {
+    const std::size_t equals = word.rfind('=');
+    const std::string number = equals == std::string::npos ? word : word.substr(equals + 1);
+    float tolerance = -1;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), tolerance);
+    if (error != std::errc() || end != number.data() + number.size() ||
+        !(tolerance >= 0 && tolerance <= 1e6f))
+      throw cli::UsageError("--tolerance: expected a number from 0 to 1e6, or PATTERN=NUMBER, found " +
+                            readable(word));
+    if (equals == std::string::npos)
+      tolerances.all = tolerance;
+    else
+      tolerances.by_pattern.emplace_back(word.substr(0, equals), tolerance);
+  }
+  return tolerances;
+}
 
 Comparison run_and_compare(const Model& model, const SafetensorsFile& file, const Flags& f) {
   const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
@@ -122,23 +60,34 @@ Comparison run_and_compare(const Model& model, const SafetensorsFile& file, cons
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
   std::string now;
   std::optional<cli::ProgressBar> bar;
-  return compare(model, vision, file, f.tolerance, [&](const std::string& part, Index done, Index all) {
-    if (part != now) bar.emplace(now = part, !f.quiet);
-    bar->update(done, all);
-  });
+  Comparison result = compare(model, vision, file, tolerances_of(f.tolerance),
+                              [&](const std::string& part, Index done, Index all) {
+                                if (part != now) bar.emplace(now = part, !f.quiet);
+                                bar->update(done, all);
+                              });
+  bar.reset();
+  cli::ProgressBar guessing("guessing", !f.quiet);
+  explain(result, model, file, guessing.watch());
+  guessing.clear();
+  return result;
 }
 
 int run(const Flags& f) {
   const bool model_alone = f.second.empty() && !f.model && std::filesystem::is_directory(f.first);
   if (f.first.empty() || model_alone)
     throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
+  tolerances_of(f.tolerance);  // first: to load may take a while
   omp_set_num_threads(f.threads);
   const cli::ModelName named = f.second.empty() ? f.model : f.first;
   const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.lora, f.quiet);
   for (const std::string& note : model.notes) cli::note(note, f.quiet);
   const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
   const Comparison result = run_and_compare(model, file, f);
-  print(result, f.tolerance.value_or(default_tolerance));
+  if (f.json)
+    std::cout << report_json(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  else
+    std::cout << report_text(result, f.all);
+  std::cout.flush();
   return result.passed() ? cli::ok : cli::failed;
 }
 
@@ -148,9 +97,12 @@ int programs::compare(int argc, char** argv) {
   using namespace compare_program;
   cli::App app(
       "t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
-      "Compares every tensor of a reference file with the engine's. The file may be made by "
-      "transformers or by an implementation of your own. Where it tells what float64 gives, too, the "
-      "column \"to truth\" is our root-mean-square distance to that over the reference's.");
+      "Compares every tensor of a reference file with the engine's, and says why they differ where it finds "
+      "out: the first tensor that is wrong by itself is computed again, from the file's own tensors before "
+      "it, "
+      "in the ways in which programs for Gemma models are known to differ. The file may be made by "
+      "transformers or by an implementation of your own. Where it tells what float64 gives, too, the column "
+      "\"truth\" is our root-mean-square distance to that over the reference's.");
   Flags flags;
   cli::add_model(app, flags.model);
   cli::add_dtype(app, flags.dtype);
@@ -161,9 +113,14 @@ int programs::compare(int argc, char** argv) {
   app.group("Output");
   app.add_option(
          "--tolerance", flags.tolerance,
-         "largest max |diff| / max |reference| that passes; default: 0.0001, or twice the reference's own "
-         "largest distance to float64 where the file tells that and it is more")
-      ->check(cli::number_in(0, 1e6));
+         "largest max |diff| / max |reference| that passes, of all tensors or of those whose names fit "
+         "a pattern of * and ?, the last that fits; repeatable. Default, by the file's number format: "
+         "float32 0.0001, float16 0.001, bfloat16 0.01, or twice the reference's own largest distance "
+         "to float64 where the file tells that and it is more")
+      ->value("[PATTERN=]NUMBER")
+      ->allow_extra_args(false);
+  app.add_flag("--all", flags.all, "every tensor, not only those that differ");
+  app.add_flag("--json", flags.json, "the report as JSON, with every tensor");
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);
   app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",

@@ -1,6 +1,7 @@
 // The engine against a reference file (reference_file.hpp): its inputs are run, and every tensor in it is
 // compared with the engine's.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -14,6 +15,7 @@
 #include "../progress.hpp"
 #include "../sampling.hpp"
 #include "comparer.hpp"
+#include "explain/explain.hpp"
 #include "memory.hpp"
 #include "reference_file.hpp"
 
@@ -71,10 +73,23 @@ using PartProgress = std::function<void(const std::string& part, Index finished,
 /// Where a reference file has its images.
 inline const char* const images_of_reference = "inputs.pixel_values";
 
-/// Runs the inputs of the file and compares all its tensors; `vision` is for its images, `tolerance` as in
-/// Comparer. Throws Error when the inputs are missing or do not fit this model.
+/// The file's own image features where it has them whole, else ours.
+inline std::vector<Matrix> features_of(const StoredTensors& reference, const std::vector<Matrix>& ours) {
+  const auto found = reference.find("model.encoder.multi_modal_projector");
+  if (ours.empty() || found == reference.end() || !storage_type(found->second.dtype)) return ours;
+  const Index rows = ours[0].rows(), cols = ours[0].cols();
+  if (found->second.shape != std::vector<Index>{std::ssize(ours), rows, cols}) return ours;
+  const Vector numbers = to_vector(found->second);
+  if (!numbers.allFinite()) return ours;
+  std::vector<Matrix> theirs;
+  for (Index i = 0; i < std::ssize(ours); ++i)
+    theirs.emplace_back(Eigen::Map<const Matrix>(numbers.data() + i * rows * cols, rows, cols));
+  return theirs;
+}
+
+/// Runs the inputs of the file and compares all its tensors; `vision` is for its images. Throws Error when the inputs are missing or do not fit this model.
 inline Comparison compare(const Model& model, const std::optional<Vision>& vision,
-                          const SafetensorsFile& file, std::optional<float> tolerance = {},
+                          const SafetensorsFile& file, const Tolerances& tolerances = {},
                           const PartProgress& progress = {}) {
   const auto of = [&](const std::string& part) {
     return progress ? Progress([&, part](Index done, Index all) { progress(part, done, all); }) : Progress();
@@ -84,7 +99,7 @@ inline Comparison compare(const Model& model, const std::optional<Vision>& visio
   const ReferenceInputs inputs = read_inputs(file, model.config);
   check_memory(model.config, std::ssize(inputs.input_ids),
                std::ssize(inputs.decoder_input_ids) + std::ssize(inputs.generated));
-  Comparer comparer(reference, tolerance);
+  Comparer comparer(reference, tolerances);
   const Trace trace = comparer.trace();
   std::vector<Matrix> images;
   if (const auto pixels = reference.find(images_of_reference); pixels != reference.end()) {
@@ -96,16 +111,37 @@ inline Comparison compare(const Model& model, const std::optional<Vision>& visio
   Comparison result = comparer.finish();
   if (!inputs.generated.empty())
     result.generated = compare_generated(model, H, inputs.generate_from, inputs.generated, of("writing"));
+  result.image_features = std::move(images);
   return result;
 }
 
 /// The same with the vision half of the checkpoint, where the file has images.
-inline Comparison compare(const Model& model, const SafetensorsFile& file,
-                          std::optional<float> tolerance = {}, const PartProgress& progress = {}) {
+inline Comparison compare(const Model& model, const SafetensorsFile& file, const Tolerances& tolerances = {},
+                          const PartProgress& progress = {}) {
   check(model);
   std::optional<Vision> vision;
   if (file.tensors().contains(images_of_reference)) vision = load_vision(model);
-  return compare(model, vision, file, tolerance, progress);
+  return compare(model, vision, file, tolerances, progress);
+}
+
+/// Looks for the reasons of what differs between the model and the file it was compared with, and fills them in. None are
+/// found where the engine rounds weights itself. Progress counts guesses. Throws as compare does.
+inline void explain(Comparison& result, const Model& model, const SafetensorsFile& file,
+                    const Progress& progress = {}) {
+  const auto rounds = [](const Weight& W) { return W.rounds_x || W.type == StorageType::int8_blocks; };
+  if (result.passed() || model.decoder.layers.empty() || rounds(model.decoder.layers[0].self_attn.q_proj))
+    return;
+  const ReferenceInputs inputs = read_inputs(file, model.config);
+  const std::vector<Matrix> features = features_of(file.tensors(), result.image_features);
+  const Explanation found = explain(model, PassInputs{inputs.input_ids, inputs.decoder_input_ids, features},
+                                    file.tensors(), progress);
+  result.reasons = found.reasons;
+  result.guesses_tried = found.tried;
+  for (TensorComparison& tensor : result.tensors)
+    if (const auto error = found.own_errors.find(tensor.name); error != found.own_errors.end()) {
+      tensor.own_error = error->second;
+      tensor.wrong_by_itself = std::ranges::find(found.wrong, tensor.name) != found.wrong.end();
+    }
 }
 
 }  // namespace t5gemma2

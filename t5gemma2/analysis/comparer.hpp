@@ -12,13 +12,13 @@
 #include "../checkpoint/safetensors.hpp"
 #include "../tensor.hpp"
 #include "../trace.hpp"
+#include "difference.hpp"
+#include "explain/reasons.hpp"
 #include "reference_file.hpp"
+#include "tolerances.hpp"
 #include "truth.hpp"
 
 namespace t5gemma2 {
-
-/// The largest difference, relative to a tensor's largest value, that passes where none is named.
-inline constexpr float default_tolerance = 1e-4f;
 
 /// The result for one tensor.
 enum class Verdict { ok, over_tolerance, missing, wrong_shape, wrong_type, not_a_number };
@@ -32,7 +32,10 @@ struct TensorComparison {
   std::optional<float> truth_ratio{};  // of rms_distance to float64, ours over theirs; none without `truth.`
   float tolerance = 0;                 // the largest `relative` that passes
   Verdict verdict = Verdict::missing;
-  std::vector<Index> found;  // shape of ours
+  std::vector<Index> found;                // shape of ours
+  std::optional<Difference> difference{};  // where both were compared
+  std::optional<float> own_error{};  // relative, of ours computed from the file's tensors before it (explain)
+  bool wrong_by_itself = false;      // that is more than rounding
 };
 
 /// The distributions of the next token that the two `logits` stand for, over all rows.
@@ -54,6 +57,10 @@ struct Comparison {
   std::vector<TensorComparison> tensors;  // in the order reported, then those that were not
   std::optional<LogitsComparison> logits;
   std::optional<GeneratedComparison> generated;
+  std::vector<std::string> not_in_file{};  // tensors of ours, in forward order
+  std::vector<Matrix> image_features{};    // of the images in the file
+  std::vector<Reason> reasons{};           // why something differs: filled in by explain (compare.hpp)
+  Index guesses_tried = 0;                 // for them
 
   bool passed() const {
     if (tensors.empty() && !generated) return false;  // nothing was compared
@@ -108,15 +115,15 @@ inline std::optional<TruthComparison> compare_truth(const std::vector<TensorComp
 /// Compares the tensors that a Trace reports with those of a reference file.
 class Comparer {
  public:
-  /// `reference` must outlive this object. `tolerance` is relative to each tensor's largest value; where none
-  /// is named it is default_tolerance, or twice the reference's own largest_distance to float64 where the file
-  /// tells that and it is more. Throws Error as check_truth does.
-  explicit Comparer(const StoredTensors& reference, std::optional<float> tolerance = {})
-      : reference_(reference), tolerance_(tolerance) {
-    check_argument(!tolerance || *tolerance >= 0, "Comparer tolerance", "0 or more", tolerance.value_or(0));
+  /// `reference` must outlive this object. Where no tolerance is named for a tensor it is default_tolerance, or
+  /// twice the reference's own largest_distance to float64 where the file tells that and it is more. Throws Error as
+  /// check_truth does.
+  explicit Comparer(const StoredTensors& reference, Tolerances tolerances = {})
+      : reference_(reference), tolerances_(std::move(tolerances)) {
+    check(tolerances_);
     check_truth(reference);
     for (const auto& [name, tensor] : reference) {
-      if (name.starts_with("inputs.") || name.starts_with(truth_prefix) || name == "generated") continue;
+      if (!is_activation(name)) continue;
       const auto [base, last_rows] = split_last_rows(name);
       pending_.insert({base, {&tensor, last_rows}});
     }
@@ -128,7 +135,11 @@ class Comparer {
   Trace trace() {
     return {.report = [this](const std::string& name, const std::vector<Index>& shape,
                              const float* values) { compare(name, shape, values); },
-            .wants = [this](const std::string& name) { return pending_.contains(name); }};
+            .wants =
+                [this](const std::string& name) {
+                  if (!pending_.contains(name)) result_.not_in_file.push_back(name);
+                  return pending_.contains(name);
+                }};
   }
 
   /// All results; tensors that were not reported are `missing`.
@@ -149,6 +160,7 @@ class Comparer {
   };
 
   void compare(const std::string& name, const std::vector<Index>& shape, const float* values) {
+    if (!pending_.contains(name)) result_.not_in_file.push_back(name);
     for (auto [at, end] = pending_.equal_range(name); at != end; at = pending_.erase(at))
       result_.tensors.push_back(compare_one(name, at->second, shape, values));
   }
@@ -172,21 +184,24 @@ class Comparer {
     for (Index i = 0; i < matrices; ++i)
       ours.middleRows(i * kept, kept) =
           Eigen::Map<const Matrix>(values + (i * rows + rows - kept) * cols, kept, cols);
-    measure(line, ours, theirs);
+    measure(line, ours, theirs, tensor.dtype);
     if (name == "logits" && line.verdict != Verdict::not_a_number)
       result_.logits = compare_logits(ours, theirs);
     return line;
   }
 
   /// Fills in the differences, the tolerance and the verdict.
-  void measure(TensorComparison& line, const Matrix& ours, const Eigen::Map<const Matrix>& theirs) const {
+  void measure(TensorComparison& line, const Matrix& ours, const Eigen::Map<const Matrix>& theirs,
+               Dtype dtype) const {
     line.verdict = Verdict::ok;
-    line.tolerance = tolerance_.value_or(default_tolerance);
+    line.tolerance = tolerances_.of(line.name).value_or(default_tolerance(dtype));
     if (ours.size() == 0) return;
     line.max_difference = (ours - theirs).cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
     const float scale = theirs.cwiseAbs().maxCoeff<Eigen::PropagateNaN>();
     line.relative = line.max_difference == 0 ? 0 : line.max_difference / scale;
     measure_truth(line, ours, theirs);
+    const Index heads = line.shape.size() == 4 ? line.shape[1] : 0;
+    line.difference = difference_of(ours, theirs, dtype, heads, line.tolerance * scale);
     if (!ours.allFinite() || !theirs.allFinite())
       line.verdict = Verdict::not_a_number;
     else if (!(line.relative <= line.tolerance))
@@ -202,11 +217,12 @@ class Comparer {
     const Eigen::Map<const Matrix> truth(stored.data(), ours.rows(), ours.cols());
     line.truth_ratio = truth_ratio(rms_distance(ours, truth), rms_distance(theirs, truth));
     const float largest = largest_distance(theirs, truth);
-    if (!tolerance_ && std::isfinite(largest)) line.tolerance = std::max(line.tolerance, 2 * largest);
+    if (!tolerances_.of(line.name) && std::isfinite(largest))
+      line.tolerance = std::max(line.tolerance, 2 * largest);
   }
 
   const StoredTensors& reference_;
-  std::optional<float> tolerance_;
+  Tolerances tolerances_;
   std::multimap<std::string, Expected, std::less<>> pending_;
   Comparison result_;
 };

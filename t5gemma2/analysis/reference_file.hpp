@@ -35,6 +35,11 @@ inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
   return number ? std::pair(name.substr(0, open), Index{std::stol(digits)}) : std::pair(name, Index{0});
 }
 
+/// Whether a tensor of the file is one that is computed.
+inline bool is_activation(const std::string& name) {
+  return !name.starts_with("inputs.") && !name.starts_with("truth.") && name != "generated";
+}
+
 /// The ids of an integer tensor [1, k]; an empty list where the file has none. Throws Error for an id outside
 /// the vocabulary.
 inline std::vector<TokenId> ids_of(const StoredTensors& file, const std::string& name, Index vocab) {

@@ -1,0 +1,266 @@
+// A comparison as text for people, 80 columns wide: the verdict, the reason, the first tensor that differs with those
+// around it, what is wrong, what was not compared.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../comparer.hpp"
+#include "../difference.hpp"
+
+namespace t5gemma2 {
+
+namespace report_detail {
+
+inline constexpr std::size_t width = 80;
+
+/// "6.2e-01"
+inline std::string number(double x) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1e", x);
+  return text.data();
+}
+
+/// "0.62", at most so many digits.
+inline std::string short_number(double x, int digits = 4) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.*g", digits, x);
+  return text.data();
+}
+
+inline std::string shape_text(const std::vector<Index>& shape) {
+  std::string text;
+  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+inline std::string padded(std::string text, std::size_t to) {
+  if (text.size() < to) text.append(to - text.size(), ' ');
+  return text;
+}
+
+/// Words in lines of at most `width` columns, those after the first indented.
+inline std::string wrapped(const std::string& text, const std::string& indent) {
+  std::istringstream words(text);
+  std::string lines, line(text.find_first_not_of(' '), ' '), word;
+  bool first = true;
+  while (words >> word) {
+    if (!first && line.size() + 1 + word.size() > width) {
+      lines += line + '\n';
+      line = indent + word;
+    } else {
+      line += (first ? "" : " ") + word;
+    }
+    first = false;
+  }
+  return lines + line + '\n';
+}
+
+inline bool compared(const TensorComparison& t) {
+  return t.difference.has_value() || t.verdict == Verdict::ok;
+}
+
+inline std::string verdict_text(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::ok:
+      return "ok";
+    case Verdict::over_tolerance:
+      return "OVER";
+    case Verdict::missing:
+      return "MISSING";
+    case Verdict::wrong_shape:
+      return "SHAPE";
+    case Verdict::wrong_type:
+      return "TYPE";
+    case Verdict::not_a_number:
+      return "NAN";
+  }
+  return "";
+}
+
+/// What stands in the column of relative differences.
+inline std::string relative_text(const TensorComparison& t) {
+  const bool measured = t.verdict == Verdict::ok || t.verdict == Verdict::over_tolerance;
+  return measured ? number(t.relative) : verdict_text(t.verdict);
+}
+
+/// The longest of the names is cut at its beginning where a line would be too long.
+inline std::string row(const TensorComparison& t, char mark, std::size_t names, bool truth) {
+  std::string name = t.name;
+  if (name.size() > names) name = "..." + name.substr(name.size() - names + 3);
+  std::string line = std::string(1, mark) + " " + padded(name, names) + " " + padded(relative_text(t), 7) +
+                     " " + padded(t.own_error && std::isfinite(*t.own_error) ? number(*t.own_error) : "-", 7);
+  if (truth) line += " " + (t.truth_ratio ? short_number(*t.truth_ratio, 3) : "-");
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line + '\n';
+}
+
+/// '!' for what is wrong by itself, '~' for what is so because of tensors before it.
+inline char mark_of(const TensorComparison& t) {
+  if (t.verdict == Verdict::ok && !t.wrong_by_itself) return ' ';
+  return t.own_error && !t.wrong_by_itself ? '~' : '!';
+}
+
+inline std::string heading(std::size_t names, bool truth) {
+  return "  " + padded("tensor", names) + " differs own" + (truth ? "     truth" : "") + '\n';
+}
+
+inline std::size_t name_width(const std::vector<TensorComparison>& tensors, bool truth) {
+  std::size_t longest = 6;
+  for (const TensorComparison& t : tensors) longest = std::max(longest, t.name.size());
+  return std::min(longest, width - 18 - (truth ? 9 : 0));
+}
+
+template <class... Verdicts>
+Index count(const Comparison& c, Verdicts... verdicts) {
+  return std::count_if(c.tensors.begin(), c.tensors.end(),
+                       [&](const auto& t) { return ((t.verdict == verdicts) || ...); });
+}
+
+}  // namespace report_detail
+
+/// "246 compared, 0 over tolerance, 0 missing"
+inline std::string summary_line(const Comparison& c) {
+  using report_detail::count;
+  std::string text = std::to_string(count(c, Verdict::ok, Verdict::over_tolerance, Verdict::not_a_number)) +
+                     " compared, " +
+                     std::to_string(count(c, Verdict::over_tolerance, Verdict::not_a_number)) +
+                     " over tolerance, " + std::to_string(count(c, Verdict::missing)) + " missing";
+  if (const Index others = count(c, Verdict::wrong_shape, Verdict::wrong_type))
+    text += ", " + std::to_string(others) + " of another shape or type";
+  return text;
+}
+
+namespace report_detail {
+
+inline std::string totals(const Comparison& c) {
+  std::string text;
+  const auto largest = std::max_element(c.tensors.begin(), c.tensors.end(),
+                                        [](const auto& a, const auto& b) { return a.relative < b.relative; });
+  if (largest != c.tensors.end() && c.passed())
+    text += "largest difference: " + number(largest->relative) + " of the largest number, " + largest->name +
+            '\n';
+  if (const auto truth = compare_truth(c.tensors))
+    text += wrapped("root-mean-square distance to float64 over the reference's: median " +
+                        short_number(truth->median, 3) + ", largest " + short_number(truth->largest, 3) +
+                        " (" + truth->name + ")",
+                    "  ");
+  if (c.logits)
+    text += wrapped("logits: KL divergence mean " + number(c.logits->mean_kl) + ", max " +
+                        number(c.logits->max_kl) + " nats; top-1 agreement " +
+                        std::to_string(c.logits->same_top) + "/" + std::to_string(c.logits->rows),
+                    "  ");
+  if (const auto& g = c.generated; g && !g->first_difference)
+    text += "generated: all " + std::to_string(g->tokens) + " tokens equal\n";
+  else if (g)
+    text += wrapped("generated: DIFFERS at step " + std::to_string(*g->first_difference) + ": ours " +
+                        std::to_string(g->ours) + ", reference " + std::to_string(g->reference) +
+                        ", logit margin " + number(g->margin),
+                    "  ");
+  return text;
+}
+
+inline std::string reasons(const Comparison& c) {
+  std::string text;
+  for (const Reason& r : c.reasons) {
+    text += '\n' + wrapped("GUESS: " + r.text + (r.where.empty() ? "" : ", " + r.where), "  ");
+    for (const std::string& other : r.others) text += wrapped("  or, the same numbers here: " + other, "  ");
+    text += wrapped(std::isnan(r.error) ? "  Explains " + r.tensor + "."
+                                        : "  " + r.tensor + " is off by " + number(r.before) +
+                                              ", with it by " + number(r.error) + ".",
+                    "  ");
+    if (r.still_wrong)
+      text += "  After that " + std::to_string(r.still_wrong) + " tensors are still wrong by themselves.\n";
+  }
+  const bool any_own =
+      std::any_of(c.tensors.begin(), c.tensors.end(), [](const auto& t) { return t.own_error.has_value(); });
+  if (!c.passed() && c.reasons.empty() && any_own)
+    text += "\n" +
+            wrapped("None of " + std::to_string(c.guesses_tried) + " guesses makes the numbers agree.", "  ");
+  return text;
+}
+
+inline std::string measures(const TensorComparison& t) {
+  std::string text = "  shape " + shape_text(t.shape);
+  if (t.verdict == Verdict::wrong_shape) return text + ", ours is " + shape_text(t.found) + '\n';
+  if (t.verdict == Verdict::missing) return text + ": the engine has no tensor of this name\n";
+  if (t.verdict == Verdict::wrong_type) return text + ": its type cannot be compared\n";
+  text += ", " + number(t.tolerance) + " of the largest number allowed\n";
+  if (!t.difference) return text;
+  const Difference& d = *t.difference;
+  text += "  max |diff| " + number(t.max_difference) + ", relative " + number(t.relative) + ", cosine " +
+          short_number(d.cosine, 6) + ", SNR " + short_number(d.snr, 3) + " dB\n";
+  text += "  units in the last place: median " + std::to_string(d.median_ulp) + ", max " +
+          std::to_string(d.largest_ulp) + '\n';
+  text += wrapped("  worst at " + place_text(t.name, t.shape, d.worst_row, d.worst_col) + ": ours " +
+                      short_number(d.ours) + ", yours " + short_number(d.theirs),
+                  "    ");
+  if (d.wrong_rows == 0) return text;
+  Index rows = 1;
+  for (std::size_t axis = 0; axis + 1 < t.shape.size(); ++axis) rows *= t.shape[axis];
+  std::string wrong = "  wrong in " + std::to_string(d.wrong_rows) + " of " + std::to_string(rows) +
+                      " rows, first " + place_text(t.name, t.shape, d.first_wrong_row, -1);
+  if (!d.wrong_heads.empty() && t.shape[1] > 1) {
+    wrong += "; in heads";
+    for (const Index head : d.wrong_heads) wrong += " " + std::to_string(head);
+    wrong += " of " + std::to_string(t.shape[1]);
+  }
+  return text + wrapped(wrong, "    ");
+}
+
+/// The first that differs, those around it, and how it differs.
+inline std::string first_divergence(const Comparison& c, std::size_t names, bool truth) {
+  const auto first = std::find_if(c.tensors.begin(), c.tensors.end(),
+                                  [](const auto& t) { return t.verdict != Verdict::ok; });
+  if (first == c.tensors.end()) return "";
+  std::string text = "\nFIRST that diverges: " + first->name + '\n' + heading(names, truth);
+  constexpr std::ptrdiff_t around = 3;
+  const auto begin = first - std::min(around, first - c.tensors.begin());
+  const auto end = first + std::min(around + 1, c.tensors.end() - first);
+  for (auto t = begin; t != end; ++t) text += row(*t, t == first ? '>' : mark_of(*t), names, truth);
+  return text + measures(*first);
+}
+
+inline std::string not_in_file(const Comparison& c, bool all) {
+  if (c.not_in_file.empty()) return "";
+  std::string text = std::to_string(c.not_in_file.size()) + " of ours not in your file:";
+  const std::size_t shown = all ? c.not_in_file.size() : std::min<std::size_t>(3, c.not_in_file.size());
+  for (std::size_t i = 0; i < shown; ++i) text += (i ? ", " : " ") + c.not_in_file[i];
+  if (shown < c.not_in_file.size()) text += ", ... (--all: every one)";
+  return "\n" + wrapped(text, "  ");
+}
+
+inline std::string table(const Comparison& c, bool all, std::size_t names, bool truth) {
+  std::string rows;
+  Index shown = 0;
+  for (const TensorComparison& t : c.tensors)
+    if (all || t.verdict != Verdict::ok) {
+      rows += row(t, mark_of(t), names, truth);
+      ++shown;
+    }
+  if (shown == 0) return "";
+  const std::string what = all ? "All tensors, in forward order" : "All that differ";
+  return "\n" + what + "\n" +
+         "  differs: of the largest number; own: if computed from your tensors before it;\n"
+         "  ! is wrong by itself, ~ because of what comes before\n" +
+         heading(names, truth) + rows;
+}
+
+}  // namespace report_detail
+
+/// The report; `all`: every tensor, not only those that differ.
+inline std::string report_text(const Comparison& c, bool all) {
+  const bool truth = std::any_of(c.tensors.begin(), c.tensors.end(),
+                                 [](const auto& t) { return t.truth_ratio.has_value(); });
+  const std::size_t names = report_detail::name_width(c.tensors, truth);
+  return std::string(c.passed() ? "PASSED: " : "FAILED: ") + summary_line(c) + '\n' +
+         report_detail::totals(c) + report_detail::reasons(c) +
+         report_detail::first_divergence(c, names, truth) + report_detail::table(c, all, names, truth) +
+         report_detail::not_in_file(c, all);
+}
+
+}  // namespace t5gemma2
