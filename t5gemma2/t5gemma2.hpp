@@ -72,7 +72,12 @@
 #include "analysis/parameters.hpp"                // what it is made of
 #include "analysis/memory.hpp"                    // what a run needs
 #include "analysis/cold_weights.hpp"              // what a run reads from the disk
-#include "analysis/reference_file.hpp"            // another implementation's inputs and tensors
+#include "analysis/reference/statistics.hpp"      // mean, std, min and max of a tensor
+#include "analysis/reference/reference_file.hpp"  // another implementation's inputs and tensors
+#include "analysis/reference/debug_tree.hpp"      // those of transformers' debugger
+#include "analysis/reference/transformer_lens.hpp"  // those of TransformerLens
+#include "analysis/reference/open_reference.hpp"  // from any of these files
+#include "analysis/reference/reference_inputs.hpp"  // what the engine is run on
 #include "analysis/truth.hpp"                     // float64's tensors: how far from them
 #include "analysis/tolerances.hpp"                // what they may differ by
 #include "analysis/difference.hpp"                // how two tensors differ
@@ -98,6 +103,8 @@
 #include "analysis/explain/reasons.hpp"           // what is found
 #include "analysis/explain/explain.hpp"           // why tensors differ
 #include "analysis/comparer.hpp"                  // their tensors against ours
+#include "analysis/forward_order.hpp"             // names in the order of a pass
+#include "analysis/compare_files.hpp"             // two files without a model
 #include "analysis/compare.hpp"                   // the engine against a reference file
 #include "analysis/report/report_text.hpp"        // what was found, for people
 #include "analysis/report/report_json.hpp"        // and for programs

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "t5gemma2/analysis/reference/open_reference.hpp"
 #include "t5gemma2/checkpoint/safetensors.hpp"
 #include "t5gemma2/checkpoint/safetensors_writer.hpp"
 #include "t5gemma2/model.hpp"
@@ -180,18 +181,18 @@ inline const Model& fixture_model(const std::string& name = "basic") {
 }
 
 /// The reference file of a fixture, opened once.
-inline const SafetensorsFile& fixture_reference(const std::string& name = "basic") {
-  static std::map<std::string, SafetensorsFile> files;
+inline const ReferenceFile& fixture_reference(const std::string& name = "basic") {
+  static std::map<std::string, ReferenceFile> files;
   const auto at = files.find(name);
   if (at != files.end()) return at->second;
   const auto path = data_folder(name) / "reference.safetensors";
-  return files.emplace(name, SafetensorsFile::open(path)).first->second;
+  return files.emplace(name, open_reference(path)).first->second;
 }
 
 /// A tensor of a reference file: [1, rows, cols] as [rows, cols]; heads [1, h, rows, cols] as [h*rows, cols],
 /// one below the other.
 inline Matrix reference_tensor(const std::string& name, const std::string& fixture = "basic") {
-  const auto& tensors = fixture_reference(fixture).tensors();
+  const auto& tensors = fixture_reference(fixture).tensors;
   const auto found = tensors.find(name);
   REQUIRE_MESSAGE(found != tensors.end(), name);
   const Vector values = to_vector(found->second);
@@ -202,7 +203,7 @@ inline Matrix reference_tensor(const std::string& name, const std::string& fixtu
 /// Heads [1, h, rows, dh] of a reference file in the layout of the engine, [rows, h*dh].
 inline Matrix reference_heads(const std::string& name, const std::string& fixture = "basic") {
   const Matrix stacked = reference_tensor(name, fixture);
-  const Index heads = fixture_reference(fixture).tensors().find(name)->second.shape[1],
+  const Index heads = fixture_reference(fixture).tensors.find(name)->second.shape[1],
               rows = stacked.rows() / heads, size = stacked.cols();
   Matrix x(rows, heads * size);
   for (Index head = 0; head < heads; ++head)
@@ -212,7 +213,7 @@ inline Matrix reference_heads(const std::string& name, const std::string& fixtur
 
 /// Token ids of a reference file: `inputs.input_ids`, `inputs.decoder_input_ids`, `generated`.
 inline std::vector<TokenId> reference_ids(const std::string& name, const std::string& fixture = "basic") {
-  const auto& tensors = fixture_reference(fixture).tensors();
+  const auto& tensors = fixture_reference(fixture).tensors;
   const auto found = tensors.find(name);
   REQUIRE_MESSAGE(found != tensors.end(), name);
   std::vector<TokenId> ids;

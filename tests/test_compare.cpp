@@ -15,11 +15,11 @@ using Change = std::function<void(OwnedTensors&)>;
 /// The basic checkpoint against its reference file, with some change made after float64's tensors are dropped.
 Comparison compare_changed(const Change& change, const Tolerances& tolerances = {}) {
   const ScratchFolder folder;
-  OwnedTensors tensors = copy_of(fixture_reference().tensors());
+  OwnedTensors tensors = copy_of(fixture_reference().tensors);
   std::erase_if(tensors, [](const auto& entry) { return entry.first.starts_with(truth_prefix); });
   change(tensors);
   write_file(folder.path() / "changed.safetensors", tensors);
-  return compare(fixture_model(), SafetensorsFile::open(folder.path() / "changed.safetensors"), tolerances);
+  return compare(fixture_model(), open_reference(folder.path() / "changed.safetensors"), tolerances);
 }
 
 /// The first tensor that is not ok; one named "" where all are.
@@ -122,9 +122,9 @@ TEST_CASE("compare: a NaN of ours never passes, even where the reference holds o
   const OwnedTensor nothing = owned(Dtype::f32, {1, 11, 24}, std::vector<float>(264, nan_value));
   const ScratchFolder folder;
   write_file(folder.path() / "nan.safetensors",
-             {{"inputs.input_ids", copy_of(fixture_reference().tensors()).at("inputs.input_ids")},
+             {{"inputs.input_ids", copy_of(fixture_reference().tensors).at("inputs.input_ids")},
               {"model.encoder.text_model.norm", nothing}});
-  CHECK(!compare(model, SafetensorsFile::open(folder.path() / "nan.safetensors"), 1e30f).passed());
+  CHECK(!compare(model, open_reference(folder.path() / "nan.safetensors"), 1e30f).passed());
 }
 
 TEST_CASE("compare: progress is told of one part after the other, to the end of each") {
@@ -407,7 +407,7 @@ TEST_CASE("compare: float64's tensor alone, of another shape or type, is refused
 }
 
 TEST_CASE("compare: its parts used alone refuse arguments that cannot be compared") {
-  const StoredTensors& reference = fixture_reference().tensors();
+  const ReferenceFile& reference = fixture_reference();
   for (const float tolerance : {nan_value, -1.0f})
     CHECK_THROWS_WITH_AS(Comparer(reference, tolerance),
                          doctest::Contains("Comparer tolerance: expected 0 or more"), std::invalid_argument);

@@ -28,7 +28,7 @@ TEST_CASE("generate: greedy ids of the small checkpoints are the reference's") {
   for (const std::string name : {"basic", "long_even", "long_odd", "no_encoder", "unequal", "untied"}) {
     const Model& model = fixture_model(name);
     const Ids expected = reference_ids("generated", name);
-    const bool continued = fixture_reference(name).tensors().contains("inputs.generate_from");
+    const bool continued = fixture_reference(name).tensors.contains("inputs.generate_from");
     Ids ids = continued ? reference_ids("inputs.generate_from", name) : Ids{2};
     GenerateOptions options;
     options.config.max_new_tokens = std::ssize(expected) - std::ssize(ids);

@@ -66,7 +66,7 @@ TEST_CASE("model: all taps of the basic checkpoint are made, none besides") {
   const Matrix H = encode(model, reference_ids("inputs.input_ids"), {}, &trace);
   forward(model, reference_ids("inputs.decoder_input_ids"), H, {}, &trace);
   std::set<std::string> ours(recorder.names.begin(), recorder.names.end()), theirs;
-  for (const auto& [name, tensor] : fixture_reference().tensors())
+  for (const auto& [name, tensor] : fixture_reference().tensors)
     if (!name.starts_with("inputs.") && !name.starts_with(truth_prefix) && name != "generated")
       theirs.insert(name);
   CHECK(ours == theirs);

@@ -236,7 +236,7 @@ TEST_CASE("siglip: one layer makes the reference's output from the reference's i
 
 TEST_CASE("siglip: the whole tower makes the reference's tensors, and none besides") {
   std::set<std::string> theirs;
-  for (const auto& [name, tensor] : fixture_reference("images").tensors())
+  for (const auto& [name, tensor] : fixture_reference("images").tensors)
     if (name.starts_with(tower_path)) theirs.insert(name);
   for (const Index image : fixture_images()) {
     Recorder recorder;

@@ -125,7 +125,7 @@ TEST_CASE("vision: every tensor and every greedy token of the checkpoints with i
 TEST_CASE("vision: compare makes all the reference's tensors, those of the images first") {
   const Comparison result = compare(fixture_model("images"), fixture_reference("images"), 1e-5f);
   std::set<std::string> theirs;
-  for (const auto& [name, tensor] : fixture_reference("images").tensors())
+  for (const auto& [name, tensor] : fixture_reference("images").tensors)
     if (!name.starts_with("inputs.") && !name.starts_with(truth_prefix) && name != "generated")
       theirs.insert(name);
   CHECK(result.tensors.size() == theirs.size());
@@ -259,11 +259,11 @@ TEST_CASE("vision: images and image tokens that do not match are refused") {
 TEST_CASE("vision: compare refuses images of another size or number") {
   const ScratchFolder folder;
   const auto message = [&](const std::string& name, const OwnedTensor& tensor) {
-    OwnedTensors tensors = copy_of(fixture_reference("images").tensors());
+    OwnedTensors tensors = copy_of(fixture_reference("images").tensors);
     tensors.at(name) = tensor;
     const auto path = folder.path() / "reference.safetensors";
     write_file(path, tensors);
-    return error_of([&] { compare(fixture_model("images"), SafetensorsFile::open(path), 1e-5f); });
+    return error_of([&] { compare(fixture_model("images"), open_reference(path), 1e-5f); });
   };
   const std::string pixels = "inputs.pixel_values";
   contains(message(pixels, owned(Dtype::f32, {2, 3, 17, 18}, std::vector<float>(2 * 3 * 17 * 18))),

@@ -132,8 +132,8 @@ TEST_CASE("weights: canonical_name leaves alone what only looks like a spelling"
 
 TEST_CASE("weights: canonical names are those of the taps: each parameter's module reports a tensor") {
   // A name without its last part is the module; the reference holds a tap of it, or of a module below it.
-  for (const auto& [fixture, names] : {std::pair("basic", &fixture_reference().tensors()),
-                                       {"images", &fixture_reference("images").tensors()}})
+  for (const auto& [fixture, names] :
+       {std::pair("basic", &fixture_reference().tensors), {"images", &fixture_reference("images").tensors}})
     for (const auto& [stored, tensor] : fixture_model(fixture).checkpoint->tensors()) {
       const std::string name = canonical_name(stored), module = name.substr(0, name.rfind('.'));
       CAPTURE(name);

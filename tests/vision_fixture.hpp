@@ -34,7 +34,7 @@ inline const SiglipLayer& fixture_siglip_layer(Index layer) {
 
 /// The numbers of a fixture's images.
 inline std::vector<Index> fixture_images(const std::string& fixture = "images") {
-  const auto& tensors = fixture_reference(fixture).tensors();
+  const auto& tensors = fixture_reference(fixture).tensors;
   const auto found = tensors.find("inputs.pixel_values");
   REQUIRE(found != tensors.end());
   return range(0, found->second.shape.at(0) - 1);

@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "common_flags.hpp"
+#include "ids.hpp"
 #include "load_weights.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/compare.hpp"
+#include "t5gemma2/analysis/compare_files.hpp"
+#include "t5gemma2/analysis/reference/open_reference.hpp"
 #include "t5gemma2/analysis/report/report_json.hpp"
 #include "t5gemma2/analysis/report/report_text.hpp"
 #include "t5gemma2/vision/vision_weights.hpp"
@@ -26,7 +29,8 @@ struct Flags {
   cli::ModelName model;
   std::string dtype = "float32";
   std::vector<std::string> lora;
-  std::string first, second;           // MODEL REFERENCE, or REFERENCE
+  std::string first, second;  // MODEL REFERENCE, or REFERENCE, or two files
+  std::optional<std::string> input_ids, decoder_input_ids;
   std::vector<std::string> tolerance;  // NUMBER or PATTERN=NUMBER
   bool all = false, json = false;
   bool quiet = false;
@@ -53,10 +57,19 @@ Tolerances tolerances_of(const std::vector<std::string>& words) {
   return tolerances;
 }
 
-Comparison run_and_compare(const Model& model, const SafetensorsFile& file, const Flags& f) {
+/// The file with the ids of the flags in place of its own.
+ReferenceFile open(const std::string& path, const Flags& f) {
+  ReferenceFile file = open_reference(path);
+  if (f.input_ids) file.set_ids("inputs.input_ids", cli::parse_ids(*f.input_ids, "--input-ids"));
+  if (f.decoder_input_ids)
+    file.set_ids("inputs.decoder_input_ids", cli::parse_ids(*f.decoder_input_ids, "--decoder-input-ids"));
+  return file;
+}
+
+Comparison run_and_compare(const Model& model, const ReferenceFile& file, const Flags& f) {
   const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
   std::optional<Vision> vision;
-  if (file.tensors().contains(images_of_reference)) vision = cli::open_vision(model, f.dtype, f.quiet);
+  if (file.tensors.contains(images_of_reference)) vision = cli::open_vision(model, f.dtype, f.quiet);
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
   std::string now;
   std::optional<cli::ProgressBar> bar;
@@ -72,17 +85,28 @@ Comparison run_and_compare(const Model& model, const SafetensorsFile& file, cons
   return result;
 }
 
+/// The engine against REFERENCE.
+Comparison with_model(const Flags& f) {
+  omp_set_num_threads(f.threads);
+  const cli::ModelName named = f.second.empty() ? f.model : f.first;
+  const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.lora, f.quiet);
+  for (const std::string& note : model.notes) cli::note(note, f.quiet);
+  const ReferenceFile file = open(f.second.empty() ? f.first : f.second, f);
+  if (!file.tensors.contains("inputs.input_ids"))
+    fail(file.path.string(), "inputs.input_ids",
+         "I64 [1, n], as t5gemma2-trace and weights_tool record write it, or --input-ids", "neither");
+  return run_and_compare(model, file, f);
+}
+
 int run(const Flags& f) {
   const bool model_alone = f.second.empty() && !f.model && std::filesystem::is_directory(f.first);
   if (f.first.empty() || model_alone)
     throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
   tolerances_of(f.tolerance);  // first: to load may take a while
-  omp_set_num_threads(f.threads);
-  const cli::ModelName named = f.second.empty() ? f.model : f.first;
-  const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.lora, f.quiet);
-  for (const std::string& note : model.notes) cli::note(note, f.quiet);
-  const SafetensorsFile file = SafetensorsFile::open(f.second.empty() ? f.first : f.second);
-  const Comparison result = run_and_compare(model, file, f);
+  const bool two_files = !f.second.empty() && std::filesystem::is_regular_file(f.first);
+  const Comparison result =
+      two_files ? compare_files(open(f.first, f), open(f.second, f), tolerances_of(f.tolerance))
+                : with_model(f);
   if (f.json)
     std::cout << report_json(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   else
@@ -110,6 +134,10 @@ int programs::compare(int argc, char** argv) {
   app.add_option("MODEL", flags.first, "the model, without -m");
   app.add_option("REFERENCE", flags.second,
                  "safetensors file with inputs and activations, transformers' or your own; alone after -m");
+  app.add_option("--input-ids", flags.input_ids,
+                 "the encoder's ids, such as 2,5,7, where the file does not tell them")
+      ->value("IDS");
+  app.add_option("--decoder-input-ids", flags.decoder_input_ids, "the decoder's ids, the same")->value("IDS");
   app.group("Output");
   app.add_option(
          "--tolerance", flags.tolerance,

@@ -1,4 +1,4 @@
-// The engine against a reference file (reference_file.hpp): its inputs are run, and every tensor in it is
+// The engine against a reference file (open_reference.hpp): its inputs are run, and every tensor in it is
 // compared with the engine's.
 #pragma once
 #include <algorithm>
@@ -17,7 +17,8 @@
 #include "comparer.hpp"
 #include "explain/explain.hpp"
 #include "memory.hpp"
-#include "reference_file.hpp"
+#include "reference/open_reference.hpp"
+#include "reference/reference_inputs.hpp"
 
 namespace t5gemma2 {
 
@@ -88,18 +89,17 @@ inline std::vector<Matrix> features_of(const StoredTensors& reference, const std
 }
 
 /// Runs the inputs of the file and compares all its tensors; `vision` is for its images. Throws Error when the inputs are missing or do not fit this model.
-inline Comparison compare(const Model& model, const std::optional<Vision>& vision,
-                          const SafetensorsFile& file, const Tolerances& tolerances = {},
-                          const PartProgress& progress = {}) {
+inline Comparison compare(const Model& model, const std::optional<Vision>& vision, const ReferenceFile& file,
+                          const Tolerances& tolerances = {}, const PartProgress& progress = {}) {
   const auto of = [&](const std::string& part) {
     return progress ? Progress([&, part](Index done, Index all) { progress(part, done, all); }) : Progress();
   };
   check(model);
-  const StoredTensors& reference = file.tensors();
+  const StoredTensors& reference = file.tensors;
   const ReferenceInputs inputs = read_inputs(file, model.config);
   check_memory(model.config, std::ssize(inputs.input_ids),
                std::ssize(inputs.decoder_input_ids) + std::ssize(inputs.generated));
-  Comparer comparer(reference, tolerances);
+  Comparer comparer(file, tolerances);
   const Trace trace = comparer.trace();
   std::vector<Matrix> images;
   if (const auto pixels = reference.find(images_of_reference); pixels != reference.end()) {
@@ -116,25 +116,25 @@ inline Comparison compare(const Model& model, const std::optional<Vision>& visio
 }
 
 /// The same with the vision half of the checkpoint, where the file has images.
-inline Comparison compare(const Model& model, const SafetensorsFile& file, const Tolerances& tolerances = {},
+inline Comparison compare(const Model& model, const ReferenceFile& file, const Tolerances& tolerances = {},
                           const PartProgress& progress = {}) {
   check(model);
   std::optional<Vision> vision;
-  if (file.tensors().contains(images_of_reference)) vision = load_vision(model);
+  if (file.tensors.contains(images_of_reference)) vision = load_vision(model);
   return compare(model, vision, file, tolerances, progress);
 }
 
 /// Looks for the reasons of what differs between the model and the file it was compared with, and fills them in. None are
 /// found where the engine rounds weights itself. Progress counts guesses. Throws as compare does.
-inline void explain(Comparison& result, const Model& model, const SafetensorsFile& file,
+inline void explain(Comparison& result, const Model& model, const ReferenceFile& file,
                     const Progress& progress = {}) {
   const auto rounds = [](const Weight& W) { return W.rounds_x || W.type == StorageType::int8_blocks; };
   if (result.passed() || model.decoder.layers.empty() || rounds(model.decoder.layers[0].self_attn.q_proj))
     return;
   const ReferenceInputs inputs = read_inputs(file, model.config);
-  const std::vector<Matrix> features = features_of(file.tensors(), result.image_features);
+  const std::vector<Matrix> features = features_of(file.tensors, result.image_features);
   const Explanation found = explain(model, PassInputs{inputs.input_ids, inputs.decoder_input_ids, features},
-                                    file.tensors(), progress);
+                                    file.tensors, progress);
   result.reasons = found.reasons;
   result.guesses_tried = found.tried;
   for (TensorComparison& tensor : result.tensors)

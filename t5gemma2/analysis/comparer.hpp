@@ -9,12 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "../checkpoint/safetensors.hpp"
+#include "../checkpoint/stored_tensor.hpp"
 #include "../tensor.hpp"
 #include "../trace.hpp"
 #include "difference.hpp"
 #include "explain/reasons.hpp"
-#include "reference_file.hpp"
+#include "reference/reference_file.hpp"
+#include "reference/statistics.hpp"
 #include "tolerances.hpp"
 #include "truth.hpp"
 
@@ -25,7 +26,8 @@ enum class Verdict { ok, over_tolerance, missing, wrong_shape, wrong_type, not_a
 
 /// One tensor of the file.
 struct TensorComparison {
-  std::string name;                    // in the file
+  std::string name;
+  std::string name_in_file{};          // where the file has another
   std::vector<Index> shape;            // in the file
   float max_difference = 0;            // max |ours - reference|
   float relative = 0;                  // that over max |reference|
@@ -36,6 +38,10 @@ struct TensorComparison {
   std::optional<Difference> difference{};  // where both were compared
   std::optional<float> own_error{};  // relative, of ours computed from the file's tensors before it (explain)
   bool wrong_by_itself = false;      // that is more than rounding
+  struct BothStatistics {
+    Statistics ours, theirs;
+  };
+  std::optional<BothStatistics> statistics{};  // in place of `difference` where the file holds no more
 };
 
 /// The distributions of the next token that the two `logits` stand for, over all rows.
@@ -57,10 +63,12 @@ struct Comparison {
   std::vector<TensorComparison> tensors;  // in the order reported, then those that were not
   std::optional<LogitsComparison> logits;
   std::optional<GeneratedComparison> generated;
-  std::vector<std::string> not_in_file{};  // tensors of ours, in forward order
-  std::vector<Matrix> image_features{};    // of the images in the file
-  std::vector<Reason> reasons{};           // why something differs: filled in by explain (compare.hpp)
-  Index guesses_tried = 0;                 // for them
+  std::vector<std::string> not_in_file{};       // tensors of ours, in forward order
+  std::vector<std::string> not_ours{};          // what the file holds that stands for none of ours
+  std::vector<Matrix> image_features{};         // of the images in the file
+  std::vector<Reason> reasons{};                // why something differs: filled in by explain (compare.hpp)
+  Index guesses_tried = 0;                      // for them
+  std::string ours = "ours", theirs = "yours";  // what reports call the two sides
 
   bool passed() const {
     if (tensors.empty() && !generated) return false;  // nothing was compared
@@ -118,15 +126,17 @@ class Comparer {
   /// `reference` must outlive this object. Where no tolerance is named for a tensor it is default_tolerance, or
   /// twice the reference's own largest_distance to float64 where the file tells that and it is more. Throws Error as
   /// check_truth does.
-  explicit Comparer(const StoredTensors& reference, Tolerances tolerances = {})
+  explicit Comparer(const ReferenceFile& reference, Tolerances tolerances = {})
       : reference_(reference), tolerances_(std::move(tolerances)) {
     check(tolerances_);
-    check_truth(reference);
-    for (const auto& [name, tensor] : reference) {
+    check_truth(reference.tensors);
+    for (const auto& [name, tensor] : reference.tensors) {
       if (!is_activation(name)) continue;
       const auto [base, last_rows] = split_last_rows(name);
-      pending_.insert({base, {&tensor, last_rows}});
+      pending_.insert({base, {name, &tensor, nullptr, last_rows}});
     }
+    for (const auto& [name, statistics] : reference.statistics)
+      if (!reference.tensors.contains(name)) pending_.insert({name, {name, nullptr, &statistics, 0}});
   }
   Comparer(const Comparer&) = delete;  // trace() refers to this object
 
@@ -142,27 +152,56 @@ class Comparer {
                 }};
   }
 
+  /// Compares what is known of a tensor of ours by its statistics alone.
+  void compare_statistics(const std::string& name, const StoredStatistics& ours) {
+    if (!pending_.contains(name)) result_.not_in_file.push_back(name);
+    for (auto [at, end] = pending_.equal_range(name); at != end; at = pending_.erase(at)) {
+      const Expected& expected = at->second;
+      if (expected.statistics)
+        add(compare(expected, ours.shape, ours.values, *expected.statistics));
+      else if (!storage_type(expected.tensor->dtype) || expected.tensor->bytes == 0)
+        add(expected.line(Verdict::wrong_type));
+      else
+        add(compare(
+            expected, ours.shape, ours.values,
+            {"", ours.dtype, expected.tensor->shape, t5gemma2::statistics_of(to_vector(*expected.tensor))}));
+    }
+  }
+
+  /// A result that was found elsewhere.
+  void add(TensorComparison line) { result_.tensors.push_back(std::move(line)); }
+
   /// All results; tensors that were not reported are `missing`.
   Comparison finish() {
-    for (const auto& [name, expected] : pending_)
-      result_.tensors.push_back({.name = expected.tensor->name,
-                                 .shape = expected.tensor->shape,
-                                 .verdict = Verdict::missing,
-                                 .found = {}});
+    for (const auto& [name, expected] : pending_) result_.tensors.push_back(expected.line(Verdict::missing));
     pending_.clear();
+    result_.not_ours = reference_.without_counterpart;
     return std::move(result_);
   }
 
  private:
   struct Expected {
-    const StoredTensor* tensor;
+    std::string name;
+    const StoredTensor* tensor;  // null where there are only statistics
+    const StoredStatistics* statistics;
     Index last_rows;  // 0: all
+
+    TensorComparison line(Verdict verdict) const {
+      const std::string& in_file = tensor ? tensor->name : statistics->name;
+      return {.name = name,
+              .name_in_file = in_file == name ? "" : in_file,
+              .shape = tensor ? tensor->shape : statistics->shape,
+              .verdict = verdict,
+              .found = {}};
+    }
   };
 
   void compare(const std::string& name, const std::vector<Index>& shape, const float* values) {
     if (!pending_.contains(name)) result_.not_in_file.push_back(name);
     for (auto [at, end] = pending_.equal_range(name); at != end; at = pending_.erase(at))
-      result_.tensors.push_back(compare_one(name, at->second, shape, values));
+      add(at->second.tensor
+              ? compare_one(name, at->second, shape, values)
+              : compare(at->second, shape, statistics_of(shape, values), *at->second.statistics));
   }
 
   TensorComparison compare_one(const std::string& name, const Expected& expected, std::vector<Index> shape,
@@ -172,8 +211,8 @@ class Comparer {
     const Index rows = shape[shape.size() - 2], cols = shape.back();
     const Index kept = expected.last_rows > 0 ? std::min(expected.last_rows, rows) : rows;
     shape[shape.size() - 2] = kept;
-    TensorComparison line{
-        .name = tensor.name, .shape = tensor.shape, .verdict = Verdict::wrong_shape, .found = shape};
+    TensorComparison line = expected.line(Verdict::wrong_shape);
+    line.found = shape;
     if (tensor.shape != shape) return line;
     line.verdict = Verdict::wrong_type;
     if (!storage_type(tensor.dtype)) return line;
@@ -187,6 +226,30 @@ class Comparer {
     measure(line, ours, theirs, tensor.dtype);
     if (name == "logits" && line.verdict != Verdict::not_a_number)
       result_.logits = compare_logits(ours, theirs);
+    return line;
+  }
+
+  static Statistics statistics_of(const std::vector<Index>& shape, const float* values) {
+    Index size = 1;
+    for (const Index extent : shape) size *= extent;
+    return t5gemma2::statistics_of(Eigen::Map<const Vector>(values, size));
+  }
+
+  TensorComparison compare(const Expected& expected, const std::vector<Index>& shape, const Statistics& ours,
+                           const StoredStatistics& theirs) const {
+    TensorComparison line = expected.line(Verdict::wrong_shape);
+    line.found = shape;
+    if (theirs.shape != shape) return line;
+    line.tolerance = tolerances_.of(line.name).value_or(default_tolerance(theirs.dtype) + printed_precision);
+    line.verdict = Verdict::ok;
+    line.statistics = {ours, theirs.values};
+    const auto [largest, scale] = difference_of(ours, theirs.values);
+    line.max_difference = largest;
+    line.relative = largest == 0 ? 0 : largest / scale;
+    if (std::isnan(largest))
+      line.verdict = Verdict::not_a_number;
+    else if (!(line.relative <= line.tolerance))
+      line.verdict = Verdict::over_tolerance;
     return line;
   }
 
@@ -211,8 +274,8 @@ class Comparer {
   /// Fills in the ratio, and raises the tolerance where the reference itself is far from float64.
   void measure_truth(TensorComparison& line, const Matrix& ours,
                      const Eigen::Map<const Matrix>& theirs) const {
-    const auto found = reference_.find(truth_prefix + line.name);
-    if (found == reference_.end()) return;
+    const auto found = reference_.tensors.find(truth_prefix + line.name);
+    if (found == reference_.tensors.end()) return;
     const Vector stored = to_vector(found->second);
     const Eigen::Map<const Matrix> truth(stored.data(), ours.rows(), ours.cols());
     line.truth_ratio = truth_ratio(rms_distance(ours, truth), rms_distance(theirs, truth));
@@ -221,7 +284,7 @@ class Comparer {
       line.tolerance = std::max(line.tolerance, 2 * largest);
   }
 
-  const StoredTensors& reference_;
+  const ReferenceFile& reference_;
   Tolerances tolerances_;
   std::multimap<std::string, Expected, std::less<>> pending_;
   Comparison result_;

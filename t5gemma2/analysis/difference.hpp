@@ -17,6 +17,14 @@
 
 namespace t5gemma2 {
 
+/// Where differences lie: a matrix in cells of a few rows and columns, each with the largest difference in it.
+struct HeatMap {
+  static constexpr Index most_rows = 48, most_cols = 96;  // of cells
+  Index rows = 0, cols = 0;                               // of cells
+  Index rows_each = 1, cols_each = 1;  // of the matrix, in a cell; in the last ones there may be fewer
+  std::vector<int> levels{};           // row by row: a bar of Difference::histogram, -1 where all are equal
+};
+
 /// Of ours and theirs, [rows, columns] each; a row is one of all axes but the last.
 struct Difference {
   double cosine = 1;  // of all numbers as one vector
@@ -29,6 +37,7 @@ struct Difference {
   std::vector<Index> wrong_heads{};  // of a tensor [1, heads, rows, columns]
   std::array<Index, 40>
       histogram{};  // of log10(|ours - theirs| / max |theirs|), from -10 up, four to a decade
+  HeatMap heat_map{};
 };
 
 namespace difference_detail {
@@ -72,7 +81,41 @@ inline void measure_ulps(Difference& d, const Matrix& ours, const Eigen::Ref<con
 /// The bar of the histogram for a difference relative to the largest number.
 inline std::size_t bar_of(float relative, std::size_t bars) {
   const float place = relative > 0 ? 4 * (std::log10(relative) + 10) : 0;
-  return std::min(bars - 1, static_cast<std::size_t>(std::max(0.0f, place)));
+  return static_cast<std::size_t>(std::clamp(place, 0.0f, static_cast<float>(bars - 1)));
+}
+
+/// The level of a heat map for a difference of this size; what is not finite has the highest.
+inline int level_of(float size, float scale) {
+  constexpr std::size_t bars = std::tuple_size_v<decltype(Difference::histogram)>;
+  if (size == 0) return -1;
+  return static_cast<int>(std::isfinite(size) ? bar_of(size / scale, bars) : bars - 1);
+}
+
+inline HeatMap heat_map_of(const Matrix& ours, const Eigen::Ref<const Matrix>& theirs, float scale) {
+  const auto quotient = [](Index x, Index y) { return (x + y - 1) / y; };  // rounded up
+  HeatMap map{.rows_each = quotient(ours.rows(), HeatMap::most_rows),
+              .cols_each = quotient(ours.cols(), HeatMap::most_cols)};
+  map.rows = quotient(ours.rows(), map.rows_each);
+  map.cols = quotient(ours.cols(), map.cols_each);
+  for (Index row = 0; row < ours.rows(); row += map.rows_each)
+    for (Index col = 0; col < ours.cols(); col += map.cols_each) {
+      const Index rows = std::min(map.rows_each, ours.rows() - row),
+                  cols = std::min(map.cols_each, ours.cols() - col);
+      const float largest = (ours.block(row, col, rows, cols) - theirs.block(row, col, rows, cols))
+                                .cwiseAbs()
+                                .maxCoeff<Eigen::PropagateNaN>();
+      map.levels.push_back(level_of(size_of(largest), scale));
+    }
+  return map;
+}
+
+/// Fills in what is told of all numbers as one vector.
+inline void measure_vectors(Difference& d, const Matrix& ours, const Eigen::Ref<const Matrix>& theirs) {
+  const Eigen::Map<const Eigen::VectorXf> a(ours.data(), ours.size()), b(theirs.data(), theirs.size());
+  const double x = a.cast<double>().norm(), y = b.cast<double>().norm(),
+               noise = (a.cast<double>() - b.cast<double>()).norm();
+  d.cosine = x == 0 || y == 0 ? (x == y ? 1 : 0) : a.cast<double>().dot(b.cast<double>()) / (x * y);
+  d.snr = noise == 0 ? std::numeric_limits<double>::infinity() : 20 * std::log10(y / noise);
 }
 
 }  // namespace difference_detail
@@ -84,13 +127,13 @@ inline Difference difference_of(const Matrix& ours, const Eigen::Ref<const Matri
   check_shape(theirs, ours.rows(), ours.cols(), "difference_of theirs");
   check_argument(ours.size() > 0, "difference_of ours", "a number or more", "none");
   Difference d;
-  const float scale = theirs.cwiseAbs().maxCoeff();
+  const float scale = theirs.cwiseAbs().maxCoeff<Eigen::PropagateNumbers>();
   float worst = -1;
   for (Index row = 0; row < ours.rows(); ++row) {
     bool wrong = false;
     for (Index col = 0; col < ours.cols(); ++col) {
       const float size = difference_detail::size_of(ours(row, col) - theirs(row, col));
-      ++d.histogram[difference_detail::bar_of(size / scale, d.histogram.size())];
+      ++d.histogram[static_cast<std::size_t>(std::max(0, difference_detail::level_of(size, scale)))];
       wrong = wrong || !(size <= allowed);
       if (size <= worst) continue;
       worst = size;
@@ -102,12 +145,9 @@ inline Difference difference_of(const Matrix& ours, const Eigen::Ref<const Matri
     const Index head = heads > 0 ? row / (ours.rows() / heads) : -1;
     if (head >= 0 && (d.wrong_heads.empty() || d.wrong_heads.back() != head)) d.wrong_heads.push_back(head);
   }
-  const Eigen::Map<const Eigen::VectorXf> a(ours.data(), ours.size()), b(theirs.data(), theirs.size());
-  const double x = a.cast<double>().norm(), y = b.cast<double>().norm(),
-               noise = (a.cast<double>() - b.cast<double>()).norm();
-  d.cosine = x == 0 || y == 0 ? (x == y ? 1 : 0) : a.cast<double>().dot(b.cast<double>()) / (x * y);
-  d.snr = noise == 0 ? std::numeric_limits<double>::infinity() : 20 * std::log10(y / noise);
+  difference_detail::measure_vectors(d, ours, theirs);
   difference_detail::measure_ulps(d, ours, theirs, dtype);
+  d.heat_map = difference_detail::heat_map_of(ours, theirs, scale);
   return d;
 }
 
@@ -129,6 +169,8 @@ inline std::vector<std::string> axes_of(const std::string& name, std::size_t axe
     all = {"image", "patch", "feature"};
   else if (axes == 3)
     all = {"text", rows, name == "logits" || name == "lm_head" ? "id" : "feature"};
+  else if (axes == 2 && name.ends_with("_ids"))
+    all = {"text", "token"};
   else
     for (std::size_t i = 0; i < axes; ++i) all.push_back("axis " + std::to_string(i));
   return all;

@@ -30,6 +30,7 @@ class JsonField {
   bool written() const { return value_ != nullptr; }
 
   bool is_array() const { return value_ != nullptr && value_->is_array(); }
+  bool is_object() const { return value_ != nullptr && value_->is_object(); }
   bool is_text() const { return value_ != nullptr && value_->is_string(); }
 
   /// Whether the field is equal to `value`.

@@ -422,7 +422,7 @@ def test_the_penalty_sees_the_last_tokens_only():
     ("look", ["-p", "x", "-o", "no/folder/x.html"], 1, "no/folder/x.html: expected a file that can be written, found no "
      "folder no/folder; make it first"),
     ("compare", ["pocket", str(ROOT / "examples/pocket/model.safetensors")], 1,
-     "inputs.input_ids: expected I64 [1, n], as t5gemma2-trace and weights_tool record write it, found nothing"),
+     "inputs.input_ids: expected I64 [1, n], as t5gemma2-trace and weights_tool record write it, or --input-ids, found neither"),
 ])
 def test_the_next_step_is_named(name, words, code, message, tmp_path):
     done = run(name, "-q", *words, cwd=tmp_path, env={**os.environ, "HF_HUB_CACHE": str(tmp_path)})

@@ -23,6 +23,7 @@ struct Evidence {
   Index heads = 1;           // that its columns or its second axis hold
   std::vector<Index> their_shape;
   Vector theirs;
+  std::string owner = "ours";  // what texts call our side
 
   Index rows() const { return shape[shape.size() - 2]; }
   Index cols() const { return shape.back(); }
@@ -64,7 +65,7 @@ inline Text same_numbers(const Evidence& e) {
     return {};
   const std::vector<Index> without(e.shape.begin() + 1, e.shape.end());
   if (e.their_shape == without) return "the batch axis is missing: " + shape_text(e.their_shape);
-  return "the same numbers in another shape: " + shape_text(e.their_shape) + ", ours is " +
+  return "the same numbers in another shape: " + shape_text(e.their_shape) + ", " + e.owner + " is " +
          shape_text(e.shape);
 }
 
@@ -91,7 +92,8 @@ inline Matrix rows_first(const Evidence& e) {
 inline Text heads_beside(const Evidence& e) {
   if (e.theirs.size() != e.ours.size() || e.heads == 1) return {};
   if (e.by_head() && agree(as_rows(e, e.cols()), rows_first(e)))
-    return "heads stand beside each other, [rows, heads, head_dim]; ours is [heads, rows, head_dim]";
+    return "heads stand beside each other, [rows, heads, head_dim]; " + e.owner +
+           " is [heads, rows, head_dim]";
   if (e.by_head()) return {};
   const Index dh = e.cols() / e.heads;
   Matrix by_head(e.rows() * e.heads, dh);

@@ -32,16 +32,24 @@ inline Json difference_json(const TensorComparison& t) {
   return json;
 }
 
+inline Json statistics_json(const Statistics& s) {
+  return {{"mean", finite(s.mean)}, {"std", finite(s.std)}, {"min", finite(s.min)}, {"max", finite(s.max)}};
+}
+
 inline Json tensor_json(const TensorComparison& t) {
   Json json{{"name", t.name}, {"shape", t.shape}, {"verdict", verdict_text(t.verdict)}};
+  if (!t.name_in_file.empty()) json["name_in_file"] = t.name_in_file;
   if (t.verdict == Verdict::wrong_shape) json["our_shape"] = t.found;
-  if (!t.difference) return json;
+  if (!t.difference && !t.statistics) return json;
   json["max_difference"] = finite(t.max_difference);
   json["relative"] = finite(t.relative);
   json["tolerance"] = t.tolerance;
   if (t.own_error) json.update({{"own", finite(*t.own_error)}, {"wrong_by_itself", t.wrong_by_itself}});
   if (t.truth_ratio) json["truth_ratio"] = finite(*t.truth_ratio);
-  json.update(difference_json(t));
+  if (t.difference) json.update(difference_json(t));
+  if (t.statistics)
+    json["statistics"] = {{"ours", statistics_json(t.statistics->ours)},
+                          {"yours", statistics_json(t.statistics->theirs)}};
   return json;
 }
 
@@ -84,6 +92,7 @@ inline nlohmann::ordered_json report_json(const Comparison& c) {
   json["tensors"] = Json::array();
   for (const TensorComparison& t : c.tensors) json["tensors"].push_back(report_detail::tensor_json(t));
   json["not_in_file"] = c.not_in_file;
+  json["not_ours"] = c.not_ours;
   return json;
 }
 

@@ -88,31 +88,43 @@ inline std::string relative_text(const TensorComparison& t) {
   return measured ? number(t.relative) : verdict_text(t.verdict);
 }
 
+/// The columns of tables.
+struct Columns {
+  std::size_t names;  // width
+  bool own, truth;    // whether they are there
+};
+
 /// The longest of the names is cut at its beginning where a line would be too long.
-inline std::string row(const TensorComparison& t, char mark, std::size_t names, bool truth) {
+inline std::string row(const TensorComparison& t, char mark, const Columns& columns) {
   std::string name = t.name;
-  if (name.size() > names) name = "..." + name.substr(name.size() - names + 3);
-  std::string line = std::string(1, mark) + " " + padded(name, names) + " " + padded(relative_text(t), 7) +
-                     " " + padded(t.own_error && std::isfinite(*t.own_error) ? number(*t.own_error) : "-", 7);
-  if (truth) line += " " + (t.truth_ratio ? short_number(*t.truth_ratio, 3) : "-");
+  if (name.size() > columns.names) name = "..." + name.substr(name.size() - columns.names + 3);
+  std::string line =
+      std::string(1, mark) + " " + padded(name, columns.names) + " " + padded(relative_text(t), 7);
+  if (columns.own)
+    line += " " + padded(t.own_error && std::isfinite(*t.own_error) ? number(*t.own_error) : "-", 7);
+  if (columns.truth) line += " " + (t.truth_ratio ? short_number(*t.truth_ratio, 3) : "-");
   line.erase(line.find_last_not_of(' ') + 1);
   return line + '\n';
 }
 
 /// '!' for what is wrong by itself, '~' for what is so because of tensors before it.
 inline char mark_of(const TensorComparison& t) {
-  if (t.verdict == Verdict::ok && !t.wrong_by_itself) return ' ';
-  return t.own_error && !t.wrong_by_itself ? '~' : '!';
+  if (t.wrong_by_itself) return '!';
+  return t.own_error && t.verdict != Verdict::ok ? '~' : ' ';
 }
 
-inline std::string heading(std::size_t names, bool truth) {
-  return "  " + padded("tensor", names) + " differs own" + (truth ? "     truth" : "") + '\n';
+inline std::string heading(const Columns& columns) {
+  return "  " + padded("tensor", columns.names) + " differs" + (columns.own ? " own" : "") +
+         (columns.truth ? "     truth" : "") + '\n';
 }
 
-inline std::size_t name_width(const std::vector<TensorComparison>& tensors, bool truth) {
-  std::size_t longest = 6;
-  for (const TensorComparison& t : tensors) longest = std::max(longest, t.name.size());
-  return std::min(longest, width - 18 - (truth ? 9 : 0));
+inline Columns columns_of(const Comparison& c) {
+  const auto any = [&](auto has) { return std::any_of(c.tensors.begin(), c.tensors.end(), has); };
+  Columns columns{6, any([](const auto& t) { return t.own_error.has_value(); }),
+                  any([](const auto& t) { return t.truth_ratio.has_value(); })};
+  for (const TensorComparison& t : c.tensors) columns.names = std::max(columns.names, t.name.size());
+  columns.names = std::min(columns.names, width - 10 - (columns.own ? 8 : 0) - (columns.truth ? 9 : 0));
+  return columns;
 }
 
 template <class... Verdicts>
@@ -130,6 +142,9 @@ inline std::string summary_line(const Comparison& c) {
                      " compared, " +
                      std::to_string(count(c, Verdict::over_tolerance, Verdict::not_a_number)) +
                      " over tolerance, " + std::to_string(count(c, Verdict::missing)) + " missing";
+  if (const auto alone = std::count_if(c.tensors.begin(), c.tensors.end(),
+                                       [](const auto& t) { return t.statistics.has_value(); }))
+    text += ", " + std::to_string(alone) + " by mean, std, min and max alone";
   if (const Index others = count(c, Verdict::wrong_shape, Verdict::wrong_type))
     text += ", " + std::to_string(others) + " of another shape or type";
   return text;
@@ -164,7 +179,7 @@ inline std::string totals(const Comparison& c) {
   return text;
 }
 
-inline std::string reasons(const Comparison& c) {
+inline std::string reasons(const Comparison& c, const Columns& columns) {
   std::string text;
   for (const Reason& r : c.reasons) {
     text += '\n' + wrapped("GUESS: " + r.text + (r.where.empty() ? "" : ", " + r.where), "  ");
@@ -176,34 +191,44 @@ inline std::string reasons(const Comparison& c) {
     if (r.still_wrong)
       text += "  After that " + std::to_string(r.still_wrong) + " tensors are still wrong by themselves.\n";
   }
-  const bool any_own =
-      std::any_of(c.tensors.begin(), c.tensors.end(), [](const auto& t) { return t.own_error.has_value(); });
-  if (!c.passed() && c.reasons.empty() && any_own)
+  if (count(c, Verdict::over_tolerance, Verdict::not_a_number) > 0 && c.reasons.empty() && columns.own)
     text += "\n" +
             wrapped("None of " + std::to_string(c.guesses_tried) + " guesses makes the numbers agree.", "  ");
   return text;
 }
 
-inline std::string measures(const TensorComparison& t) {
-  std::string text = "  shape " + shape_text(t.shape);
-  if (t.verdict == Verdict::wrong_shape) return text + ", ours is " + shape_text(t.found) + '\n';
+/// "  mean      ours 0.1234, yours 0.1235", a line each.
+inline std::string statistics_text(const TensorComparison& t, const Comparison& c) {
+  std::string text = "  compared by these alone:\n";
+  const std::array<const char*, 4> names{"mean", "std", "min", "max"};
+  for (std::size_t i = 0; i < names.size(); ++i)
+    text += "    " + padded(names[i], 5) + c.ours + " " + short_number(t.statistics->ours.all()[i], 5) +
+            ", " + c.theirs + " " + short_number(t.statistics->theirs.all()[i], 5) + '\n';
+  return text;
+}
+
+inline std::string measures(const TensorComparison& t, const Comparison& c) {
+  std::string text = t.name_in_file.empty() ? "" : "  in the file: " + t.name_in_file + '\n';
+  text += "  shape " + shape_text(t.shape);
+  if (t.verdict == Verdict::wrong_shape) return text + ", " + c.ours + " is " + shape_text(t.found) + '\n';
   if (t.verdict == Verdict::missing) return text + ": the engine has no tensor of this name\n";
   if (t.verdict == Verdict::wrong_type) return text + ": its type cannot be compared\n";
   text += ", " + number(t.tolerance) + " of the largest number allowed\n";
+  if (t.statistics) return text + statistics_text(t, c);
   if (!t.difference) return text;
   const Difference& d = *t.difference;
   text += "  max |diff| " + number(t.max_difference) + ", relative " + number(t.relative) + ", cosine " +
           short_number(d.cosine, 6) + ", SNR " + short_number(d.snr, 3) + " dB\n";
   text += "  units in the last place: median " + std::to_string(d.median_ulp) + ", max " +
           std::to_string(d.largest_ulp) + '\n';
-  text += wrapped("  worst at " + place_text(t.name, t.shape, d.worst_row, d.worst_col) + ": ours " +
-                      short_number(d.ours) + ", yours " + short_number(d.theirs),
+  text += wrapped("  worst at " + place_text(t.name, t.shape, d.worst_row, d.worst_col) + ": " + c.ours +
+                      " " + short_number(d.ours) + ", " + c.theirs + " " + short_number(d.theirs),
                   "    ");
   if (d.wrong_rows == 0) return text;
   Index rows = 1;
   for (std::size_t axis = 0; axis + 1 < t.shape.size(); ++axis) rows *= t.shape[axis];
-  std::string wrong = "  wrong in " + std::to_string(d.wrong_rows) + " of " + std::to_string(rows) +
-                      " rows, first " + place_text(t.name, t.shape, d.first_wrong_row, -1);
+  std::string wrong = "  wrong in " + std::to_string(d.wrong_rows) + " of " + std::to_string(rows) + " rows";
+  if (rows > 1) wrong += ", first " + place_text(t.name, t.shape, d.first_wrong_row, -1);
   if (!d.wrong_heads.empty() && t.shape[1] > 1) {
     wrong += "; in heads";
     for (const Index head : d.wrong_heads) wrong += " " + std::to_string(head);
@@ -213,54 +238,61 @@ inline std::string measures(const TensorComparison& t) {
 }
 
 /// The first that differs, those around it, and how it differs.
-inline std::string first_divergence(const Comparison& c, std::size_t names, bool truth) {
+inline std::string first_divergence(const Comparison& c, const Columns& columns) {
   const auto first = std::find_if(c.tensors.begin(), c.tensors.end(),
                                   [](const auto& t) { return t.verdict != Verdict::ok; });
   if (first == c.tensors.end()) return "";
-  std::string text = "\nFIRST that diverges: " + first->name + '\n' + heading(names, truth);
+  std::string text = "\nFIRST that diverges: " + first->name + '\n' + heading(columns);
   constexpr std::ptrdiff_t around = 3;
   const auto begin = first - std::min(around, first - c.tensors.begin());
   const auto end = first + std::min(around + 1, c.tensors.end() - first);
-  for (auto t = begin; t != end; ++t) text += row(*t, t == first ? '>' : mark_of(*t), names, truth);
-  return text + measures(*first);
+  for (auto t = begin; t != end; ++t) text += row(*t, t == first ? '>' : mark_of(*t), columns);
+  return text + measures(*first, c);
 }
 
-inline std::string not_in_file(const Comparison& c, bool all) {
-  if (c.not_in_file.empty()) return "";
-  std::string text = std::to_string(c.not_in_file.size()) + " of ours not in your file:";
-  const std::size_t shown = all ? c.not_in_file.size() : std::min<std::size_t>(3, c.not_in_file.size());
-  for (std::size_t i = 0; i < shown; ++i) text += (i ? ", " : " ") + c.not_in_file[i];
-  if (shown < c.not_in_file.size()) text += ", ... (--all: every one)";
+/// "2 WHAT: one, the other"
+inline std::string listed(const std::vector<std::string>& names, const std::string& what, bool all) {
+  if (names.empty()) return "";
+  std::string text = std::to_string(names.size()) + " " + what + ":";
+  const std::size_t shown = all ? names.size() : std::min<std::size_t>(3, names.size());
+  for (std::size_t i = 0; i < shown; ++i) text += (i ? ", " : " ") + names[i];
+  if (shown < names.size()) text += ", ... (--all: every one)";
   return "\n" + wrapped(text, "  ");
 }
 
-inline std::string table(const Comparison& c, bool all, std::size_t names, bool truth) {
+/// What one side alone has.
+inline std::string coverage(const Comparison& c, bool all) {
+  const bool files = c.ours != "ours";
+  return listed(c.not_in_file, files ? "in " + c.ours + " alone" : "of ours not in your file", all) +
+         listed(c.not_ours, files ? "in " + c.theirs + " alone" : "of yours have no counterpart here", all);
+}
+
+inline std::string table(const Comparison& c, bool all, const Columns& columns) {
   std::string rows;
   Index shown = 0;
   for (const TensorComparison& t : c.tensors)
     if (all || t.verdict != Verdict::ok) {
-      rows += row(t, mark_of(t), names, truth);
+      rows += row(t, mark_of(t), columns);
       ++shown;
     }
   if (shown == 0) return "";
   const std::string what = all ? "All tensors, in forward order" : "All that differ";
-  return "\n" + what + "\n" +
-         "  differs: of the largest number; own: if computed from your tensors before it;\n"
-         "  ! is wrong by itself, ~ because of what comes before\n" +
-         heading(names, truth) + rows;
+  const std::string own =
+      "; own: if computed from your tensors before it;\n"
+      "  ! is wrong by itself, ~ because of what comes before";
+  return "\n" + what + "\n" + "  differs: of the largest number" + (columns.own ? own : "") + "\n" +
+         heading(columns) + rows;
 }
 
 }  // namespace report_detail
 
 /// The report; `all`: every tensor, not only those that differ.
 inline std::string report_text(const Comparison& c, bool all) {
-  const bool truth = std::any_of(c.tensors.begin(), c.tensors.end(),
-                                 [](const auto& t) { return t.truth_ratio.has_value(); });
-  const std::size_t names = report_detail::name_width(c.tensors, truth);
+  const report_detail::Columns columns = report_detail::columns_of(c);
   return std::string(c.passed() ? "PASSED: " : "FAILED: ") + summary_line(c) + '\n' +
-         report_detail::totals(c) + report_detail::reasons(c) +
-         report_detail::first_divergence(c, names, truth) + report_detail::table(c, all, names, truth) +
-         report_detail::not_in_file(c, all);
+         report_detail::totals(c) + report_detail::reasons(c, columns) +
+         report_detail::first_divergence(c, columns) + report_detail::table(c, all, columns) +
+         report_detail::coverage(c, all);
 }
 
 }  // namespace t5gemma2

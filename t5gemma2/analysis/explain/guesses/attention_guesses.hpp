@@ -37,7 +37,7 @@ inline void add_scores(Guesses& all, const Model& model) {
        {std::pair<std::string, float>{"encoder", model.encoder.config.query_pre_attn_scalar},
         {"decoder", model.decoder.config.query_pre_attn_scalar}})
     scale("query_pre_attn_scalar is the " + name + "'s",
-          [s](const Place&) { return 1 / std::sqrt(double{s}); });
+          [s = s](const Place&) { return 1 / std::sqrt(double{s}); });
   for (const double cap : {50.0, 30.0, 20.0}) {
     std::ostringstream text;
     text << "scores have a softcap of " << cap;

@@ -40,14 +40,16 @@ inline void add_casts(Guesses& all) {
   const auto f16 = [](float x) { return static_cast<float>(Eigen::half(x)); };
   for (const auto& [name, round] :
        {std::pair<std::string, Variant::Number>{"bfloat16", bf16}, {"float16", f16}, {"TF32", to_tf32}}) {
-    all.push_back({"weights are rounded to " + name, [round](Variant& v) { v.round_weight = round; }});
     all.push_back(
-        {"inputs of products are rounded to " + name, [round](Variant& v) { v.round_input = round; }});
+        {"weights are rounded to " + name, [round = round](Variant& v) { v.round_weight = round; }});
+    all.push_back({"inputs of products are rounded to " + name,
+                   [round = round](Variant& v) { v.round_input = round; }});
     all.push_back({"weights and inputs of products are rounded to " + name,
-                   [round](Variant& v) { v.round_weight = v.round_input = round; }});
-    all.push_back({"results are rounded to " + name, [round](Variant& v) { v.round_output = round; }});
+                   [round = round](Variant& v) { v.round_weight = v.round_input = round; }});
+    all.push_back(
+        {"results are rounded to " + name, [round = round](Variant& v) { v.round_output = round; }});
     all.push_back({"products and norms are computed in " + name,
-                   [round](Variant& v) { v.round_weight = v.round_input = v.round_output = round; }});
+                   [round = round](Variant& v) { v.round_weight = v.round_input = v.round_output = round; }});
   }
 }
 

@@ -36,7 +36,7 @@ inline void add_rope(Guesses& all, const Model& model) {
   for (const auto& [name, other] : {std::pair<std::string, TextConfig>{"encoder", model.encoder.config},
                                     {"decoder", model.decoder.config}})
     rope("RoPE is the " + name + "'s",
-         [other](const Place& p, RopeConfig& own) { own = other.rope(p.layer.type); });
+         [other = other](const Place& p, RopeConfig& own) { own = other.rope(p.layer.type); });
   for (const double theta : {1e4, 1e5, 1.6e5, 5e5, 1e6, 1e7}) {
     std::ostringstream text;
     text << "rope_theta is " << theta;

@@ -1,44 +1,18 @@
-// A reference file: safetensors with the inputs and the tensors of another implementation.
-//
-//   inputs.input_ids            I64 [1, n]; n may be 0: a decoder without encoder input
-//   inputs.decoder_input_ids    I64 [1, m]
-//   inputs.pixel_values         F32 [images, channels, size, size]
-//   inputs.generate_from        I64 [1, p], the decoder prompt of `generated`; bos where the file has none
-//   generated                   I64 [1, k], the decoder prompt, then greedy tokens
-//   all others                  tensors under transformers' module paths: `NAME[1]` at the second call of a
-//                               module, `NAME[-N:]` only the last N rows of the second-last axis
-//   truth.NAME                  the tensor NAME as float64 arithmetic gives it (truth.hpp)
-//
-// t5gemma2-trace and weights_tool record write such files; any other implementation may write one, too.
+// The inputs of a reference file: what the engine is run on.
 #pragma once
 #include <algorithm>
 #include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "../checkpoint/safetensors.hpp"
-#include "../config.hpp"
-#include "../error.hpp"
-#include "../tensor.hpp"
+#include "../../checkpoint/safetensors.hpp"
+#include "../../config.hpp"
+#include "../../error.hpp"
+#include "../../tensor.hpp"
+#include "reference_file.hpp"
 
 namespace t5gemma2 {
-
-/// "k_norm[-64:]" -> "k_norm", 64; any other name -> the name unchanged, 0.
-inline std::pair<std::string, Index> split_last_rows(const std::string& name) {
-  const std::size_t open = name.rfind("[-");
-  if (open == std::string::npos || !name.ends_with(":]")) return {name, 0};
-  const std::string digits = name.substr(open + 2, name.size() - open - 4);
-  const bool number =
-      !digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos;
-  return number ? std::pair(name.substr(0, open), Index{std::stol(digits)}) : std::pair(name, Index{0});
-}
-
-/// Whether a tensor of the file is one that is computed.
-inline bool is_activation(const std::string& name) {
-  return !name.starts_with("inputs.") && !name.starts_with("truth.") && name != "generated";
-}
 
 /// The ids of an integer tensor [1, k]; an empty list where the file has none. Throws Error for an id outside
 /// the vocabulary.
@@ -64,9 +38,9 @@ struct ReferenceInputs {
 };
 
 /// Throws Error when inputs are missing, unknown, or do not fit this model.
-inline ReferenceInputs read_inputs(const SafetensorsFile& file, const Config& config) {
-  const StoredTensors& tensors = file.tensors();
-  const std::string where = file.path().string();
+inline ReferenceInputs read_inputs(const ReferenceFile& file, const Config& config) {
+  const StoredTensors& tensors = file.tensors;
+  const std::string where = file.path.string();
   const std::set<std::string_view> known{"inputs.input_ids", "inputs.decoder_input_ids",
                                          "inputs.pixel_values", "inputs.generate_from"};
   for (const auto& [name, tensor] : tensors)
