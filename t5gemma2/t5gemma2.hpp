@@ -102,10 +102,12 @@
 #include "analysis/explain/guesses.hpp"           // all of them
 #include "analysis/explain/reasons.hpp"           // what is found
 #include "analysis/explain/explain.hpp"           // why tensors differ
+#include "analysis/comparison.hpp"                // what is found of tensors
 #include "analysis/comparer.hpp"                  // their tensors against ours
 #include "analysis/forward_order.hpp"             // names in the order of a pass
 #include "analysis/compare_files.hpp"             // two files without a model
 #include "analysis/compare.hpp"                   // the engine against a reference file
+#include "analysis/report/report_table.hpp"       // its numbers and its table
 #include "analysis/report/report_text.hpp"        // what was found, for people
 #include "analysis/report/report_json.hpp"        // and for programs
 

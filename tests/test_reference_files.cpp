@@ -217,21 +217,38 @@ TEST_CASE("forward order: numbers in names count as numbers") {
 
 TEST_CASE("hooks of TransformerLens become taps") {
   const ScratchFolder folder;
+  const std::string of_H = "model.decoder.layers.3.self_attn.k_proj[1]",
+                    layer = "model.encoder.text_model.layers.0", Q = layer + ".self_attn.q_proj";
+  const OwnedTensor four = matrix({1, 2, 2}, {1, 2, 3, 4});
   const ReferenceFile file = made(folder, "cache",
                                   {{"decoder_blocks.3.self_attn.hook_k", matrix({1, 2, 2, 1}, {1, 2, 3, 4})},
-                                   {"encoder_blocks.0.attn.hook_q", matrix({2, 2, 1}, {1, 2, 3, 4})},
-                                   {"encoder_blocks.0.hook_resid_post", matrix({2, 2}, {1, 2, 3, 4})},
-                                   {"encoder_blocks.0.attn.hook_z", matrix({1, 1}, {1})},
-                                   {"decoder_ln_final.hook_out", matrix({1, 1, 1}, {1})}});
-  const std::string of_H = "model.decoder.layers.3.self_attn.k_proj[1]",
-                    Q = "model.encoder.text_model.layers.0.self_attn.q_proj";
-  CHECK(file.tensors.size() == 4);
-  CHECK(file.tensors.at(of_H).shape == std::vector<Index>{1, 2, 2});
+                                   {"encoder_blocks.0.attn.hook_q", four},  // the encoder's own head size
+                                   {"encoder_blocks.0.hook_resid_post", four},
+                                   {"encoder_blocks.0.hook_out", four},
+                                   {"encoder_blocks.0.attn.hook_z", four},
+                                   {"decoder_ln_final.hook_out", four},
+                                   {"logits", four}});
+  CHECK(file.tensors.size() == 5);
+  for (const std::string& tap : {of_H, Q, layer, std::string("model.decoder.norm"), std::string("logits")}) {
+    CAPTURE(tap);
+    REQUIRE(file.tensors.contains(tap));
+    CHECK(file.tensors.at(tap).shape == std::vector<Index>{1, 2, 2});
+  }
   CHECK(file.tensors.at(of_H).name == "decoder_blocks.3.self_attn.hook_k");
-  CHECK(file.tensors.at(Q).shape == std::vector<Index>{1, 2, 2});
-  CHECK(file.tensors.at("model.encoder.text_model.layers.0").shape == std::vector<Index>{1, 2, 2});
-  CHECK(file.tensors.contains("model.decoder.norm"));
   CHECK(file.without_counterpart == std::vector<std::string>{"encoder_blocks.0.attn.hook_z"});
+  const ReferenceFile batchless =
+      made(folder, "batchless",
+           {{"decoder_blocks.3.self_attn.hook_k", matrix({2, 2, 1}, {1, 2, 3, 4})},
+            {"encoder_blocks.0.hook_resid_post", matrix({2, 2}, {1, 2, 3, 4})}});
+  for (const std::string& tap : {of_H, layer})
+    CHECK(batchless.tensors.at(tap).shape == std::vector<Index>{1, 2, 2});
+}
+
+TEST_CASE("files: logits without their mean are named") {
+  const ScratchFolder folder;
+  const ReferenceFile a = made(folder, "a", {{"logits", matrix({1, 2, 2}, {1, 3, 0, 8})}}),
+                      b = made(folder, "b", {{"logits", matrix({1, 2, 2}, {-1, 1, -4, 4})}});
+  contains(report_text(compare_files(a, b), false), "GUESS: the mean of each row is subtracted");
 }
 
 }  // namespace test_reference_files

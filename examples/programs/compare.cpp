@@ -121,19 +121,19 @@ int programs::compare(int argc, char** argv) {
   using namespace compare_program;
   cli::App app(
       "t5gemma2-compare", "[FLAGS] MODEL REFERENCE",
-      "Compares every tensor of a reference file with the engine's, and says why they differ where it finds "
-      "out: the first tensor that is wrong by itself is computed again, from the file's own tensors before "
-      "it, "
-      "in the ways in which programs for Gemma models are known to differ. The file may be made by "
-      "transformers or by an implementation of your own. Where it tells what float64 gives, too, the column "
-      "\"truth\" is our root-mean-square distance to that over the reference's.");
+      "Compares every tensor of a reference file with the engine's, and says why they differ where it "
+      "finds out: the first tensor that is wrong by itself is computed again, from the file's own tensors "
+      "before it, in the ways in which programs for Gemma models are known to differ. The file may be made "
+      "by transformers, by its debugger (JSON), by TransformerLens, or by an implementation of your own; two "
+      "files are compared with each other. Where a file tells what float64 gives, too, the column \"truth\" "
+      "is our root-mean-square distance to that over the reference's.");
   Flags flags;
   cli::add_model(app, flags.model);
   cli::add_dtype(app, flags.dtype);
   cli::add_lora(app, flags.lora);
-  app.add_option("MODEL", flags.first, "the model, without -m");
+  app.add_option("MODEL", flags.first, "the model, without -m; or a file to compare with the other");
   app.add_option("REFERENCE", flags.second,
-                 "safetensors file with inputs and activations, transformers' or your own; alone after -m");
+                 "file with inputs and activations, transformers' or your own; alone after -m");
   app.add_option("--input-ids", flags.input_ids,
                  "the encoder's ids, such as 2,5,7, where the file does not tell them")
       ->value("IDS");

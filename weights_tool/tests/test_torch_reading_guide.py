@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 ROOT = Path(__file__).parents[2]
 POCKET = ROOT / "examples" / "pocket"
@@ -137,6 +138,25 @@ def test_hooks_hold_what_the_table_says(names, bridge, tmp_path):
     for tap, hook in hooks.items():
         theirs = calls[hook][1 if tap.endswith("[1]") else 0]
         assert np.allclose(theirs.reshape(ours[tap].shape), ours[tap], rtol=1e-4, atol=1e-4), (tap, hook)
+
+
+@pytest.mark.parametrize("batch_axis", [True, False], ids=["whole", "without batch axis"])
+def test_a_saved_cache_compares_as_it_is(bridge, batch_axis, tmp_path):
+    """The lines of docs/compare.md."""
+    ids, decoder_ids = torch.arange(2, 47)[None], torch.arange(2, 42)[None]  # more than the window
+    _, cache = bridge.run_with_cache(ids, decoder_input=decoder_ids, remove_batch_dim=not batch_axis)
+    save_file({name: x.contiguous().clone() for name, x in cache.items()}, tmp_path / "cache.safetensors")
+    without_ids = {name: x.contiguous().clone() for name, x in cache.items() if not name.endswith("embed.hook_in")}
+    save_file(without_ids, tmp_path / "without_ids.safetensors")
+    flags = ["--input-ids", ",".join(map(str, ids[0].tolist())), "--decoder-input-ids", ",".join(map(str, decoder_ids[0].tolist()))]
+    for file, more in (("cache", []), ("without_ids", flags)):
+        done = subprocess.run([ROOT / "build/bin/t5gemma2-compare", "--json", POCKET, tmp_path / f"{file}.safetensors", *more],
+                              check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout)
+        assert found["passed"] and len(found["tensors"]) == 215
+        assert not [name for name in found["not_ours"] if re.search(r"hook_(q|k|v|pattern|resid_post)$", name)]
+        alone = {name for name in found["not_in_file"] if ".mlp.act_fn" not in name}
+        assert {name.rsplit(".", 1)[1] for name in alone} == {"k_proj", "v_proj", "k_norm", "logits"}
 
 
 def test_where_transformer_lens_differs(bridge):

@@ -178,6 +178,14 @@ inline Text multiple(const Evidence& e) {
   return text.str();
 }
 
+/// As TransformerLens' compatibility mode does with logits; their softmax is the same.
+inline Text centred(const Evidence& e) {
+  if (e.theirs.size() != e.ours.size() || e.cols() < 2) return {};
+  const Eigen::VectorXf means = e.ours.rowwise().mean();
+  if (!agree(e.ours.colwise() - means, as_rows(e, e.cols()))) return {};
+  return "the mean of each row is subtracted";
+}
+
 inline Text constant(const Evidence& e) {
   if (e.theirs.size() != e.ours.size() || e.theirs.size() < 2) return {};
   if ((e.theirs.array() == e.theirs[0]).all()) {
@@ -253,7 +261,7 @@ inline Text other_columns(const Evidence& e) {
 inline std::optional<std::string> relation(const Evidence& e) {
   using namespace relation_detail;
   for (const auto known : {same_numbers, transposed, heads_beside, fewer_rows, more_rows, rounded, constant,
-                           multiple, other_rows, other_heads, other_columns, other_width})
+                           multiple, centred, other_rows, other_heads, other_columns, other_width})
     if (Text text = known(e)) return text;
   return {};
 }

@@ -4,8 +4,9 @@
 //   encoder_blocks.3.attn.hook_q     [1, n, heads, dh]   model.encoder.text_model.layers.3.self_attn.q_proj [1, n, heads*dh]
 //   decoder_blocks.0.hook_resid_post [1, m, d]           model.decoder.layers.0
 //
-// The decoder calls the hooks of keys and values twice, for X and for H; a cache holds the last: those of H. Without
-// its batch axis (remove_batch_dim) a tensor gets it back.
+// The decoder calls the hooks of keys and values twice, for X and for H; a cache holds the last: those of H. A cache
+// without batch axes (remove_batch_dim) gets them back. Heads are split by the decoder's head size, on both sides: where
+// the encoder's is another, its hooks have no axis for them.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -27,7 +28,7 @@ struct Hook {
   bool heads_last = false;
 };
 
-inline constexpr std::array<Hook, 7> around{{
+inline constexpr std::array<Hook, 8> around{{
     {"encoder_embed.hook_in", "inputs.input_ids", 2},
     {"encoder_embed.hook_out", "model.encoder.text_model.embed_tokens"},
     {"encoder_ln_final.hook_out", "model.encoder.text_model.norm"},
@@ -35,16 +36,20 @@ inline constexpr std::array<Hook, 7> around{{
     {"decoder_embed.hook_out", "model.decoder.embed_tokens"},
     {"decoder_ln_final.hook_out", "model.decoder.norm"},
     {"unembed.hook_out", "lm_head"},
+    {"hook_unembed", "lm_head"},
 }};
 
 /// Below a block; attn is called self_attn in the decoder.
-inline constexpr std::array<Hook, 18> in_block{{
+inline constexpr std::array<Hook, 24> in_block{{
     {"ln1.hook_out", "pre_self_attn_layernorm"},
     {"attn.hook_q", "self_attn.q_proj", 4, true},
+    {"attn.q.hook_out", "self_attn.q_proj", 4, true},
     {"attn.q_norm.hook_out", "self_attn.q_norm", 4},
     {"attn.hook_k", "self_attn.k_proj", 4, true},
+    {"attn.k.hook_out", "self_attn.k_proj", 4, true},
     {"attn.k_norm.hook_out", "self_attn.k_norm", 4},
     {"attn.hook_v", "self_attn.v_proj", 4, true},
+    {"attn.v.hook_out", "self_attn.v_proj", 4, true},
     {"attn.hook_pattern", "self_attn.weights", 4},
     {"attn.hook_cross_pattern", "self_attn.cross_weights", 4},
     {"attn.o.hook_out", "self_attn.o_proj"},
@@ -52,11 +57,14 @@ inline constexpr std::array<Hook, 18> in_block{{
     {"ln1_post.hook_out", "post_self_attn_layernorm"},
     {"ln2.hook_out", "pre_feedforward_layernorm"},
     {"mlp.hook_pre", "mlp.gate_proj"},
+    {"mlp.gate.hook_out", "mlp.gate_proj"},
     {"mlp.hook_pre_linear", "mlp.up_proj"},
+    {"mlp.in.hook_out", "mlp.up_proj"},
     {"mlp.out.hook_out", "mlp.down_proj"},
     {"mlp.hook_out", "mlp"},
     {"ln2_post.hook_out", "post_feedforward_layernorm"},
     {"hook_resid_post", ""},
+    {"hook_out", ""},
 }};
 
 template <std::size_t size>
@@ -84,32 +92,45 @@ inline std::optional<std::pair<Hook, std::string>> tap_of(std::string_view name)
   return std::pair(*hook, of_H ? tap + "[1]" : tap);
 }
 
+/// Whether batch axes are missing: by a hook whose axes are always the same.
+inline bool has_batch_axes(const StoredTensors& cache) {
+  return std::ranges::none_of(cache, [](const auto& entry) {
+    const auto known = tap_of(entry.first);
+    return known && !known->first.heads_last && entry.second.shape.size() + 1 == known->first.axes;
+  });
+}
+
+/// Tensors of a cache that are no hooks: names of a reference file, which someone put beside them.
+inline bool is_no_hook(const std::string& name) { return name == "logits" || !is_activation(name); }
+
 }  // namespace transformer_lens_detail
 
 /// Whether a file's names are hooks.
 inline bool is_cache_of_hooks(const ReferenceFile& file) {
   return std::ranges::any_of(file.tensors, [](const auto& entry) {
     const std::string& name = entry.first;
-    return name.starts_with("encoder_blocks.") || name.starts_with("decoder_blocks.");
+    return name.starts_with("encoder_blocks.") || name.starts_with("decoder_blocks.") ||
+           transformer_lens_detail::tap_of(name);
   });
 }
 
 /// The file with taps in place of hooks; what other hooks hold is without counterpart.
 inline ReferenceFile with_taps_names(ReferenceFile file) {
+  using namespace transformer_lens_detail;
   StoredTensors taps;
+  const bool batched = has_batch_axes(file.tensors);
   for (auto& [name, tensor] : file.tensors) {
-    const auto known = transformer_lens_detail::tap_of(name);
-    if (!known) {
-      file.without_counterpart.push_back(name);
-      continue;
-    }
+    const auto known = tap_of(name);
+    if (!known && is_no_hook(name)) taps[name] = tensor;
+    if (!known && !is_no_hook(name)) file.without_counterpart.push_back(name);
+    if (!known) continue;
     const auto& [hook, tap] = *known;
-    if (tensor.shape.size() + 1 == hook.axes) tensor.shape.insert(tensor.shape.begin(), 1);
+    if (!batched) tensor.shape.insert(tensor.shape.begin(), 1);
     if (hook.heads_last && tensor.shape.size() == 4) {
       tensor.shape[2] *= tensor.shape[3];
       tensor.shape.pop_back();
     }
-    taps[tap] = tensor;
+    taps.emplace(tap, tensor);
   }
   file.tensors = std::move(taps);
   return file;

@@ -13,6 +13,7 @@
 #include "report_script.hpp"
 #include "report_script_plots.hpp"
 #include "report_script_tree.hpp"
+#include "report_text.hpp"
 
 namespace t5gemma2 {
 
@@ -72,6 +73,7 @@ inline std::string embedded(const Json& json) {
 /// tensor its measures, the histogram of differences and, where it is wrong, the heat map of where they lie.
 inline std::string report_html(const Comparison& c) {
   report_detail::Json report = report_json(c);
+  report["totals"] = report_detail::totals(c);
   report["guesses_tried"] = c.guesses_tried;
   report["sides"] = {{"ours", c.ours}, {"yours", c.theirs}};
   report_detail::add_heat_maps(report, c);

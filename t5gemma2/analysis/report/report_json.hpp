@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "../comparer.hpp"
+#include "../comparison.hpp"
 #include "report_text.hpp"
 
 namespace t5gemma2 {

@@ -29,7 +29,7 @@ inline constexpr std::string_view html_page = R"html(<!doctype html>
     <div id="legend">
       <p>Largest difference over the largest number; of a module, the largest in it</p>
       <div class="ramp"></div>
-      <div class="ticks"><span>1e-07</span><span>1e-05</span><span>1e-03</span><span>0.1</span><span>1</span></div>
+      <div class="ticks"><span>1e-07</span><span style="--at: 28.6%">1e-05</span><span style="--at: 57.1%">1e-03</span><span style="--at: 85.7%">0.1</span><span>1</span></div>
       <p id="marks"><b class="mark">!</b> wrong by itself · <b class="mark">~</b> follows from what comes before</p>
     </div>
   </section>
@@ -99,7 +99,7 @@ button { padding: .15rem .6rem; background: var(--card); color: inherit; border:
 .passed #verdict { color: var(--good); }
 .guess { margin-top: .7rem; border-left: .4rem solid var(--bad); }
 .guess h2 { font-size: 1.1rem; }
-.guess button { padding: 0; border: 0; background: none; text-decoration: underline; text-align: left; overflow-wrap: anywhere; }
+.guess a { color: inherit; }
 #lists details { margin-top: .9rem; }
 #lists summary { cursor: pointer; }
 
@@ -113,7 +113,7 @@ main { display: grid; grid-template-columns: minmax(0, 1fr); gap: .9rem; margin-
 
 /* a row: how far it is opened, its name, its marks, its error */
 .row {
-  display: grid; grid-template-columns: 1.1rem minmax(0, 1fr) auto 4.6rem; gap: 0 .35rem; align-items: center;
+  display: grid; grid-template-columns: 1.1rem minmax(0, 1fr) auto 4.9rem; gap: 0 .35rem; align-items: center;
   padding: .1rem .3rem .1rem calc(.3rem + .8rem * (var(--depth) - 1)); cursor: pointer; font-size: .92rem;
 }
 .row:focus-visible { outline-offset: -2px; }
@@ -122,17 +122,13 @@ main { display: grid; grid-template-columns: minmax(0, 1fr); gap: .9rem; margin-
 .row .kind { color: var(--soft); font-size: .8rem; font-weight: 400; white-space: nowrap; }
 .row .output { font-style: italic; }
 .mark { margin-left: .3rem; font-family: ui-monospace, monospace; }
-.error { padding: 0 .3rem; border-radius: .3rem; text-align: center; font-size: .85rem; font-weight: 600; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+.error { padding: 0 .2rem; white-space: nowrap; border-radius: .3rem; text-align: center; font-size: .85rem; font-weight: 600; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .error.word { border: 1px solid var(--bad); color: var(--bad); }
 .ramp { height: .8rem; border-radius: .2rem; background: linear-gradient(to right, var(--ramp)); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.ticks { display: flex; justify-content: space-between; }
-#legend .ticks { position: relative; height: 1.3em; }
-#legend .ticks span { position: absolute; transform: translateX(-50%); }
-#legend .ticks span:first-child { left: 0; transform: none; }
-#legend .ticks span:nth-child(2) { left: 28.6%; }
-#legend .ticks span:nth-child(3) { left: 57.1%; }
-#legend .ticks span:nth-child(4) { left: 85.7%; }
-#legend .ticks span:last-child { right: 0; transform: none; }
+.ticks { position: relative; height: 1.4em; }
+.ticks span { position: absolute; left: var(--at); transform: translateX(-50%); }
+.ticks span:first-child { left: 0; transform: none; }
+.ticks span:last-child { left: auto; right: 0; transform: none; }
 
 /* the chosen tensor */
 #judgement .error { display: inline-block; margin-right: .4rem; }
@@ -145,7 +141,7 @@ figure { margin: 1.1rem 0 0; }
 .y-title { writing-mode: vertical-rl; transform: rotate(180deg); text-align: center; overflow: hidden; white-space: nowrap; }
 .x-title { text-align: center; }
 .plot { position: relative; border: 1px solid var(--line); background: var(--page); cursor: crosshair; touch-action: pan-y; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-output { display: block; min-height: 3em; font-size: .9rem; }
+output { display: block; min-height: 1.5em; font-size: .9rem; }
 #histogram { height: 9rem; }
 #histogram .bar { position: absolute; bottom: 0; width: 2.5%; border: solid var(--soft); border-width: 1px 1px 0; }
 #histogram .tolerance { position: absolute; top: 0; bottom: 0; border-left: 2px dashed var(--ink); }
@@ -157,12 +153,12 @@ output { display: block; min-height: 3em; font-size: .9rem; }
   body { font-size: 15px; }
   section, .guess, details { padding: .7rem .75rem; }
   .row { padding-left: calc(.2rem + .5rem * (var(--depth) - 1)); }
+  output { min-height: 3em; }  /* so that nothing moves with the pointer */
 }
 @media print {
   body { max-width: none; padding: 0; }
   main { display: block; }
   button, .cursor { display: none; }
-  .guess button { display: inline; }
   #modules { position: static; margin-bottom: .9rem; }
   #tree { max-height: none; overflow: visible; }
   .row, figure, .guess { break-inside: avoid; }

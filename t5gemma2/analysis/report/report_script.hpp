@@ -73,17 +73,13 @@ function drawHead() {
   document.body.classList.toggle('passed', data.passed);
   $('verdict').textContent = `${verdict}:`;
   $('summary').textContent = data.summary;
-  const {logits, generated} = data;
-  if (logits)
-    $('totals').append(element('p', '', `logits: KL divergence mean ${shortNumber(logits.mean_kl, 2)}, max ${shortNumber(logits.max_kl, 2)} nats; ` +
-      `top-1 agreement ${logits.same_top}/${logits.rows}`));
-  if (generated)
-    $('totals').append(element('p', '', !('step' in generated) ? `generated: all ${generated.equal} tokens equal` :
-      `generated: DIFFERS at step ${generated.step}: ours ${generated.ours}, reference ${generated.yours}, logit margin ${shortNumber(generated.margin, 2)}`));
+  const lines = data.totals.replace(/\n +/g, ' ').trim().split('\n');  // it is folded for 80 columns
+  $('totals').append(...lines.filter(line => line).map(line => element('p', '', line)));
 }
 
 function makeGuess(guess) {
-  const box = element('div', 'guess'), why = element('p'), tensor = element('button', '', guess.tensor);
+  const box = element('div', 'guess'), why = element('p'), tensor = element('a', '', guess.tensor);
+  tensor.href = '#chosen';
   tensor.onclick = () => chooseByName(guess.tensor);
   box.append(element('h2', '', `GUESS: ${guess.guess}${guess.where ? `, ${guess.where}` : ''}`));
   for (const other of guess.or) box.append(element('p', '', `or, the same numbers here: ${other}`));
@@ -97,8 +93,9 @@ function makeGuess(guess) {
 
 function drawGuesses() {
   $('guesses').append(...data.guesses.map(makeGuess));
-  if (data.passed || data.guesses.length > 0 || !data.tensors.some(t => 'own' in t)) return;
-  $('guesses').append(element('div', 'guess', `None of ${data.guesses_tried} guesses makes the numbers agree.`));
+  const wrong = data.tensors.some(t => t.verdict === 'OVER' || t.verdict === 'NAN');
+  if (wrong && data.guesses.length === 0 && data.tensors.some(t => 'own' in t))
+    $('guesses').append(element('div', 'guess', `None of ${data.guesses_tried} guesses makes the numbers agree.`));
 }
 
 function drawList(names, what) {
@@ -149,7 +146,7 @@ function measuresOfNumbers(t) {
     ['units in the last place', `median ${t.median_ulp}, max ${t.max_ulp}`],
     ['worst', `${t.worst.place}: ${ours} ${shortNumber(t.worst.ours)}, ${yours} ${shortNumber(t.worst.yours)}`],
   ];
-  if (t.wrong_rows > 0) told.push(['wrong rows', `${t.wrong_rows} of ${rows}, first ${t.first_wrong_row}`]);
+  if (t.wrong_rows > 0) told.push(['wrong rows', `${t.wrong_rows} of ${rows}${rows > 1 ? `, first ${t.first_wrong_row}` : ''}`]);
   if (t.wrong_heads && t.shape[1] > 1) told.push(['wrong heads', `${t.wrong_heads.join(' ')} of ${t.shape[1]}`]);
   return told;
 }

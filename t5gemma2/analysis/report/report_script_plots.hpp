@@ -57,6 +57,12 @@ function makeBar(count, bar, bars, largest) {
   return made;
 }
 
+function makeTick(power) {
+  const tick = element('span', '', power === 0 ? '1' : `1e${power < -9 ? power : `-0${-power}`}`);
+  tick.style.setProperty('--at', `${10 * (power - lowest)}%`);
+  return tick;
+}
+
 function drawHistogram(t) {
   $('differences').hidden = !t.histogram;
   if (!t.histogram) return;
@@ -68,7 +74,7 @@ function drawHistogram(t) {
   histogram.columns = bars;
   histogram.tell = (_, bar) => `${bar === 0 ? 'equal, or ' : ''}${rangeOf(bar)}: ${counted(counts[bar], 'number')}, ` +
     `${shortNumber(100 * counts[bar] / all, 3)} %`;
-  $('decades').replaceChildren(...[-10, -8, -6, -4, -2, 0].map(power => element('span', '', power === 0 ? '1' : number(10 ** power))));
+  $('decades').replaceChildren(...[-10, -8, -6, -4, -2, 0].map(makeTick));
   moveCursor(histogram, 0, counts.indexOf(largest));
 }
 
@@ -126,7 +132,7 @@ function drawHeatMap(t) {
   if (!map) return;
   const levels = levelsOf(map.cells), hottest = levels.flat().reduce((a, b) => Math.max(a, b), -1);
   const columns = t.shape.at(-1) ?? 1, rowAxes = placesOfRow(t, 0).map(place => place.name).join(', ');
-  heatMap.box.style.height = `${Math.min(Math.max(levels.length * 10, 60), 384)}px`;
+  heatMap.box.style.height = `${Math.min(Math.max(levels.length * 14, 70), 384)}px`;
   heatMap.box.replaceChildren(makeCanvas(levels), heatMap.cursor);
   heatMap.box.setAttribute('aria-label', 'Heat map of differences; arrow keys move over the cells');
   $('row-axis').textContent = rowAxes;
