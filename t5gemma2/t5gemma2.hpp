@@ -110,6 +110,11 @@
 #include "analysis/report/report_table.hpp"       // its numbers and its table
 #include "analysis/report/report_text.hpp"        // what was found, for people
 #include "analysis/report/report_json.hpp"        // and for programs
+#include "analysis/report/report_page.hpp"        // a page for it
+#include "analysis/report/report_script.hpp"      // the page's script
+#include "analysis/report/report_script_plots.hpp"  // its histogram and heat map
+#include "analysis/report/report_script_tree.hpp"  // its tree of modules
+#include "analysis/report/report_html.hpp"        // and for a browser
 
 // ---- the folders below the paper, for a second reading ----
 #include "kernels/parallel.hpp"                   // threads

@@ -10,14 +10,17 @@
 #include <vector>
 
 #include "common_flags.hpp"
+#include "files.hpp"
 #include "ids.hpp"
 #include "load_weights.hpp"
 #include "programs.hpp"
 #include "t5gemma2/analysis/compare.hpp"
 #include "t5gemma2/analysis/compare_files.hpp"
 #include "t5gemma2/analysis/reference/open_reference.hpp"
+#include "t5gemma2/analysis/report/report_html.hpp"
 #include "t5gemma2/analysis/report/report_json.hpp"
 #include "t5gemma2/analysis/report/report_text.hpp"
+#include "t5gemma2/io/atomic_file.hpp"
 #include "t5gemma2/vision/vision_weights.hpp"
 #include "terminal.hpp"
 
@@ -33,6 +36,7 @@ struct Flags {
   std::optional<std::string> input_ids, decoder_input_ids;
   std::vector<std::string> tolerance;  // NUMBER or PATTERN=NUMBER
   bool all = false, json = false;
+  std::optional<std::string> html;
   bool quiet = false;
   int threads = 1;
 };
@@ -103,10 +107,12 @@ int run(const Flags& f) {
   if (f.first.empty() || model_alone)
     throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
   tolerances_of(f.tolerance);  // first: to load may take a while
+  if (f.html) cli::check_writable(*f.html);
   const bool two_files = !f.second.empty() && std::filesystem::is_regular_file(f.first);
   const Comparison result =
       two_files ? compare_files(open(f.first, f), open(f.second, f), tolerances_of(f.tolerance))
                 : with_model(f);
+  if (f.html) write_atomically(*f.html, [&](std::ostream& out) { out << report_html(result); });
   if (f.json)
     std::cout << report_json(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   else
@@ -149,6 +155,9 @@ int programs::compare(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_flag("--all", flags.all, "every tensor, not only those that differ");
   app.add_flag("--json", flags.json, "the report as JSON, with every tensor");
+  app.add_option("--html", flags.html,
+                 "the HTML file to write besides: a page with every tensor in the tree of modules")
+      ->value("FILE.html");
   cli::add_threads(app, flags.threads);
   cli::add_quiet(app, flags.quiet);
   app.examples({R"(t5gemma2-trace -p "sort: ox cat" -o build/ours.safetensors)",

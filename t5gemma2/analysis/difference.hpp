@@ -179,6 +179,7 @@ inline std::vector<std::string> axes_of(const std::string& name, std::size_t axe
 /// "head 2, query 5, key 0" of a row and a column (-1: the row alone) of a tensor of this shape.
 inline std::string place_text(const std::string& name, const std::vector<Index>& shape, Index row,
                               Index col) {
+  if (shape.empty()) return "the number itself";
   std::vector<Index> at(shape.size(), col);
   for (std::size_t axis = shape.size() - 1; axis-- > 0; row /= shape[axis]) at[axis] = row % shape[axis];
   const std::vector<std::string> axes = axes_of(name, shape.size());

@@ -163,7 +163,7 @@ def test_texts_can_be_read(browser, folder, look, width, dark):
 
 def test_tree_opens_to_the_first_that_is_wrong_by_itself(browser, folder):
     open_page(browser, folder)
-    page = json.loads(re.search(r'id="data">(.*?)</script>', (folder / "planted.html").read_text(), re.S)[1])
+    page = json.loads(re.search(r'id="data">(.*?)</script>', (folder / "planted.html").read_text(), re.DOTALL)[1])
     first = next(tensor["name"] for tensor in page["tensors"] if tensor.get("wrong_by_itself"))
     assert text(browser, "#name") == first == FACTOR
     shown = find(browser, ".row[aria-selected=true]")

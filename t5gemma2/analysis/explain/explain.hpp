@@ -4,6 +4,7 @@
 // still be related to ours (relations.hpp).
 #pragma once
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -24,6 +25,9 @@ namespace t5gemma2 {
 /// The longest texts that are explained: plain attention holds all scores of a layer at once.
 inline constexpr Index longest_explained = 2048;
 
+/// Guesses about large models take long: after this no more are tried.
+inline constexpr std::chrono::seconds longest_search{30};
+
 namespace explain_detail {
 
 class Explainer {
@@ -34,7 +38,6 @@ class Explainer {
   Explanation run() {
     Explanation result;
     result.own_errors = own_.errors(result.wrong);
-    result.tried = std::ssize(all_);
     std::vector<std::string> wrong = result.wrong.empty() ? suspicious(result.own_errors) : result.wrong;
     while (!wrong.empty() && std::ssize(result.reasons) < most_reasons) {
       const Evidence first = evidence(own_, wrong.front());
@@ -46,6 +49,7 @@ class Explainer {
       if (!reason) break;
       result.reasons.push_back(std::move(*reason));
     }
+    result.tried = tried_;
     return result;
   }
 
@@ -102,7 +106,8 @@ class Explainer {
   std::vector<Candidate> candidates(const Guesses& all, const std::string& tensor, const Scope& scope) {
     const float before = own_.error_of(tensor), allowed = own_tolerance(own_.file().at(tensor));
     std::vector<Candidate> found;
-    for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t i = 0; i < all.size() && !is_late(); ++i) {
+      tried_ = std::max(tried_, static_cast<Index>(i) + 1);
       if (progress_) progress_(static_cast<Index>(i), std::ssize(all));
       const float error = error_with(all[i], scope, tensor);
       if (error <= allowed && 4 * error <= before) found.push_back({&all[i], error});
@@ -191,9 +196,14 @@ class Explainer {
     return reason;
   }
 
+  static std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
+  bool is_late() const { return now() - begun_ > longest_search; }
+
   Recomputation own_;
   const Progress& progress_;
   Guesses all_;
+  Index tried_ = 0;
+  std::chrono::steady_clock::time_point begun_ = now();
 };
 
 }  // namespace explain_detail

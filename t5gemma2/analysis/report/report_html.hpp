@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "../comparer.hpp"
+#include "../comparison.hpp"
 #include "../difference.hpp"
 #include "report_json.hpp"
 #include "report_page.hpp"

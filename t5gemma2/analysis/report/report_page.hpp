@@ -131,7 +131,7 @@ main { display: grid; grid-template-columns: minmax(0, 1fr); gap: .9rem; margin-
 .ticks span:last-child { left: auto; right: 0; transform: none; }
 
 /* the chosen tensor */
-#judgement .error { display: inline-block; margin-right: .4rem; }
+#judgement .error { display: inline-block; }
 #measures { display: grid; grid-template-columns: minmax(0, max-content) minmax(0, 1fr); gap: .1rem .9rem; margin: .6rem 0; font-size: .92rem; }
 #measures dt { color: var(--soft); }
 #measures dd { margin: 0; }
@@ -153,6 +153,7 @@ output { display: block; min-height: 1.5em; font-size: .9rem; }
   body { font-size: 15px; }
   section, .guess, details { padding: .7rem .75rem; }
   .row { padding-left: calc(.2rem + .5rem * (var(--depth) - 1)); }
+  #decades span:nth-child(2) { display: none; }
   output { min-height: 3em; }  /* so that nothing moves with the pointer */
 }
 @media print {

@@ -120,8 +120,8 @@ function judgementOf(t) {
     ok: 'within the tolerance', OVER: 'over the tolerance', MISSING: 'the engine has no tensor of this name',
     SHAPE: `${ours} is ${shapeText(t.our_shape ?? [])}`, TYPE: 'its type cannot be compared', NAN: 'has numbers that are not finite',
   }[t.verdict];
-  const mark = markOf(t);
-  return `${said}${mark ? `, ${meaningOf[mark]}` : ''}${own}`;
+  const mark = markOf(t), alone = t.statistics ? '; compared by mean, std, min and max alone' : '';
+  return `${said}${mark ? `, ${meaningOf[mark]}` : ''}${own}${alone}`;
 }
 
 /** [what, number] of each measure. */
@@ -147,7 +147,7 @@ function measuresOfNumbers(t) {
     ['worst', `${t.worst.place}: ${ours} ${shortNumber(t.worst.ours)}, ${yours} ${shortNumber(t.worst.yours)}`],
   ];
   if (t.wrong_rows > 0) told.push(['wrong rows', `${t.wrong_rows} of ${rows}${rows > 1 ? `, first ${t.first_wrong_row}` : ''}`]);
-  if (t.wrong_heads && t.shape[1] > 1) told.push(['wrong heads', `${t.wrong_heads.join(' ')} of ${t.shape[1]}`]);
+  if (t.wrong_heads && t.shape[1] > 1) told.push(['wrong heads', `${t.wrong_heads.join(', ')} (they are 0 to ${t.shape[1] - 1})`]);
   return told;
 }
 
@@ -155,7 +155,7 @@ function drawTensor(t) {
   $('name').textContent = t.name;
   const error = element('span', 'error');
   drawError(error, t);
-  $('judgement').replaceChildren(error, judgementOf(t));
+  $('judgement').replaceChildren(error, ' ', judgementOf(t));
   $('measures').replaceChildren(...measuresOf(t).flatMap(([what, told]) => [element('dt', '', what), element('dd', '', told)]));
   drawHistogram(t);
   drawHeatMap(t);
