@@ -80,7 +80,7 @@ TEST_CASE("debug tree: calls are numbered, statistics read, ids taken from what 
   CHECK(file.statistics.at("lm_head").shape == std::vector<Index>{1, 2, 2});
 }
 
-TEST_CASE("debug tree: a whole tensor is that of the last call; its file lies beside the tree") {
+TEST_CASE("debug tree: a whole tensor is that of the last call, and its file lies beside the tree") {
   const ScratchFolder folder;
   write_file(folder.path() / "k.safetensors", {{"data", matrix({1, 2, 2}, {1, 2, 3, 4})}});
   const auto whole = [&](const std::string& file) {
@@ -147,7 +147,7 @@ TEST_CASE("statistics: compared as such with the engine's tensors") {
   CHECK(!compare(fixture_model(), file).passed());
 }
 
-TEST_CASE("files: the same passes, in forward order; what one alone has is listed") {
+TEST_CASE("files: the same passes, in forward order, and what one alone has is listed") {
   const ReferenceFile& reference = fixture_reference();
   const Comparison same = compare_files(reference, reference);
   CHECK(same.passed());
