@@ -362,8 +362,10 @@ TEST_CASE("compare: the median and the largest of the ratios, the upper one of t
   CHECK(std::isinf(truth_of({1, HUGE_VALF, 2})->largest));
 }
 
-TEST_CASE("compare: twice the reference's own distance to float64 passes, unless a tolerance is named") {
-  for (const float distance : {2e-4f, 3e-4f, 4e-5f}) {
+TEST_CASE(
+    "compare: twice the reference's own distance to float64 passes up to ten times the tolerance, unless one "
+    "is named") {
+  for (const float distance : {2e-4f, 3e-4f, 4e-5f, 6e-4f}) {
     const Change change = [&](OwnedTensors& tensors) {
       OwnedTensor& theirs = tensors.at(up_proj);
       tensors["truth." + up_proj] = theirs;
@@ -376,7 +378,7 @@ TEST_CASE("compare: twice the reference's own distance to float64 passes, unless
     CHECK(result.passed() == (distance == 3e-4f));
     CHECK(!named.passed());
     for (const TensorComparison& tensor : result.tensors) {
-      const bool raised = tensor.name == up_proj && distance > 1e-4f;
+      const bool raised = tensor.name == up_proj && distance > 1e-4f && distance < 5e-4f;
       CHECK(tensor.tolerance == doctest::Approx(raised ? 2 * distance : 1e-4f).epsilon(0.01));
     }
     for (const TensorComparison& tensor : named.tensors) CHECK(tensor.tolerance == 1e-4f);

@@ -150,7 +150,7 @@ int programs::compare(int argc, char** argv) {
          "largest max |diff| / max |reference| that passes, of all tensors or of those whose names fit "
          "a pattern of * and ?, the last that fits; repeatable. Default, by the file's number format: "
          "float32 0.0001, float16 0.001, bfloat16 0.01, or twice the reference's own largest distance "
-         "to float64 where the file tells that and it is more")
+         "to float64 where the file tells that and it is more, up to ten times as much")
       ->value("[PATTERN=]NUMBER")
       ->allow_extra_args(false);
   app.add_flag("--all", flags.all, "every tensor, not only those that differ");
