@@ -1,10 +1,11 @@
 // libFuzzer: whatever config.json holds, it becomes a Config whose sizes go together, or an Error, also where the encoder
 // alone is wanted; whatever generation_config.json holds, a GenerationConfig or an Error; whatever adapter_config.json holds,
-// finite scales or an Error.
+// finite scales or an Error; whatever a debug tree holds, tensors with names and shapes or an Error.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 
+#include "t5gemma2/analysis/reference/debug_tree.hpp"
 #include "t5gemma2/checkpoint/config_json.hpp"
 #include "t5gemma2/checkpoint/encoder_config_json.hpp"
 #include "t5gemma2/checkpoint/generation_config_json.hpp"
@@ -46,6 +47,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const t5gemma2::AdapterConfig adapter = t5gemma2::AdapterConfig::parse(text, "fuzz");
     for (const char* module : {"model.decoder.layers.0.self_attn.q_proj", ""})
       if (!std::isfinite(adapter.scale_of(module)) || adapter.rank_of(module) < 1) std::abort();
+  } catch (const t5gemma2::Error&) {
+  }
+  try {
+    for (const auto& [name, tensor] : t5gemma2::parse_debug_tree(text, "fuzz").statistics)
+      for (const t5gemma2::Index extent : tensor.shape)
+        if (extent < 0) std::abort();
   } catch (const t5gemma2::Error&) {
   }
   return 0;

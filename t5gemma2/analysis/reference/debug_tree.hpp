@@ -209,12 +209,18 @@ class Reader {
 
 }  // namespace debug_tree_detail
 
-/// The tree at `path`. Throws Error where it, or a file that it names, is not as the debugger writes it.
-inline ReferenceFile read_debug_tree(const std::filesystem::path& path) {
-  const nlohmann::json json = parse_json(read_text(path, "transformers' debug tree"), path.string());
+/// The tree in a text that was read at `path`, beside the files that it names. Throws Error where it, or one of them, is not
+/// as the debugger writes it.
+inline ReferenceFile parse_debug_tree(std::string_view text, const std::filesystem::path& path) {
+  const nlohmann::json json = parse_json(text, path.string());
   ReferenceFile file{.path = path};
   debug_tree_detail::Reader(JsonField(json, path.string()), file);
   return file;
+}
+
+/// The tree at `path`. Throws as parse_debug_tree does.
+inline ReferenceFile read_debug_tree(const std::filesystem::path& path) {
+  return parse_debug_tree(read_text(path, "transformers' debug tree"), path);
 }
 
 }  // namespace t5gemma2
