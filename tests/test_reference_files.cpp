@@ -244,6 +244,26 @@ TEST_CASE("hooks of TransformerLens become taps") {
     CHECK(batchless.tensors.at(tap).shape == std::vector<Index>{1, 2, 2});
 }
 
+TEST_CASE("files: tensors of one axis and of none, and whole numbers, are compared once") {
+  const ScratchFolder folder;
+  const auto file = [&](const std::string& name, float x) {
+    return made(
+        folder, name,
+        {{"vector", matrix({3}, {1, x, 3})},
+         {"scalar", matrix({}, {x})},
+         {"whole", owned(Dtype::i32, {2}, std::vector<std::int32_t>{1, static_cast<std::int32_t>(x)})}});
+  };
+  const Comparison equal = compare_files(file("a", 2), file("b", 2));
+  CHECK(equal.passed());
+  CHECK(equal.tensors.size() == 3);
+  CHECK(equal.not_ours.empty());
+  const Comparison near = compare_files(file("a", 2), file("b", 2.001f), 0.1f);
+  CHECK(near.passed());
+  const Comparison other = compare_files(file("a", 2), file("b", 4));
+  CHECK(std::ranges::count(other.tensors, Verdict::over_tolerance, &TensorComparison::verdict) == 3);
+  contains(report_text(other, false), "worst at the number itself: A 2, B 4");
+}
+
 TEST_CASE("files: logits without their mean are named") {
   const ScratchFolder folder;
   const ReferenceFile a = made(folder, "a", {{"logits", matrix({1, 2, 2}, {1, 3, 0, 8})}}),

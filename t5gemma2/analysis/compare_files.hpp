@@ -91,10 +91,10 @@ inline void report_to(Comparer& comparer, const ReferenceFile& a, const Referenc
   if (found == a.tensors.end()) return comparer.compare_statistics(name, a.statistics.at(name));
   const StoredTensor& tensor = found->second;
   const bool same_rows = b.tensors.contains(name);  // where a name says which rows there are, both have them
-  if (storage_type(tensor.dtype) && tensor.shape.size() >= 2)
-    return comparer.trace().report(same_rows ? split_last_rows(name).first : name, tensor.shape,
-                                   to_vector(tensor).data());
-  if (same_rows) comparer.add(compare_inputs(name, tensor, b.tensors.at(name)));
+  if (storage_type(tensor.dtype))
+    comparer.compare(same_rows ? split_last_rows(name).first : name, tensor.shape, to_vector(tensor).data());
+  else if (same_rows)
+    comparer.add_result(compare_inputs(name, tensor, b.tensors.at(name)));
 }
 
 /// The first that differs, if it is the same numbers in another form.
@@ -131,7 +131,7 @@ inline Comparison compare_files(const ReferenceFile& a, const ReferenceFile& b,
     if (is_activation(name))
       report_to(comparer, a, b, name);
     else if (const auto theirs = b.tensors.find(name); theirs != b.tensors.end())
-      comparer.add(compare_inputs(name, a.tensors.at(name), theirs->second));
+      comparer.add_result(compare_inputs(name, a.tensors.at(name), theirs->second));
   Comparison result = comparer.finish();
   for (const TensorComparison& tensor : result.tensors)
     if (tensor.verdict == Verdict::missing) result.not_ours.push_back(tensor.name);

@@ -44,8 +44,11 @@ class Comparer {
   /// A trace that compares each tensor when it is reported. Throws std::invalid_argument for a tensor of
   /// fewer than two axes.
   Trace trace() {
-    return {.report = [this](const std::string& name, const std::vector<Index>& shape,
-                             const float* values) { compare(name, shape, values); },
+    return {.report =
+                [this](const std::string& name, const std::vector<Index>& shape, const float* values) {
+                  check_argument(shape.size() >= 2, "axes of a traced tensor", "2 or more", shape.size());
+                  compare(name, shape, values);
+                },
             .wants =
                 [this](const std::string& name) {
                   if (!pending_.contains(name)) result_.not_in_file.push_back(name);
@@ -69,8 +72,20 @@ class Comparer {
     }
   }
 
+  /// Compares a tensor of ours of any axes.
+  void compare(const std::string& name, const std::vector<Index>& shape, const float* values) {
+    if (!pending_.contains(name)) result_.not_in_file.push_back(name);
+    for (auto [at, end] = pending_.equal_range(name); at != end; at = pending_.erase(at))
+      add(at->second.tensor
+              ? compare_one(name, at->second, shape, values)
+              : compare(at->second, shape, statistics_of(shape, values), *at->second.statistics));
+  }
+
   /// A result that was found elsewhere.
-  void add(TensorComparison line) { result_.tensors.push_back(std::move(line)); }
+  void add_result(TensorComparison line) {
+    pending_.erase(line.name);
+    add(std::move(line));
+  }
 
   /// All results; tensors that were not reported are `missing`.
   Comparison finish() {
@@ -97,21 +112,15 @@ class Comparer {
     }
   };
 
-  void compare(const std::string& name, const std::vector<Index>& shape, const float* values) {
-    if (!pending_.contains(name)) result_.not_in_file.push_back(name);
-    for (auto [at, end] = pending_.equal_range(name); at != end; at = pending_.erase(at))
-      add(at->second.tensor
-              ? compare_one(name, at->second, shape, values)
-              : compare(at->second, shape, statistics_of(shape, values), *at->second.statistics));
-  }
+  void add(TensorComparison line) { result_.tensors.push_back(std::move(line)); }
 
   TensorComparison compare_one(const std::string& name, const Expected& expected, std::vector<Index> shape,
                                const float* values) {
-    check_argument(shape.size() >= 2, "axes of a traced tensor", "2 or more", shape.size());
     const StoredTensor& tensor = *expected.tensor;
-    const Index rows = shape[shape.size() - 2], cols = shape.back();
+    const bool has_rows = shape.size() >= 2;
+    const Index rows = has_rows ? shape[shape.size() - 2] : 1, cols = shape.empty() ? 1 : shape.back();
     const Index kept = expected.last_rows > 0 ? std::min(expected.last_rows, rows) : rows;
-    shape[shape.size() - 2] = kept;
+    if (has_rows) shape[shape.size() - 2] = kept;
     TensorComparison line = expected.line(Verdict::wrong_shape);
     line.found = shape;
     if (tensor.shape != shape) return line;
