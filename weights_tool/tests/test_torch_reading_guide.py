@@ -156,7 +156,7 @@ def test_a_saved_cache_compares_as_it_is(bridge, batch_axis, tmp_path):
         assert found["passed"] and len(found["tensors"]) == 215
         assert not [name for name in found["not_ours"] if re.search(r"hook_(q|k|v|pattern|resid_post)$", name)]
         alone = {name for name in found["not_in_file"] if ".mlp.act_fn" not in name}
-        assert {name.rsplit(".", 1)[1] for name in alone} == {"k_proj", "v_proj", "k_norm", "logits"}
+        assert {name.rsplit(".", 1)[-1] for name in alone} == {"k_proj", "v_proj", "k_norm", "logits"}
 
 
 def test_where_transformer_lens_differs(bridge):
