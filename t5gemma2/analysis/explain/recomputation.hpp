@@ -90,7 +90,7 @@ class Recomputation {
         [this, taken](const std::string& name, Matrix computed, bool stacked) {
           auto found = stored(name, computed.rows(), computed.cols(), stacked);
           if (file_.contains(name)) taken(name, computed, stacked, found);
-          return found ? std::move(*found) : computed;
+          return found ? std::move(*found) : std::move(computed);
         }};
   }
 

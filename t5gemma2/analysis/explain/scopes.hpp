@@ -98,9 +98,12 @@ inline std::vector<Scope> scopes(const TensorName& at) {
       everywhere(), {"in the encoder", sides[0].second}, {"in the decoder", sides[1].second}};
   const auto add = [&](const std::string& text, const std::string& end, const Holds& holds) {
     all.push_back({text + end, holds});
-    for (const auto& [side, of_side] : sides)
-      all.push_back({text + " " + side + end,
-                     [=, of_side = of_side](const Step& s) { return holds(s) && of_side(s); }});
+    for (const auto& [side, of_side] : sides) {
+      std::string both = text;
+      both.append(" ").append(side).append(end);
+      all.push_back(
+          {std::move(both), [=, of_side = of_side](const Step& s) { return holds(s) && of_side(s); }});
+    }
   };
   add("in global layers", "", typed(LayerType::full_attention));
   add("in local layers", "", typed(LayerType::sliding_attention));

@@ -45,7 +45,7 @@ enum class Merge { by_row, transposed, by_number };
 /// What the decoder takes for the encoder output.
 enum class EncoderOutput { as_it_is, before_its_norm, normalised_by_the_layer, backwards };
 
-struct Variant {
+struct Variant {  // NOLINT(clang-analyzer-optin.performance.Padding): in the order of a pass
   using Number = std::function<float(float)>;
 
   // ---- embedding: E[id] * d^power; the end-of-image vector as it is

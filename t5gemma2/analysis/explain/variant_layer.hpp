@@ -155,7 +155,7 @@ class VariantLayer {
   Matrix add(const std::string& post_norm, const Matrix& x, const Matrix& X, const Matrix& y) const {
     const Residual residual = at(post_norm).residual;
     if (residual == Residual::normalised_with_x) return norm(post_norm, x + y);
-    const Matrix after = norm(post_norm, y);
+    Matrix after = norm(post_norm, y);
     if (residual == Residual::left_out) return after;
     return residual == Residual::to_the_normalised ? X + after : x + after;
   }

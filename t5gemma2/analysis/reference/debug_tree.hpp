@@ -94,7 +94,10 @@ inline std::optional<std::vector<TokenId>> printed_ids(const JsonField& value) {
 /// Reads one tree.
 class Reader {
  public:
-  Reader(const JsonField& root, ReferenceFile& file) : file_(file), root_(root["module_path"].text()) {
+  explicit Reader(ReferenceFile& file) : file_(file) {}
+
+  void read_tree(const JsonField& root) {
+    root_ = root["module_path"].text();
     count_calls(root);
     read_inputs(root["inputs"]);
     for (const JsonField& child : children(root)) read(child);
@@ -214,7 +217,7 @@ class Reader {
 inline ReferenceFile parse_debug_tree(std::string_view text, const std::filesystem::path& path) {
   const nlohmann::json json = parse_json(text, path.string());
   ReferenceFile file{.path = path};
-  debug_tree_detail::Reader(JsonField(json, path.string()), file);
+  debug_tree_detail::Reader(file).read_tree(JsonField(json, path.string()));
   return file;
 }
 

@@ -26,9 +26,10 @@ inline Json heat_map_json(const TensorComparison& t) {
   Json rows = Json::array();
   for (Index row = 0; row < map.rows; ++row) {
     std::string text;
-    for (Index col = 0; col < map.cols; ++col)
-      text +=
-          digits[static_cast<std::size_t>(map.levels[static_cast<std::size_t>(row * map.cols + col)] + 1)];
+    for (Index col = 0; col < map.cols; ++col) {
+      const int digit = map.levels[static_cast<std::size_t>(row * map.cols + col)] + 1;
+      text += digits[static_cast<std::size_t>(digit)];
+    }
     rows.push_back(text);
   }
   return {{"axes", axes_of(t.name, t.shape.size())},
