@@ -70,18 +70,19 @@ ReferenceFile open(const std::string& path, const Flags& f) {
   return file;
 }
 
-Comparison run_and_compare(const Model& model, const ReferenceFile& file, const Flags& f) {
+Comparison run_and_compare(const Model& model, const ReferenceFile& file, const Tolerances& tolerances,
+                           const Flags& f) {
   const ReferenceInputs inputs = read_inputs(file, model.config);  // first: to load may take a while
   std::optional<Vision> vision;
   if (file.tensors.contains(images_of_reference)) vision = cli::open_vision(model, f.dtype, f.quiet);
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !inputs.input_ids.empty()), f.quiet);
   std::string now;
   std::optional<cli::ProgressBar> bar;
-  Comparison result = compare(model, vision, file, tolerances_of(f.tolerance),
-                              [&](const std::string& part, Index done, Index all) {
-                                if (part != now) bar.emplace(now = part, !f.quiet);
-                                bar->update(done, all);
-                              });
+  Comparison result =
+      compare(model, vision, file, tolerances, [&](const std::string& part, Index done, Index all) {
+        if (part != now) bar.emplace(now = part, !f.quiet);
+        bar->update(done, all);
+      });
   bar.reset();
   cli::ProgressBar guessing("guessing", !f.quiet);
   explain(result, model, file, guessing.watch());
@@ -90,7 +91,7 @@ Comparison run_and_compare(const Model& model, const ReferenceFile& file, const 
 }
 
 /// The engine against REFERENCE.
-Comparison with_model(const Flags& f) {
+Comparison with_model(const Flags& f, const Tolerances& tolerances) {
   omp_set_num_threads(f.threads);
   const cli::ModelName named = f.second.empty() ? f.model : f.first;
   const Model model = cli::open_model(cli::model_folder(named, f.quiet), f.dtype, f.lora, f.quiet);
@@ -99,19 +100,18 @@ Comparison with_model(const Flags& f) {
   if (!file.tensors.contains("inputs.input_ids"))
     fail(file.path.string(), "inputs.input_ids",
          "I64 [1, n], as t5gemma2-trace and weights_tool record write it, or --input-ids", "neither");
-  return run_and_compare(model, file, f);
+  return run_and_compare(model, file, tolerances, f);
 }
 
 int run(const Flags& f) {
   const bool model_alone = f.second.empty() && !f.model && std::filesystem::is_directory(f.first);
   if (f.first.empty() || model_alone)
     throw cli::UsageError("expected REFERENCE, a safetensors file, found none");
-  tolerances_of(f.tolerance);  // first: to load may take a while
+  const Tolerances tolerances = tolerances_of(f.tolerance);  // first: to load may take a while
   if (f.html) cli::check_writable(*f.html);
   const bool two_files = !f.second.empty() && std::filesystem::is_regular_file(f.first);
   const Comparison result =
-      two_files ? compare_files(open(f.first, f), open(f.second, f), tolerances_of(f.tolerance))
-                : with_model(f);
+      two_files ? compare_files(open(f.first, f), open(f.second, f), tolerances) : with_model(f, tolerances);
   if (f.html) write_atomically(*f.html, [&](std::ostream& out) { out << report_html(result); });
   if (f.json)
     std::cout << report_json(result).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';

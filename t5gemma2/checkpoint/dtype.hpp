@@ -94,11 +94,16 @@ inline std::optional<std::size_t> bytes_of(Dtype dtype, const std::vector<Index>
   return bits % 8 == 0 ? std::optional(bits / 8) : std::nullopt;
 }
 
+/// "[2, 3]"
+inline std::string shape_text(const std::vector<Index>& shape) {
+  std::string text;
+  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
 /// "F32 [4, 64]"
 inline std::string text_of(Dtype dtype, const std::vector<Index>& shape) {
-  std::string text = std::string(name_of(dtype)) + " [";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
+  return std::string(name_of(dtype)) + " " + shape_text(shape);
 }
 
 }  // namespace t5gemma2

@@ -14,6 +14,12 @@
 
 namespace t5gemma2 {
 
+/// Whether a path that a file names may lie outside that file's folder, or is none.
+inline bool leaves_folder(const std::filesystem::path& path) {
+  return path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end() ||
+         path.native().find('\0') != std::string::npos;
+}
+
 namespace folder_detail {
 
 /// The entries of a folder, sorted by the length of the name, then by the name, so that checkpoint-1000 comes

@@ -6,19 +6,16 @@ Run: pytest tests/look/test_compare_page.py; COMPARE_SCREENSHOTS=FOLDER keeps sc
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import chromium
 from page import program
 from safetensors.numpy import load_file, save_file
-from selenium import webdriver
 from selenium.webdriver import ActionChains
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from test_look_browser import FLAGS
 
 LAYER = "model.encoder.text_model.layers.1"
 EMBEDDING = "model.encoder.text_model.embed_tokens"
@@ -64,14 +61,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
+    yield from chromium(tmp_path_factory.mktemp("profile"), "browser", "performance")
 
 
 @pytest.fixture

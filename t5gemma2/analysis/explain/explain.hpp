@@ -104,7 +104,7 @@ class Explainer {
 
   /// Guesses that make the tensor agree in a scope.
   std::vector<Candidate> candidates(const Guesses& all, const std::string& tensor, const Scope& scope) {
-    const float before = own_.error_of(tensor), allowed = own_tolerance(own_.file().at(tensor));
+    const float before = own_.error_of(tensor), allowed = own_tolerance(tensor, own_.file().at(tensor).dtype);
     std::vector<Candidate> found;
     for (std::size_t i = 0; i < all.size() && !is_late(); ++i) {
       tried_ = std::max(tried_, static_cast<Index>(i) + 1);

@@ -25,10 +25,9 @@ inline float relative_difference(const Matrix& x, const Matrix& y) {
 
 /// What a tensor that is computed from the file's own may differ by: the rounding of a step in its number format, or of
 /// the many steps that may lie between a layer's output, or the logits, and the file's tensors before them.
-inline float own_tolerance(const StoredTensor& tensor) {
-  const TensorName name = parse_name(tensor.name);
-  if (tensor.dtype != Dtype::f32 || !name.in_layer || name.step.empty())
-    return default_tolerance(tensor.dtype);
+inline float own_tolerance(const std::string& tensor, Dtype dtype) {
+  const TensorName name = parse_name(tensor);
+  if (dtype != Dtype::f32 || !name.in_layer || name.step.empty()) return default_tolerance(dtype);
   return 2e-5f;
 }
 
@@ -44,7 +43,7 @@ class Recomputation {
   Accepted& accepted() { return accepted_; }
 
   bool is_wrong(const std::string& name, float error) const {
-    return !(error <= own_tolerance(file_.at(name)));
+    return !(error <= own_tolerance(name, file_.at(name).dtype));
   }
 
   /// The error of every tensor, and which are wrong, in forward order.

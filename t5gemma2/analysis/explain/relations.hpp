@@ -52,12 +52,6 @@ inline Eigen::Map<const Matrix> as_rows(const Evidence& e, Index cols) {
   return {e.theirs.data(), e.theirs.size() / cols, cols};
 }
 
-inline std::string shape_text(const std::vector<Index>& shape) {
-  std::string text;
-  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-  return "[" + text + "]";
-}
-
 // ---- other shapes ----
 
 inline Text same_numbers(const Evidence& e) {

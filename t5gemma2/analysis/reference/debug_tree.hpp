@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "../../checkpoint/folder_contents.hpp"
 #include "../../checkpoint/safetensors.hpp"
 #include "../../io/json_fields.hpp"
 #include "../../io/json_parser.hpp"
@@ -191,9 +192,7 @@ class Reader {
   void add_whole(const std::string& name, const JsonField& tensor) {
     const JsonField value = tensor["value"];
     const std::filesystem::path relative = value.text();
-    const bool leaves = relative.is_absolute() || value.text().find('\0') != std::string::npos ||
-                        std::find(relative.begin(), relative.end(), "..") != relative.end();
-    if (leaves) value.refuse("a file beside this one");
+    if (leaves_folder(relative)) value.refuse("a file beside this one");
     const auto& whole = file_.keep(SafetensorsFile::open(file_.path.parent_path() / relative));
     const auto found = whole.tensors().find("data");
     if (found == whole.tensors().end()) fail(whole.path().string(), "data", "a tensor", "nothing");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../../checkpoint/dtype.hpp"
 #include "../comparison.hpp"
 
 namespace t5gemma2 {
@@ -28,12 +29,6 @@ inline std::string short_number(double x, int digits = 4) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.*g", digits, x);
   return text.data();
-}
-
-inline std::string shape_text(const std::vector<Index>& shape) {
-  std::string text;
-  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-  return "[" + text + "]";
 }
 
 inline std::string padded(std::string text, std::size_t to) {
