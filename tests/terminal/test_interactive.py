@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from terminal import PROGRAMS, ROOT, Terminal
+from terminal import PROGRAMS, ROOT, Terminal, wait_for
 
 SHAPES = ROOT / "examples/inputs/shapes.png"
 DATE, DAY = "date: the 5th of march 2024", "2024-03-05"
@@ -35,6 +35,10 @@ class Dialogue(Terminal):
         """The process id of the program, where a shell runs it."""
         shell = self.child.pid
         return int(Path(f"/proc/{shell}/task/{shell}/children").read_text())
+
+    def sleeps(self) -> bool:
+        """Whether the program waits, for a key or a timer."""
+        return Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(") ")[2].startswith("S")
 
     def lines(self) -> list[str]:
         return [row.rstrip() for row in self.shown().split("\n")]
@@ -170,6 +174,7 @@ def test_a_signal_clears_the_line():
     dialogue = Dialogue()
     dialogue.press("ab")
     dialogue.until("ab")
+    wait_for(dialogue.sleeps)  # in read(): a signal just before it would leave the program waiting there
     os.kill(dialogue.child.pid, signal.SIGINT)
     dialogue.ask("", "")
     dialogue.ask(SORT)
