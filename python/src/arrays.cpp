@@ -1,0 +1,160 @@
+#include "arrays.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace t5gemma2::python {
+
+namespace {
+
+/// What a person would call the value.
+std::string description(nb::handle value) {
+  std::string text = text_of(value.type().attr("__name__"));
+  if (nb::hasattr(value, "dtype") && nb::hasattr(value, "shape"))
+    text += " of " + text_of(value.attr("dtype")) + ", shape " + text_of(value.attr("shape"));
+  return text;
+}
+
+[[noreturn]] void refuse_type(const std::string& name, const std::string& expected, nb::handle found) {
+  throw nb::type_error((name + ": expected " + expected + ", found " + description(found)).c_str());
+}
+
+std::string shape_text(const std::vector<Index>& shape) {
+  std::string text;
+  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+[[noreturn]] void refuse_shape(const Array& array, const std::string& expected) {
+  throw nb::value_error((array.name + ": expected " + expected + ", found " + shape_text(array.shape())).c_str());
+}
+
+/// numpy has no bfloat16 of its own: ml_dtypes' arrays are passed on as whole numbers.
+bool is_bfloat16(nb::handle value) {
+  return nb::hasattr(value, "dtype") && text_of(value.attr("dtype")) == "bfloat16";
+}
+
+StorageType storage_type(const nb::dlpack::dtype& type) {
+  if (type == nb::dtype<float>()) return StorageType::float32;
+  const auto code = static_cast<nb::dlpack::dtype_code>(type.code);
+  if (type.bits != 16 || type.lanes != 1) return StorageType{};
+  if (code == nb::dlpack::dtype_code::Float) return StorageType::float16;
+  if (code == nb::dlpack::dtype_code::Bfloat) return StorageType::bfloat16;
+  return StorageType{};
+}
+
+/// Number `i` of the array, in the order of its axes.
+std::int64_t place_of(const Array& array, std::int64_t i) {
+  std::int64_t place = 0;
+  for (std::size_t axis = array.axes(); axis-- > 0;) {
+    const auto extent = static_cast<std::int64_t>(array.view.shape(axis));
+    place += i % extent * array.view.stride(axis);
+    i /= extent;
+  }
+  return place;
+}
+
+}  // namespace
+
+std::vector<Index> Array::shape() const {
+  std::vector<Index> extents;
+  for (std::size_t axis = 0; axis < axes(); ++axis) extents.push_back(extent(axis));
+  return extents;
+}
+
+bool Array::is_contiguous() const {
+  std::int64_t expected = 1;
+  for (std::size_t axis = axes(); axis-- > 0;) {
+    if (view.shape(axis) > 1 && view.stride(axis) != expected) return false;
+    expected *= static_cast<std::int64_t>(view.shape(axis));
+  }
+  return true;
+}
+
+Array array_of(nb::handle value, const std::string& name) {
+  const std::string expected = "a float32, float16 or bfloat16 array";
+  nb::object plain = nb::borrow(value);
+  if (nb::hasattr(value, "detach")) plain = value.attr("detach")();  // torch's Parameters
+  const bool bfloat16 = is_bfloat16(plain);
+  if (bfloat16) plain = plain.attr("view")("uint16");
+  Array array{.name = name, .view = {}, .type = StorageType::bfloat16};
+  if (!nb::ndarray_check(plain) || !nb::try_cast(plain, array.view)) refuse_type(name, expected, value);
+  if (!bfloat16) array.type = storage_type(array.view.dtype());
+  if (array.type == StorageType{}) refuse_type(name, expected, value);
+  return array;
+}
+
+Matrix matrix_of(const Array& array) {
+  const Index cols = array.cols();
+  Matrix matrix(cols == 0 ? 0 : array.size() / cols, cols);
+  with_stored_numbers(static_cast<const std::byte*>(array.view.data()), array.type, [&](const auto* stored) {
+    const bool contiguous = array.is_contiguous();
+    for (Index i = 0; i < matrix.size(); ++i)
+      matrix.data()[i] = to_float(stored[contiguous ? i : place_of(array, i)]);
+  });
+  return matrix;
+}
+
+Matrix sequence_of(const Array& array) {
+  const std::vector<Index> shape = array.shape();
+  const bool single = shape.size() >= 2 && std::all_of(shape.begin(), shape.end() - 2, [](Index one) { return one == 1; });
+  if (!single) refuse_shape(array, "[rows, columns], or [1, rows, columns]");
+  return matrix_of(array);
+}
+
+Vector vector_of(const Array& array) {
+  if (array.axes() != 1) refuse_shape(array, "one axis");
+  return matrix_of(array).row(0).transpose();
+}
+
+Weight weight_of(const Array& array) {
+  if (array.axes() != 2) refuse_shape(array, "[rows, columns]");
+  const auto* data = static_cast<const std::byte*>(array.view.data());
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  if (array.is_contiguous() && data && address % static_cast<std::uintptr_t>(alignment_of(array.type)) == 0)
+    return {.data = data, .type = array.type, .rows = array.extent(0), .cols = array.extent(1)};
+  const auto copy = std::make_shared<const Matrix>(matrix_of(array));
+  return {.data = reinterpret_cast<const std::byte*>(copy->data()),
+          .type = StorageType::float32,
+          .rows = copy->rows(),
+          .cols = copy->cols(),
+          .owner = copy};
+}
+
+nb::object to_numpy(Matrix matrix, std::vector<Index> shape) {
+  auto* owned = new Matrix(std::move(matrix));
+  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<Matrix*>(p); });
+  const std::vector<std::size_t> extents(shape.begin(), shape.end());
+  return nb::cast(nb::ndarray<nb::numpy, float>(owned->data(), extents.size(), extents.data(), owner));
+}
+
+nb::object like(const Array& array, Matrix matrix) {
+  std::vector<Index> shape = array.shape();
+  shape.back() = matrix.cols();
+  return to_numpy(std::move(matrix), std::move(shape));
+}
+
+std::vector<TokenId> ids_of(nb::handle value, const std::string& name) {
+  const std::string expected = "token ids";
+  std::vector<TokenId> ids;
+  const nb::object list = nb::hasattr(value, "tolist") ? value.attr("tolist")() : nb::borrow(value);
+  if (!nb::isinstance<nb::list>(list) && !nb::isinstance<nb::tuple>(list)) refuse_type(name, expected, value);
+  for (const nb::handle id : list) {
+    const bool nested = nb::isinstance<nb::list>(id) && nb::len(list) == 1;  // [1, n], as torch has them
+    if (nested) return ids_of(id, name);
+    TokenId number = 0;
+    if (!nb::try_cast(id, number)) refuse_type(name, expected, id);
+    ids.push_back(number);
+  }
+  return ids;
+}
+
+Array Weights::operator[](const std::string& name) const {
+  const std::string key = path_ + name;
+  if (arrays_.contains(key.c_str())) return array_of(arrays_[key.c_str()], key);
+  std::string found;
+  for (const auto& entry : arrays_) found += (found.empty() ? "" : ", ") + text_of(entry.first);
+  throw nb::key_error(("weights: expected " + key + ", found " + (found.empty() ? "none" : found)).c_str());
+}
+
+}  // namespace t5gemma2::python

@@ -1,0 +1,99 @@
+// Comparisons: dicts of arrays, files and the engine against each other.
+#include <algorithm>
+#include <optional>
+
+#include "loaded_model.hpp"
+#include "t5gemma2/analysis/compare.hpp"
+#include "t5gemma2/analysis/compare_files.hpp"
+#include "t5gemma2/analysis/report/report_html.hpp"
+#include "t5gemma2/analysis/report/report_json.hpp"
+#include "t5gemma2/analysis/report/report_text.hpp"
+
+namespace t5gemma2::python {
+
+namespace {
+
+using nb::literals::operator""_a;
+using NamedTolerances = std::vector<std::pair<std::string, float>>;
+
+Dtype dtype_of(StorageType type) {
+  return type == StorageType::float32 ? Dtype::f32 : type == StorageType::float16 ? Dtype::f16 : Dtype::bf16;
+}
+
+bool holds_ids(nb::handle value) {
+  if (!nb::hasattr(value, "dtype")) return nb::isinstance<nb::list>(value);
+  const std::string dtype = text_of(value.attr("dtype"));
+  return dtype.find("int") != std::string::npos;
+}
+
+/// A view of the array's numbers, or of a copy of them row by row, which the file keeps.
+StoredTensor stored(ReferenceFile& file, const std::string& name, nb::handle value) {
+  nb::object rows = nb::borrow(value);
+  if (nb::hasattr(value, "contiguous"))
+    rows = value.attr("detach")().attr("contiguous")();
+  else if (nb::hasattr(value, "flags"))
+    rows = nb::module_::import_("numpy").attr("require")(value, nb::none(), "C");
+  const Array& array = file.keep(array_of(rows, name));
+  file.keep(std::move(rows));
+  return {.name = name,
+          .dtype = dtype_of(array.type),
+          .shape = array.shape(),
+          .data = static_cast<const std::byte*>(array.view.data()),
+          .bytes = array.view.nbytes(),
+          .file = file.path.string()};
+}
+
+ReferenceFile reference_of(const nb::dict& arrays, const std::string& name) {
+  ReferenceFile file{.path = name};
+  for (const auto& [key, value] : arrays) {
+    const std::string tensor = text_of(key);
+    if (holds_ids(value))
+      file.set_ids(tensor, ids_of(value, tensor));
+    else
+      file.tensors[tensor] = stored(file, tensor, value);
+  }
+  return is_cache_of_hooks(file) ? with_taps_names(std::move(file)) : file;
+}
+
+Tolerances tolerances_of(std::optional<float> all, const NamedTolerances& by_pattern) {
+  Tolerances tolerances;
+  tolerances.all = all;
+  tolerances.by_pattern = by_pattern;
+  return tolerances;
+}
+
+Comparison compare_with(LoadedModel& model, const ReferenceFile& file, std::optional<float> tolerance,
+                        const NamedTolerances& by_pattern) {
+  std::optional<Vision> vision;
+  if (file.tensors.contains(images_of_reference)) vision = model.vision();
+  const PartProgress progress = [heed = heed_signals()](const std::string&, Index done, Index all) { heed(done, all); };
+  return without_gil(model.threads(), [&] {
+    Comparison result = compare(model.model(), vision, file, tolerances_of(tolerance, by_pattern), progress);
+    explain(result, model.model(), file, heed_signals());
+    return result;
+  });
+}
+
+}  // namespace
+
+void bind_comparison(nb::module_& m) {
+  nb::class_<ReferenceFile>(m, "Reference")
+      .def_static("open", [](const std::string& path) { return open_reference(path); }, "path"_a)
+      .def_static("of", reference_of, "arrays"_a, "name"_a)
+      .def("set_ids", [](ReferenceFile& self, const std::string& name, nb::handle ids) { self.set_ids(name, ids_of(ids, name)); },
+           "name"_a, "ids"_a);
+  nb::class_<Comparison>(m, "Comparison")
+      .def_prop_ro("passed", [](const Comparison& self) { return self.passed(); })
+      .def("text", [](const Comparison& self, bool all) { return report_text(self, all); }, "all"_a)
+      .def("json", [](const Comparison& self) {
+        return report_json(self).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      })
+      .def("html", [](const Comparison& self) { return report_html(self); });
+  m.def("compare_references", [](const ReferenceFile& mine, const ReferenceFile& theirs, std::optional<float> tolerance,
+                                 const NamedTolerances& by_pattern) {
+    return compare_files(mine, theirs, tolerances_of(tolerance, by_pattern));
+  }, "mine"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);
+  m.def("compare_model", compare_with, "model"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);
+}
+
+}  // namespace t5gemma2::python

@@ -1,0 +1,12 @@
+// The extension module: python/t5gemma2/__init__.py is its face.
+#include <nanobind/nanobind.h>
+
+#include "bindings.hpp"
+#include "t5gemma2/error.hpp"
+
+NB_MODULE(_core, m) {
+  nanobind::exception<t5gemma2::Error>(m, "Error", PyExc_ValueError);
+  t5gemma2::python::bind_units(m);
+  t5gemma2::python::bind_model(m);
+  t5gemma2::python::bind_comparison(m);
+}

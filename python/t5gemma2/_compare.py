@@ -1,0 +1,153 @@
+"""Tensors of two implementations, one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._model import Model
+
+Tolerance = float | Mapping[str, float]
+PREFIX = "inputs."
+
+
+class Report:
+    """What a comparison found; printed, it is what t5gemma2-compare prints."""
+
+    def __init__(self, core: _core.Comparison):
+        self._core = core
+        self._json = json.loads(core.json())
+
+    @property
+    def passed(self) -> bool:
+        return self._core.passed
+
+    @property
+    def tensors(self) -> list[dict[str, Any]]:
+        """Each tensor's name, verdict and measures, in forward order."""
+        return self._json["tensors"]
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        return [tensor for tensor in self.tensors if tensor["verdict"] != "ok"]
+
+    @property
+    def guesses(self) -> list[dict[str, Any]]:
+        """What the other implementation does differently, as far as it was found."""
+        return self._json["guesses"]
+
+    def to_json(self) -> dict[str, Any]:
+        return self._json
+
+    def to_html(self) -> str:
+        """One page that needs no network."""
+        return self._core.html()
+
+    def text(self, all: bool = False) -> str:
+        """With `all` every tensor, not only those that differ."""
+        return self._core.text(all)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def _repr_html_(self) -> str:
+        page = self.to_html().replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe srcdoc="{page}" width="100%" height="600"></iframe>'
+
+
+def compare(mine: Any, theirs: Any, *, tolerance: Tolerance | None = None, input_ids: Any = None,
+            decoder_input_ids: Any = None, pixel_values: Any = None) -> Report:
+    """Tensors of the same name. Each side is a dict of arrays, a file (safetensors, or transformers' debug tree), or a torch
+    module, which is run on the inputs; `mine` may be a Model: then the engine runs the inputs, and says what `theirs` does
+    differently. Names are transformers' (docs/names.md) or TransformerLens'. Inputs may stand in a dict or file as
+    inputs.input_ids, inputs.decoder_input_ids and inputs.pixel_values. `tolerance`: of each tensor's largest number, or a
+    dict of patterns."""
+    inputs = {"input_ids": input_ids, "decoder_input_ids": decoder_input_ids, "pixel_values": pixel_values}
+    given = {name: value for name, value in inputs.items() if value is not None}
+    every = None if tolerance is None or isinstance(tolerance, Mapping) else float(tolerance)
+    patterns = list(tolerance.items()) if isinstance(tolerance, Mapping) else []
+    other = _reference(theirs, given, "theirs")
+    if isinstance(mine, Model):
+        return Report(_core.compare_model(mine._core, other, every, patterns))
+    return Report(_core.compare_references(_reference(mine, given, "mine"), other, every, patterns))
+
+
+def assert_close(mine: Any, theirs: Any, **settings: Any) -> None:
+    """Raises AssertionError with the report where `compare` finds a difference."""
+    __tracebackhide__ = True
+    report = compare(mine, theirs, **settings)
+    if not report.passed:
+        raise AssertionError("\n" + str(report))
+
+
+def record(module: Any, **inputs: Any) -> dict[str, np.ndarray]:
+    """The output of each module inside a torch module in one pass over the inputs, as arrays under transformers' names:
+    NAME[1] at the second call of a module; `logits`, and the inputs."""
+    import torch
+
+    tensors: dict[str, np.ndarray] = {PREFIX + name: _array(value) for name, value in inputs.items()}
+    calls: dict[str, int] = {}
+
+    def keep(path: str, names: Sequence[str]):
+        def hook(_module, _inputs, output):
+            parts = output if isinstance(output, tuple) else (output,)
+            call = calls[path] = calls.get(path, -1) + 1
+            for name, part in zip(names, parts, strict=False):
+                if torch.is_tensor(part) and part.dtype.is_floating_point:
+                    tensors[f"{name}[{call}]" if call else name] = _array(part)
+        return hook
+
+    handles = [one.register_forward_hook(keep(path, _names(path, one))) for path, one in module.named_modules() if path]
+    try:
+        with torch.no_grad():
+            output = module(**{name: torch.as_tensor(value) for name, value in inputs.items()})
+    finally:
+        for handle in handles:
+            handle.remove()
+    logits = getattr(output, "logits", None)
+    if logits is not None:
+        tensors["logits"] = _array(logits)
+    return tensors
+
+
+def _names(path: str, module: Any) -> list[str]:
+    """Of a module's outputs."""
+    if not path.endswith("self_attn"):
+        return [path]
+    merged = type(module).__name__.endswith("MergedAttention")
+    return [path, f"{path}.weights", f"{path}.cross_weights"] if merged else [path, f"{path}.weights"]
+
+
+def _array(value: Any) -> Any:
+    """A copy: torch may write over it."""
+    if not hasattr(value, "detach"):
+        return np.array(value)
+    value = value.detach().cpu()
+    if str(value.dtype) != "torch.bfloat16":
+        return np.array(value)
+    import ml_dtypes
+    import torch
+    return np.array(value.contiguous().view(torch.int16)).view(ml_dtypes.bfloat16)
+
+
+def _reference(side: Any, inputs: Mapping[str, Any], name: str) -> _core.Reference:
+    if isinstance(side, (str, os.PathLike)):
+        reference = _core.Reference.open(str(Path(side)))
+        for key in ("input_ids", "decoder_input_ids"):
+            if key in inputs:
+                reference.set_ids(PREFIX + key, inputs[key])
+        return reference
+    if hasattr(side, "named_modules"):
+        side = record(side, **inputs)
+    if not isinstance(side, Mapping):
+        raise TypeError(f"{name}: expected a dict of arrays, a file or a torch module, found {type(side).__name__}")
+    return _core.Reference.of(dict(side) | {PREFIX + key: value for key, value in inputs.items()}, name)
