@@ -26,7 +26,8 @@ std::string shape_text(const std::vector<Index>& shape) {
 }
 
 [[noreturn]] void refuse_shape(const Array& array, const std::string& expected) {
-  throw nb::value_error((array.name + ": expected " + expected + ", found " + shape_text(array.shape())).c_str());
+  throw nb::value_error(
+      (array.name + ": expected " + expected + ", found " + shape_text(array.shape())).c_str());
 }
 
 /// numpy has no bfloat16 of its own: ml_dtypes' arrays are passed on as whole numbers.
@@ -97,7 +98,8 @@ Matrix matrix_of(const Array& array) {
 
 Matrix sequence_of(const Array& array) {
   const std::vector<Index> shape = array.shape();
-  const bool single = shape.size() >= 2 && std::all_of(shape.begin(), shape.end() - 2, [](Index one) { return one == 1; });
+  const bool single =
+      shape.size() >= 2 && std::all_of(shape.begin(), shape.end() - 2, [](Index one) { return one == 1; });
   if (!single) refuse_shape(array, "[rows, columns], or [1, rows, columns]");
   return matrix_of(array);
 }

@@ -9,6 +9,7 @@
 namespace t5gemma2::python {
 
 void bind_units(nanobind::module_& m);
+void bind_images(nanobind::module_& m);
 void bind_model(nanobind::module_& m);
 void bind_comparison(nanobind::module_& m);
 

@@ -1,4 +1,4 @@
-// The extension module: python/t5gemma2/__init__.py is its face.
+// The extension module: python/src/t5gemma2/__init__.py is its face.
 #include <nanobind/nanobind.h>
 
 #include "bindings.hpp"
@@ -7,6 +7,7 @@
 NB_MODULE(_core, m) {
   nanobind::exception<t5gemma2::Error>(m, "Error", PyExc_ValueError);
   t5gemma2::python::bind_units(m);
+  t5gemma2::python::bind_images(m);
   t5gemma2::python::bind_model(m);
   t5gemma2::python::bind_comparison(m);
 }

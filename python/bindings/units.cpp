@@ -1,6 +1,5 @@
-// Every module of the paper on arrays: the engine's own functions under their own names.
+// The text modules of the paper on arrays: the engine's own functions under their own names.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
@@ -13,18 +12,14 @@
 #include "calls.hpp"
 #include "t5gemma2/decoder.hpp"
 #include "t5gemma2/encoder.hpp"
-#include "t5gemma2/image/image.hpp"
 #include "t5gemma2/merged_attention.hpp"
 #include "t5gemma2/sampling.hpp"
-#include "t5gemma2/vision/vision.hpp"
 
 namespace t5gemma2::python {
 
 namespace {
 
 using nb::literals::operator""_a;
-
-constexpr int all_threads = 0;
 
 /// What attention needs beside weights.
 struct AttentionSettings {
@@ -124,21 +119,26 @@ struct ArrayMask {
   }
 };
 
-nb::object attention_py(nb::handle Q, nb::handle K, nb::handle V, std::optional<nb::ndarray<const bool, nb::ndim<2>, nb::device::cpu>> mask,
+nb::object attention_py(nb::handle Q, nb::handle K, nb::handle V,
+                        std::optional<nb::ndarray<const bool, nb::ndim<2>, nb::device::cpu>> mask,
                         Index num_attention_heads, Index num_key_value_heads, float scale) {
   const Array in = array_of(Q, "Q");
   const Matrix q = sequence_of(in), k = sequence_of(array_of(K, "K")), v = sequence_of(array_of(V, "V"));
   check_argument(num_attention_heads > 0, "num_attention_heads", "1 or more", num_attention_heads);
   const Heads heads{num_attention_heads, num_key_value_heads, q.cols() / num_attention_heads};
-  if (!mask) return like(in, without_gil(all_threads, [&] { return attention(q, k, v, heads, scale, AllVisible{}); }));
+  if (!mask)
+    return like(in, without_gil(all_threads, [&] { return attention(q, k, v, heads, scale, AllVisible{}); }));
   const ArrayMask seen{*mask};
-  check_argument(static_cast<Index>(mask->shape(0)) == q.rows(), "mask", "a row for each query", mask->shape(0));
-  check_argument(static_cast<Index>(mask->shape(1)) == k.rows(), "mask", "a column for each key", mask->shape(1));
+  check_argument(static_cast<Index>(mask->shape(0)) == q.rows(), "mask", "a row for each query",
+                 mask->shape(0));
+  check_argument(static_cast<Index>(mask->shape(1)) == k.rows(), "mask", "a column for each key",
+                 mask->shape(1));
   return like(in, without_gil(all_threads, [&] { return plain_attention(q, k, v, heads, scale, seen); }));
 }
 
-nb::object self_attention_py(nb::handle X, const nb::dict& weights, double query_pre_attn_scalar, double rope_theta,
-                             double rope_factor, std::optional<Index> sliding_window, float rms_norm_eps) {
+nb::object self_attention_py(nb::handle X, const nb::dict& weights, double query_pre_attn_scalar,
+                             double rope_theta, double rope_factor, std::optional<Index> sliding_window,
+                             float rms_norm_eps) {
   const AttentionSettings s{query_pre_attn_scalar, rope_theta, rope_factor, sliding_window, rms_norm_eps};
   const Array in = array_of(X, "X");
   const Matrix x = sequence_of(in);
@@ -147,9 +147,9 @@ nb::object self_attention_py(nb::handle X, const nb::dict& weights, double query
   return like(in, without_gil(all_threads, [&] { return self_attention(w, x, rope); }));
 }
 
-nb::object merged_attention_py(nb::handle X, nb::handle H, const nb::dict& weights, double query_pre_attn_scalar,
-                               double rope_theta, double rope_factor, std::optional<Index> sliding_window,
-                               float rms_norm_eps) {
+nb::object merged_attention_py(nb::handle X, nb::handle H, const nb::dict& weights,
+                               double query_pre_attn_scalar, double rope_theta, double rope_factor,
+                               std::optional<Index> sliding_window, float rms_norm_eps) {
   const AttentionSettings s{query_pre_attn_scalar, rope_theta, rope_factor, sliding_window, rms_norm_eps};
   const Array in = array_of(X, "X");
   const Matrix x = sequence_of(in), h = sequence_of(array_of(H, "H"));
@@ -158,9 +158,9 @@ nb::object merged_attention_py(nb::handle X, nb::handle H, const nb::dict& weigh
   return like(in, without_gil(all_threads, [&] { return merged_attention(w, x, h, rope); }));
 }
 
-nb::object transformer_layer_py(nb::handle x, const nb::dict& weights, nb::handle H, double query_pre_attn_scalar,
-                                double rope_theta, double rope_factor, std::optional<Index> sliding_window,
-                                float rms_norm_eps) {
+nb::object transformer_layer_py(nb::handle x, const nb::dict& weights, nb::handle H,
+                                double query_pre_attn_scalar, double rope_theta, double rope_factor,
+                                std::optional<Index> sliding_window, float rms_norm_eps) {
   const AttentionSettings s{query_pre_attn_scalar, rope_theta, rope_factor, sliding_window, rms_norm_eps};
   const Array in = array_of(x, "x");
   const Matrix rows = sequence_of(in);
@@ -181,57 +181,8 @@ nb::object transformer_layer_py(nb::handle x, const nb::dict& weights, nb::handl
   return like(in, without_gil(all_threads, [&] { return transformer_layer(w, rows, {}, attend); }));
 }
 
-// ---- images ----
-
-BiasedLinear biased(const Weights& weights, const std::string& module) {
-  return {weights.matrix(module), vector_of(weights[module + ".bias"])};
-}
-
-LayerNorm layer_norm_of(const Weights& weights, const std::string& module, float eps) {
-  return {weights.vector(module), vector_of(weights[module + ".bias"]), eps};
-}
-
-nb::object siglip_layer_py(nb::handle x, const nb::dict& weights, Index num_attention_heads, float layer_norm_eps) {
-  const Array in = array_of(x, "x");
-  const Matrix rows = sequence_of(in);
-  const Weights all(weights), attn = all / "self_attn", mlp = all / "mlp";
-  const SiglipLayer w{.layer_norm1 = layer_norm_of(all, "layer_norm1", layer_norm_eps),
-                      .layer_norm2 = layer_norm_of(all, "layer_norm2", layer_norm_eps),
-                      .q_proj = biased(attn, "q_proj"),
-                      .k_proj = biased(attn, "k_proj"),
-                      .v_proj = biased(attn, "v_proj"),
-                      .out_proj = biased(attn, "out_proj"),
-                      .fc1 = biased(mlp, "fc1"),
-                      .fc2 = biased(mlp, "fc2")};
-  check(w.layer_norm1, rows.cols(), "layer_norm1");
-  check(w.layer_norm2, rows.cols(), "layer_norm2");
-  return like(in, without_gil(all_threads, [&] {
-                return siglip_layer(w, rows, {}, [&](const Matrix& X) {
-                  return siglip_attention(w, X, num_attention_heads);
-                });
-              }));
-}
-
-nb::object image_tokens_py(nb::handle patches, const nb::dict& weights, Index mm_tokens_per_image, float layer_norm_eps) {
-  const Matrix x = sequence_of(array_of(patches, "patches"));
-  const Weights all(weights);
-  const MultiModalProjector w{.mm_soft_emb_norm = all.vector("mm_soft_emb_norm"),
-                              .mm_input_projection_weight = weight_of(all["mm_input_projection_weight"]),
-                              .eps = layer_norm_eps};
-  Matrix features = without_gil(all_threads, [&] { return image_features(w, x, mm_tokens_per_image); });
-  const Index rows = features.rows(), cols = features.cols();
-  return to_numpy(std::move(features), {rows, cols});
-}
-
-nb::object preprocess_image_py(nb::handle image, Index image_size) {
-  const Image pixels = image_of(image, "image");
-  Matrix values = without_gil(all_threads, [&] { return pixel_values(pixels, image_size); });
-  const Index channels = values.rows();
-  return to_numpy(std::move(values), {channels, image_size, image_size});
-}
-
-TokenId sample_py(nb::handle logits, double temperature, Index top_k, double top_p, double min_p, double typical_p,
-                  std::uint64_t seed) {
+TokenId sample_py(nb::handle logits, double temperature, Index top_k, double top_p, double min_p,
+                  double typical_p, std::uint64_t seed) {
   GenerationConfig c;
   c.temperature = temperature;
   c.top_k = top_k;
@@ -253,55 +204,70 @@ void bind_units(nb::module_& m) {
         "x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), elementwise. x [..] -> [..].\n\nReference: GELUTanh");
   m.def("feed_forward", feed_forward_py, "x"_a, "weights"_a,
         "(gelu(x Wgate^T) * (x Wup^T)) Wdown^T. x [.., d] -> [.., d].\n\n"
-        "weights: gate_proj.weight and up_proj.weight [intermediate_size, d], down_proj.weight [d, intermediate_size].\n"
+        "weights: gate_proj.weight and up_proj.weight [intermediate_size, d], down_proj.weight [d, "
+        "intermediate_size].\n"
         "Paper, section 2. Reference: T5Gemma2MLP");
-  m.def("softcap", softcap_py, "logits"_a, "cap"_a.none(), "cap tanh(logits / cap), or logits where cap is None. [..] -> [..].");
+  m.def("softcap", softcap_py, "logits"_a, "cap"_a.none(),
+        "cap tanh(logits / cap), or logits where cap is None. [..] -> [..].");
 
-  m.def("rope", rope_py, "x"_a, nb::kw_only(), "head_dim"_a, "theta"_a, "factor"_a = 1.0, "first_position"_a = 0,
-        "Rotates the heads of each row by its position. x [rows, heads*head_dim] -> the same shape; rows are at\n"
+  m.def("rope", rope_py, "x"_a, nb::kw_only(), "head_dim"_a, "theta"_a, "factor"_a = 1.0,
+        "first_position"_a = 0,
+        "Rotates the heads of each row by its position. x [rows, heads*head_dim] -> the same shape; rows are "
+        "at\n"
         "first_position, first_position + 1, ...; frequencies are theta^(-2i/head_dim) / factor.\n\n"
         "Paper, section 2. Reference: T5Gemma2RotaryEmbedding, apply_rotary_pos_emb");
-  m.def("encoder_mask", [](Index n, std::optional<Index> window) { return mask_array(EncoderMask{window.value_or(no_window)}, n, n); },
-        "n"_a, "sliding_window"_a = nb::none(), "Which keys the encoder's queries see: bool [n, n]. None: a global layer.");
-  m.def("decoder_mask", [](Index m_, std::optional<Index> window) { return mask_array(DecoderMask{window.value_or(no_window)}, m_, m_); },
-        "m"_a, "sliding_window"_a = nb::none(), "The same of the decoder's own tokens: bool [m, m].");
-  m.def("merged_mask",
-        [](Index m_, Index n, std::optional<Index> window) { return mask_array(MergedMask{window.value_or(no_window), m_}, m_, m_ + n); },
-        "m"_a, "n"_a, "sliding_window"_a = nb::none(),
-        "M of merged attention: bool [m, m + n], keys are the decoder's m tokens, then the encoder's n. Paper, equation 4.");
-  m.def("attention", attention_py, "Q"_a, "K"_a, "V"_a, "mask"_a = nb::none(), nb::kw_only(), "num_attention_heads"_a,
-        "num_key_value_heads"_a, "scale"_a,
-        "softmax(Q K^T scale, masked) V. Q [m, heads*head_dim], K and V [keys, kv heads*head_dim] -> [m, heads*head_dim];\n"
-        "mask: bool [m, keys], None: every key is visible.\n\nPaper, equation 4. Reference: eager_attention_forward");
+  m.def(
+      "encoder_mask",
+      [](Index n, std::optional<Index> window) {
+        return mask_array(EncoderMask{window.value_or(no_window)}, n, n);
+      },
+      "n"_a, "sliding_window"_a = nb::none(),
+      "Which keys the encoder's queries see: bool [n, n]. None: a global layer.");
+  m.def(
+      "decoder_mask",
+      [](Index m_, std::optional<Index> window) {
+        return mask_array(DecoderMask{window.value_or(no_window)}, m_, m_);
+      },
+      "m"_a, "sliding_window"_a = nb::none(), "The same of the decoder's own tokens: bool [m, m].");
+  m.def(
+      "merged_mask",
+      [](Index m_, Index n, std::optional<Index> window) {
+        return mask_array(MergedMask{window.value_or(no_window), m_}, m_, m_ + n);
+      },
+      "m"_a, "n"_a, "sliding_window"_a = nb::none(),
+      "M of merged attention: bool [m, m + n], keys are the decoder's m tokens, then the encoder's n. Paper, "
+      "equation 4.");
+  m.def("attention", attention_py, "Q"_a, "K"_a, "V"_a, "mask"_a = nb::none(), nb::kw_only(),
+        "num_attention_heads"_a, "num_key_value_heads"_a, "scale"_a,
+        "softmax(Q K^T scale, masked) V. Q [m, heads*head_dim], K and V [keys, kv heads*head_dim] -> [m, "
+        "heads*head_dim];\n"
+        "mask: bool [m, keys], None: every key is visible.\n\nPaper, equation 4. Reference: "
+        "eager_attention_forward");
   const char* settings =
-      "\n\nweights: q_proj.weight, k_proj.weight, v_proj.weight, o_proj.weight, q_norm.weight, k_norm.weight.\n"
+      "\n\nweights: q_proj.weight, k_proj.weight, v_proj.weight, o_proj.weight, q_norm.weight, "
+      "k_norm.weight.\n"
       "sliding_window: None in a global layer.";
-  m.def("self_attention", self_attention_py, "X"_a, "weights"_a, nb::kw_only(), "query_pre_attn_scalar"_a, "rope_theta"_a,
-        "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
-        (std::string("The encoder's attention. X [n, d] -> [n, d].") + settings + "\nReference: T5Gemma2SelfAttention").c_str());
-  m.def("merged_attention", merged_attention_py, "X"_a, "H"_a, "weights"_a, nb::kw_only(), "query_pre_attn_scalar"_a, "rope_theta"_a,
-        "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
-        (std::string("Self- and cross-attention in one softmax. X [m, d], H [n, d] -> [m, d].") + settings +
-         "\nPaper, equations 1 to 5. Reference: T5Gemma2MergedAttention").c_str());
-  m.def("transformer_layer", transformer_layer_py, "x"_a, "weights"_a, "H"_a = nb::none(), nb::kw_only(), "query_pre_attn_scalar"_a,
+  m.def("self_attention", self_attention_py, "X"_a, "weights"_a, nb::kw_only(), "query_pre_attn_scalar"_a,
         "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
+        (std::string("The encoder's attention. X [n, d] -> [n, d].") + settings +
+         "\nReference: T5Gemma2SelfAttention")
+            .c_str());
+  m.def("merged_attention", merged_attention_py, "X"_a, "H"_a, "weights"_a, nb::kw_only(),
+        "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(),
+        "rms_norm_eps"_a = 1e-6f,
+        (std::string("Self- and cross-attention in one softmax. X [m, d], H [n, d] -> [m, d].") + settings +
+         "\nPaper, equations 1 to 5. Reference: T5Gemma2MergedAttention")
+            .c_str());
+  m.def("transformer_layer", transformer_layer_py, "x"_a, "weights"_a, "H"_a = nb::none(), nb::kw_only(),
+        "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(),
+        "rms_norm_eps"_a = 1e-6f,
         "A layer of the encoder, or with H [n, d] of the decoder. x [rows, d] -> [rows, d].\n\n"
-        "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight and mlp.gate_proj.weight.\n"
+        "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight and "
+        "mlp.gate_proj.weight.\n"
         "Reference: T5Gemma2EncoderLayer, T5Gemma2DecoderLayer");
-  m.def("siglip_layer", siglip_layer_py, "x"_a, "weights"_a, nb::kw_only(), "num_attention_heads"_a, "layer_norm_eps"_a = 1e-6f,
-        "A layer of the vision encoder. x [patches, hidden] -> [patches, hidden].\n\n"
-        "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight, self_attn.q_proj.bias.\n"
-        "Reference: SiglipEncoderLayer");
-  m.def("image_tokens", image_tokens_py, "patches"_a, "weights"_a, nb::kw_only(), "mm_tokens_per_image"_a = 256,
-        "layer_norm_eps"_a = 1e-6f,
-        "The embeddings of an image: patches [patches, hidden] -> [mm_tokens_per_image, d].\n\n"
-        "weights: mm_soft_emb_norm.weight [hidden], mm_input_projection_weight [hidden, d].\n"
-        "Reference: T5Gemma2MultiModalProjector");
-  m.def("preprocess_image", preprocess_image_py, "image"_a, nb::kw_only(), "image_size"_a = 896,
-        "An image file, or uint8 [height, width, 3] -> pixel values [3, image_size, image_size] in [-1, 1].\n\n"
-        "Reference: Gemma3ImageProcessor");
-  m.def("sample", sample_py, "logits"_a, nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50, "top_p"_a = 1.0,
-        "min_p"_a = 0.0, "typical_p"_a = 1.0, "seed"_a = 0, "A token drawn from logits [vocab]; the same for the same seed.");
+  m.def("sample", sample_py, "logits"_a, nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50,
+        "top_p"_a = 1.0, "min_p"_a = 0.0, "typical_p"_a = 1.0, "seed"_a = 0,
+        "A token drawn from logits [vocab]; the same for the same seed.");
 }
 
 }  // namespace t5gemma2::python

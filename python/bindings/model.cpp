@@ -1,4 +1,4 @@
-// A loaded model: what the programs do, on strings, ids and arrays. python/t5gemma2/_model.py is its face.
+// A loaded model: what the programs do, on strings, ids and arrays. python/src/t5gemma2/_model.py is its face.
 #include <algorithm>
 #include <memory>
 
@@ -11,21 +11,6 @@
 namespace t5gemma2::python {
 
 using nb::literals::operator""_a;
-
-Image image_of(nb::handle value, const std::string& name) {
-  const bool path = nb::isinstance<nb::str>(value) || nb::hasattr(value, "__fspath__");
-  if (path) {
-    const nb::object text = nb::module_::import_("os").attr("fspath")(value);
-    return load_image(nb::cast<std::string>(text));
-  }
-  nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::device::cpu, nb::c_contig> pixels;
-  if (!nb::ndarray_check(value) || !nb::try_cast(value, pixels) || pixels.shape(2) != 3)
-    throw nb::type_error((name + ": expected a path, or uint8 [height, width, 3]").c_str());
-  Image image(static_cast<Index>(pixels.shape(1)), static_cast<Index>(pixels.shape(0)));
-  std::copy_n(pixels.data(), image.rgb.size(), image.rgb.data());
-  check(image);
-  return image;
-}
 
 LoadedModel::LoadedModel(const std::string& folder, const std::string& dtype, int threads,
                          const std::vector<std::pair<std::string, float>>& adapters)
@@ -41,18 +26,23 @@ LoadedModel::LoadedModel(const std::string& folder, const std::string& dtype, in
     if (is_there(adapter->folder / "tokenizer.json") || is_there(adapter->folder / "tokenizer.model"))
       of_tokenizer = adapter->folder;
   tokenizer_ = Tokenizer::load_if_there(of_tokenizer);
-  if (precision_ != Precision::float32) call([&] { return set_precision(model_, precision_, heed_signals()), 0; });
+  if (precision_ != Precision::float32)
+    call([&] { return set_precision(model_, precision_, heed_signals()), 0; });
 }
 
 const Tokenizer& LoadedModel::tokenizer() const {
-  if (!tokenizer_) throw Error(folder_.string() + ": expected tokenizer.json or tokenizer.model for texts, found neither; give ids");
+  if (!tokenizer_)
+    throw Error(folder_.string() +
+                ": expected tokenizer.json or tokenizer.model for texts, found neither; give ids");
   return *tokenizer_;
 }
 
 const Vision& LoadedModel::vision() {
   if (vision_) return *vision_;
-  vision_ = load_vision(model_);
-  if (precision_ != Precision::float32) call([&] { return set_precision(*vision_, *model_.checkpoint, precision_, heed_signals()), 0; });
+  Vision loaded = load_vision(model_);
+  if (precision_ != Precision::float32)
+    call([&] { return set_precision(loaded, *model_.checkpoint, precision_, heed_signals()), 0; });
+  if (!vision_) vision_ = std::move(loaded);  // another thread may have been faster
   return *vision_;
 }
 
@@ -82,7 +72,8 @@ std::vector<TokenId> LoadedModel::decoder_ids(nb::handle prompt) const {
     if (const auto start = decoder_start(model_)) return {*start};
     return {tokenizer().bos_id()};
   }
-  if (nb::isinstance<nb::str>(prompt)) return decoder_prompt(model_, tokenizer(), nb::cast<std::string>(prompt));
+  if (nb::isinstance<nb::str>(prompt))
+    return decoder_prompt(model_, tokenizer(), nb::cast<std::string>(prompt));
   std::vector<TokenId> ids = ids_of(prompt, "decoder_prompt");
   check_argument(!ids.empty(), "decoder_prompt", "an id or more", "none");
   check_ids(ids, model_.config.decoder.vocab_size, "decoder prompt");
@@ -107,9 +98,8 @@ nb::object LoadedModel::decode_py(nb::handle H, nb::handle ids) {
 std::string LoadedModel::generate_py(nb::handle prompt, const nb::list& images, nb::handle decoder_prompt,
                                      const std::string& settings, bool sample, std::uint64_t seed,
                                      const std::optional<std::function<nb::object(nb::bytes)>>& stream) {
-  GenerateOptions options{.config = parse_generation_config(settings, "generate", model_.config),
-                          .sample = sample,
-                          .seed = seed};
+  GenerateOptions options{
+      .config = parse_generation_config(settings, "generate", model_.config), .sample = sample, .seed = seed};
   options.config.source = "generate";
   const Source source = source_of(prompt, images);
   options.encoder_input_ids = source.ids;
@@ -124,8 +114,9 @@ std::string LoadedModel::generate_py(nb::handle prompt, const nb::list& images, 
     return more.is_none() || nb::cast<bool>(more);
   };
   return call([&] {
-    return tokenizer_ ? generate_several(model_, *tokenizer_, H, begin, options, on_text, heed_signals()).at(0).text
-                      : generate_several(model_, H, begin, options, on_text, heed_signals()).at(0).text;
+    return tokenizer_
+               ? generate_several(model_, *tokenizer_, H, begin, options, on_text, heed_signals()).at(0).text
+               : generate_several(model_, H, begin, options, on_text, heed_signals()).at(0).text;
   });
 }
 
@@ -145,8 +136,9 @@ nb::list LoadedModel::embed_py(const nb::list& texts, const std::optional<std::s
   const std::string front = how_.prompt(prompt_name);
   std::vector<EmbedInput> inputs;
   for (const nb::handle text : texts)
-    inputs.push_back(nb::isinstance<nb::str>(text) ? embed_input(how_, tokenizer(), front, nb::cast<std::string>(text))
-                                                   : EmbedInput{.ids = ids_of(text, "texts"), .features = {}});
+    inputs.push_back(nb::isinstance<nb::str>(text)
+                         ? embed_input(how_, tokenizer(), front, nb::cast<std::string>(text))
+                         : EmbedInput{.ids = ids_of(text, "texts"), .features = {}});
   nb::list embeddings;
   for (Matrix& one : call([&] { return embed(model_, inputs, options, heed_signals()); })) {
     const std::vector<Index> shape{one.rows(), one.cols()};
@@ -155,7 +147,8 @@ nb::list LoadedModel::embed_py(const nb::list& texts, const std::optional<std::s
   return embeddings;
 }
 
-nb::list LoadedModel::score_py(nb::handle prompt, const nb::list& images, const nb::list& targets, nb::handle decoder_prompt, bool eos) {
+nb::list LoadedModel::score_py(nb::handle prompt, const nb::list& images, const nb::list& targets,
+                               nb::handle decoder_prompt, bool eos) {
   const Source source = source_of(prompt, images);
   const std::vector<TokenId> begin = decoder_ids(decoder_prompt);
   const Matrix H = encode_source(source, nullptr);
@@ -172,7 +165,8 @@ nb::list LoadedModel::score_py(nb::handle prompt, const nb::list& images, const 
     if (eos) ids.push_back(static_cast<TokenId>(model_.config.eos_token_id.at(0)));
     check_argument(!ids.empty(), "targets", "a token or more", "none");
     check_ids(ids, model_.config.decoder.vocab_size, "target");
-    const std::vector<TokenScore> tokens = call([&] { return score(model_.decoder, start, ids, 0, heed_signals()); });
+    const std::vector<TokenScore> tokens =
+        call([&] { return score(model_.decoder, start, ids, 0, heed_signals()); });
     nb::list logprobs;
     for (const TokenScore& token : tokens) logprobs.append(token.token.logprob);
     const TargetScore whole = score_of(tokens);
@@ -221,13 +215,14 @@ nb::object LoadedModel::weight_py(const std::string& name) const {
   const auto view = [&](auto number) {
     using Number = decltype(number);
     const nb::object self = nb::find(this);  // the mapped file lives as long as the array
-    return nb::cast(nb::ndarray<nb::numpy, const Number>(reinterpret_cast<const Number*>(tensor.data), shape.size(),
-                                                         shape.data(), self));
+    return nb::cast(nb::ndarray<nb::numpy, const Number>(reinterpret_cast<const Number*>(tensor.data),
+                                                         shape.size(), shape.data(), self));
   };
   if (type == StorageType::float32) return view(float{});
   const nb::object halves = view(std::uint16_t{});
   const bool bfloat16 = type == StorageType::bfloat16;
-  const nb::object dtype = bfloat16 ? nb::object(nb::module_::import_("ml_dtypes").attr("bfloat16")) : nb::object(nb::str("float16"));
+  const nb::object dtype = bfloat16 ? nb::object(nb::module_::import_("ml_dtypes").attr("bfloat16"))
+                                    : nb::object(nb::str("float16"));
   return halves.attr("view")(dtype);
 }
 
@@ -245,22 +240,25 @@ std::vector<TokenId> LoadedModel::tokenize(const std::string& text, const nb::li
 
 void bind_model(nb::module_& m) {
   nb::class_<LoadedModel>(m, "LoadedModel")
-      .def(nb::init<const std::string&, const std::string&, int, const std::vector<std::pair<std::string, float>>&>(),
+      .def(nb::init<const std::string&, const std::string&, int,
+                    const std::vector<std::pair<std::string, float>>&>(),
            "folder"_a, "dtype"_a, "threads"_a, "adapters"_a)
       .def_prop_ro("notes", [](const LoadedModel& self) { return self.model().notes; })
       .def("tokenize", &LoadedModel::tokenize, "text"_a, "images"_a)
       .def("detokenize", &LoadedModel::detokenize, "ids"_a, "show_special"_a)
       .def("encode", &LoadedModel::encode_py, "prompt"_a, "images"_a)
       .def("decode", &LoadedModel::decode_py, "H"_a, "ids"_a.none())
-      .def("generate", &LoadedModel::generate_py, "prompt"_a, "images"_a, "decoder_prompt"_a.none(), "settings"_a,
-           "sample"_a, "seed"_a, "stream"_a.none())
-      .def("embed", &LoadedModel::embed_py, "texts"_a, "pooling"_a.none(), "prompt_name"_a.none(), "layer"_a.none(),
-           "dimensions"_a.none(), "normalize"_a)
-      .def("score", &LoadedModel::score_py, "prompt"_a, "images"_a, "targets"_a, "decoder_prompt"_a.none(), "eos"_a)
+      .def("generate", &LoadedModel::generate_py, "prompt"_a, "images"_a, "decoder_prompt"_a.none(),
+           "settings"_a, "sample"_a, "seed"_a, "stream"_a.none())
+      .def("embed", &LoadedModel::embed_py, "texts"_a, "pooling"_a.none(), "prompt_name"_a.none(),
+           "layer"_a.none(), "dimensions"_a.none(), "normalize"_a)
+      .def("score", &LoadedModel::score_py, "prompt"_a, "images"_a, "targets"_a, "decoder_prompt"_a.none(),
+           "eos"_a)
       .def("trace", &LoadedModel::trace_py, "prompt"_a, "images"_a, "decoder_prompt"_a.none(), "wanted"_a)
       .def("weight", &LoadedModel::weight_py, "name"_a)
       .def("weight_names", &LoadedModel::weight_names);
-  m.def("find_model", [](const std::string& name) { return find_model(name).string(); }, "name"_a);
+  m.def(
+      "find_model", [](const std::string& name) { return find_model(name).string(); }, "name"_a);
 }
 
 }  // namespace t5gemma2::python

@@ -55,8 +55,8 @@ class LoadedModel {
   nb::list embed_py(const nb::list& texts, const std::optional<std::string>& pooling,
                     const std::optional<std::string>& prompt_name, std::optional<Index> layer,
                     std::optional<Index> dimensions, bool normalize);
-  nb::list score_py(nb::handle prompt, const nb::list& images, const nb::list& targets, nb::handle decoder_prompt,
-                    bool eos);
+  nb::list score_py(nb::handle prompt, const nb::list& images, const nb::list& targets,
+                    nb::handle decoder_prompt, bool eos);
   nb::dict trace_py(nb::handle prompt, const nb::list& images, nb::handle decoder_prompt,
                     const std::function<bool(const std::string&)>& wanted);
   nb::object weight_py(const std::string& name) const;

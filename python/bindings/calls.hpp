@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <exception>
+#include <optional>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -21,7 +22,10 @@ namespace nb = nanobind;
 /// parent, unless the call comes from a thread that never had any.
 inline const pid_t loaded_in = getpid();
 
-/// run() without the GIL, on so many threads (0: as many as OpenMP would take).
+/// As many threads as OpenMP would take.
+inline constexpr int all_threads = 0;
+
+/// run() without the GIL, on so many threads.
 template <class Run>
 auto without_gil(int threads, Run run) {
   using Result = std::invoke_result_t<Run>;

@@ -66,7 +66,9 @@ Comparison compare_with(LoadedModel& model, const ReferenceFile& file, std::opti
                         const NamedTolerances& by_pattern) {
   std::optional<Vision> vision;
   if (file.tensors.contains(images_of_reference)) vision = model.vision();
-  const PartProgress progress = [heed = heed_signals()](const std::string&, Index done, Index all) { heed(done, all); };
+  const PartProgress progress = [heed = heed_signals()](const std::string&, Index done, Index all) {
+    heed(done, all);
+  };
   return without_gil(model.threads(), [&] {
     Comparison result = compare(model.model(), vision, file, tolerances_of(tolerance, by_pattern), progress);
     explain(result, model.model(), file, heed_signals());
@@ -78,21 +80,31 @@ Comparison compare_with(LoadedModel& model, const ReferenceFile& file, std::opti
 
 void bind_comparison(nb::module_& m) {
   nb::class_<ReferenceFile>(m, "Reference")
-      .def_static("open", [](const std::string& path) { return open_reference(path); }, "path"_a)
+      .def_static(
+          "open", [](const std::string& path) { return open_reference(path); }, "path"_a)
       .def_static("of", reference_of, "arrays"_a, "name"_a)
-      .def("set_ids", [](ReferenceFile& self, const std::string& name, nb::handle ids) { self.set_ids(name, ids_of(ids, name)); },
-           "name"_a, "ids"_a);
+      .def(
+          "set_ids",
+          [](ReferenceFile& self, const std::string& name, nb::handle ids) {
+            self.set_ids(name, ids_of(ids, name));
+          },
+          "name"_a, "ids"_a);
   nb::class_<Comparison>(m, "Comparison")
       .def_prop_ro("passed", [](const Comparison& self) { return self.passed(); })
-      .def("text", [](const Comparison& self, bool all) { return report_text(self, all); }, "all"_a)
-      .def("json", [](const Comparison& self) {
-        return report_json(self).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-      })
+      .def(
+          "text", [](const Comparison& self, bool all) { return report_text(self, all); }, "all"_a)
+      .def("json",
+           [](const Comparison& self) {
+             return report_json(self).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+           })
       .def("html", [](const Comparison& self) { return report_html(self); });
-  m.def("compare_references", [](const ReferenceFile& mine, const ReferenceFile& theirs, std::optional<float> tolerance,
-                                 const NamedTolerances& by_pattern) {
-    return compare_files(mine, theirs, tolerances_of(tolerance, by_pattern));
-  }, "mine"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);
+  m.def(
+      "compare_references",
+      [](const ReferenceFile& mine, const ReferenceFile& theirs, std::optional<float> tolerance,
+         const NamedTolerances& by_pattern) {
+        return compare_files(mine, theirs, tolerances_of(tolerance, by_pattern));
+      },
+      "mine"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);
   m.def("compare_model", compare_with, "model"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);
 }
 

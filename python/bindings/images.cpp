@@ -1,0 +1,104 @@
+// Images: files and arrays of pixels, and the modules of the vision half.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <string>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "calls.hpp"
+#include "t5gemma2/image/image.hpp"
+#include "t5gemma2/vision/vision.hpp"
+
+namespace t5gemma2::python {
+
+using nb::literals::operator""_a;
+
+Image image_of(nb::handle value, const std::string& name) {
+  const bool path = nb::isinstance<nb::str>(value) || nb::hasattr(value, "__fspath__");
+  if (path) {
+    const nb::object text = nb::module_::import_("os").attr("fspath")(value);
+    return load_image(nb::cast<std::string>(text));
+  }
+  nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::device::cpu, nb::c_contig> pixels;
+  if (!nb::ndarray_check(value) || !nb::try_cast(value, pixels) || pixels.shape(2) != 3)
+    throw nb::type_error((name + ": expected a path, or uint8 [height, width, 3]").c_str());
+  Image image(static_cast<Index>(pixels.shape(1)), static_cast<Index>(pixels.shape(0)));
+  std::copy_n(pixels.data(), image.rgb.size(), image.rgb.data());
+  check(image);
+  return image;
+}
+
+namespace {
+
+BiasedLinear biased(const Weights& weights, const std::string& module) {
+  return {weights.matrix(module), vector_of(weights[module + ".bias"])};
+}
+
+LayerNorm layer_norm_of(const Weights& weights, const std::string& module, float eps) {
+  return {weights.vector(module), vector_of(weights[module + ".bias"]), eps};
+}
+
+nb::object siglip_layer_py(nb::handle x, const nb::dict& weights, Index num_attention_heads,
+                           float layer_norm_eps) {
+  const Array in = array_of(x, "x");
+  const Matrix rows = sequence_of(in);
+  const Weights all(weights), attn = all / "self_attn", mlp = all / "mlp";
+  const SiglipLayer w{.layer_norm1 = layer_norm_of(all, "layer_norm1", layer_norm_eps),
+                      .layer_norm2 = layer_norm_of(all, "layer_norm2", layer_norm_eps),
+                      .q_proj = biased(attn, "q_proj"),
+                      .k_proj = biased(attn, "k_proj"),
+                      .v_proj = biased(attn, "v_proj"),
+                      .out_proj = biased(attn, "out_proj"),
+                      .fc1 = biased(mlp, "fc1"),
+                      .fc2 = biased(mlp, "fc2")};
+  check(w.layer_norm1, rows.cols(), "layer_norm1");
+  check(w.layer_norm2, rows.cols(), "layer_norm2");
+  return like(in, without_gil(all_threads, [&] {
+                return siglip_layer(w, rows, {}, [&](const Matrix& X) {
+                  return siglip_attention(w, X, num_attention_heads);
+                });
+              }));
+}
+
+nb::object image_tokens_py(nb::handle patches, const nb::dict& weights, Index mm_tokens_per_image,
+                           float layer_norm_eps) {
+  const Matrix x = sequence_of(array_of(patches, "patches"));
+  const Weights all(weights);
+  const MultiModalProjector w{.mm_soft_emb_norm = all.vector("mm_soft_emb_norm"),
+                              .mm_input_projection_weight = weight_of(all["mm_input_projection_weight"]),
+                              .eps = layer_norm_eps};
+  Matrix features = without_gil(all_threads, [&] { return image_features(w, x, mm_tokens_per_image); });
+  const Index rows = features.rows(), cols = features.cols();
+  return to_numpy(std::move(features), {rows, cols});
+}
+
+nb::object preprocess_image_py(nb::handle image, Index image_size) {
+  const Image pixels = image_of(image, "image");
+  Matrix values = without_gil(all_threads, [&] { return pixel_values(pixels, image_size); });
+  const Index channels = values.rows();
+  return to_numpy(std::move(values), {channels, image_size, image_size});
+}
+
+}  // namespace
+
+void bind_images(nb::module_& m) {
+  m.def(
+      "siglip_layer", siglip_layer_py, "x"_a, "weights"_a, nb::kw_only(), "num_attention_heads"_a,
+      "layer_norm_eps"_a = 1e-6f,
+      "A layer of the vision encoder. x [patches, hidden] -> [patches, hidden].\n\n"
+      "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight, self_attn.q_proj.bias.\n"
+      "Reference: SiglipEncoderLayer");
+  m.def("image_tokens", image_tokens_py, "patches"_a, "weights"_a, nb::kw_only(),
+        "mm_tokens_per_image"_a = 256, "layer_norm_eps"_a = 1e-6f,
+        "The embeddings of an image: patches [patches, hidden] -> [mm_tokens_per_image, d].\n\n"
+        "weights: mm_soft_emb_norm.weight [hidden], mm_input_projection_weight [hidden, d].\n"
+        "Reference: T5Gemma2MultiModalProjector");
+  m.def(
+      "preprocess_image", preprocess_image_py, "image"_a, nb::kw_only(), "image_size"_a = 896,
+      "An image file, or uint8 [height, width, 3] -> pixel values [3, image_size, image_size] in [-1, 1].\n\n"
+      "Reference: Gemma3ImageProcessor");
+}
+
+}  // namespace t5gemma2::python
