@@ -1,4 +1,4 @@
-"""Runs the engine's programs, for what the module is compared with. T5GEMMA2_PROGRAMS is their folder (default: build/bin)."""
+"""Runs the programs that the module is compared with. T5GEMMA2_PROGRAMS is their folder (default: build/bin)."""
 
 import json
 import os

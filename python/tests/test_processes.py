@@ -26,6 +26,7 @@ LONG_CALLS = {
     "encode": "model.encode(LONG)",
     "encode_int8": "rounded.encode(LONG)",
     "decode": "model.decode(model.encode('x'), LONG)",
+    "decode_H": "model.decode(np.zeros((20000, 128), np.float32), LONG[:4000])",
     "generate": "model.generate('x', min_new_tokens=20000, max_new_tokens=20000)",
     "stream": "model.generate('x', min_new_tokens=20000, max_new_tokens=20000, stream=lambda _: None)",
     "beams": "model.generate('x', min_new_tokens=20000, max_new_tokens=20000, num_beams=4)",
@@ -156,14 +157,14 @@ def test_other_threads_go_on():
 
 
 def test_a_busy_thread_does_not_slow_the_model_down():
-    """It takes its turn at the interpreter, not one for each token."""
+    """The model does not wait for its turn at the interpreter again and again."""
     slower = float(printed("""
-        model = t5gemma2.load(t5gemma2.load().folder, threads=1)
+        model = t5gemma2.load(threads=1)
 
         def seconds():
-            start = time.process_time_ns(), time.monotonic()
-            model.embed([[2, 5]] * 400)
-            return time.monotonic() - start[1]
+            start = time.monotonic()
+            model.generate("x", min_new_tokens=60, max_new_tokens=60)
+            return time.monotonic() - start
         seconds()
         alone = min(seconds() for _ in range(3))
         done = False
@@ -178,7 +179,7 @@ def test_a_busy_thread_does_not_slow_the_model_down():
         other.join()
         print(beside / alone)
         """))
-    assert slower < 4
+    assert slower < 5
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
@@ -208,13 +209,30 @@ def test_threads_share_a_model(dtype):
         """) == "same"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_threads_open_the_eyes_together(dtype):
+    """They are loaded when the first image comes."""
+    assert printed(f"""
+        from concurrent.futures import ThreadPoolExecutor
+        image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        right = t5gemma2.load(dtype="{dtype}", threads=1).encode("x", [image])
+        start = threading.Barrier(3)
+
+        def work(model):
+            start.wait()
+            return model.encode("x", [image])
+        with ThreadPoolExecutor(3) as pool:
+            for _ in range(20):
+                model = t5gemma2.load(dtype="{dtype}", threads=1)
+                assert all(np.array_equal(H, right) for H in pool.map(work, [model] * 3))
+        print("same")
+        """) == "same"
+
+
 def test_models_of_several_threads():
     """The number of threads is the model's own."""
     assert printed("""
         models = [t5gemma2.load(threads=threads) for threads in (1, 2, 3)]
-        counts = []
-        for model in (*models, models[0]):
-            model.generate(SORT, max_new_tokens=1)
         H = [model.encode(LONG[:200]) for model in models]
         assert all(np.array_equal(one, H[0]) for one in H)
         print("same")
@@ -235,32 +253,21 @@ RESULT = """
 """
 
 
-@pytest.mark.parametrize("order", ["import torch", ""])
-def test_torch_beside_it(order):
+@pytest.mark.parametrize("first", ["import torch", ""])
+def test_torch_beside_it(first):
     """Each has an OpenMP of its own, or both share one."""
-    script = f"""
-        import os, sys
-        {order}
-        import numpy as np
-        import t5gemma2
-        LONG, SORT = [2] + [365] * 300, "sort: ox cat"
-    """
-    body = (RESULT, """
-        first = t5gemma2.load(threads=2)
-        before = result(first)
+    pytest.importorskip("torch")
+    again = "for _ in range(3):\n    assert all(map(np.array_equal, before, result(model)))\n"
+    script = f"{first}\n" + "".join(map(textwrap.dedent, (START, RESULT, """
+        model = t5gemma2.load(threads=2)
+        before = result(model)
         import torch
-        """, TORCH, """
-        for _ in range(3):
-            assert all(map(np.array_equal, before, result(first)))
-            """, textwrap.indent(textwrap.dedent(TORCH), "    " * 3), """
-        assert torch.get_num_threads() == 2
+        """, TORCH, again, TORCH, again, """
         assert all(map(np.array_equal, before, result(t5gemma2.load(threads=1))))
         assert torch.get_num_threads() == 2 and float(x[0, 0]) == 1
         print("same")
-        """)
-    source = "".join(map(textwrap.dedent, (script, *body[:3], "for _ in range(3):\n    assert all(map(np.array_equal, "
-                                           "before, result(first)))\n", body[2], body[-1])))
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120)
+        """)))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "same\n", ""), done
 
 
@@ -366,22 +373,37 @@ def test_pools(method, tmp_path):
         if __name__ == "__main__":
             right = [work(text) for text in TEXTS]
             with multiprocessing.get_context("{method}").Pool(2) as pool:
-                made = pool.map(work, TEXTS, timeout) if False else pool.map_async(work, TEXTS).get(60)
+                made = pool.map_async(work, TEXTS).get(60)
             assert all(a[0] == b[0] and np.array_equal(a[1], b[1]) for a, b in zip(made, right, strict=True))
             print("same")
-        """).replace("pool.map(work, TEXTS, timeout) if False else ", ""))
+        """))
     done = subprocess.run([sys.executable, tmp_path / "pool.py"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "same\n", ""), done
+
+
+# ---- what would end the process ----
+
+@pytest.mark.parametrize("make", ["ids = []\nids.append(ids)", "ids = [2]\nfor _ in range(10**5):\n    ids = [ids]"])
+def test_lists_of_lists_of_lists_are_no_ids(make):
+    assert printed("model = t5gemma2.load()\n", make, """
+        for call in (model.encode, lambda ids: t5gemma2.compare({"inputs.input_ids": ids}, {})):
+            try:
+                call(ids)
+            except TypeError as error:
+                print("expected token ids" in str(error))
+        """).split() == ["True", "True"]
 
 
 # ---- leaving ----
 
 @pytest.mark.parametrize("kept", [
-    "model = t5gemma2.load()", "x = t5gemma2.load().weights['model.encoder.norm.weight']", "H = t5gemma2.load().encode('x')",
-    "trace = t5gemma2.load().trace('x')\nlen(trace)", "report = t5gemma2.compare({}, {})", "weights = t5gemma2.load().weights",
+    "model = t5gemma2.load()", "x = t5gemma2.load().weights['model.encoder.norm.weight']",
+    "H = t5gemma2.load().encode('x')", "trace = t5gemma2.load().trace('x')\nlen(trace)",
+    "report = t5gemma2.compare({}, {})", "weights = t5gemma2.load().weights",
     "sys.model = t5gemma2.load()", "cycle = [t5gemma2.load()]\ncycle.append(cycle)",
-    "model = t5gemma2.load()\nmodel.me = model\nstream = lambda _: model\nmodel.generate(SORT, stream=stream)",
-    "model = t5gemma2.load()\nsys.exit(0)", "model = t5gemma2.load(threads=2)\nmodel.encode(LONG[:200])\ndel sys.modules['t5gemma2']",
+    "model = t5gemma2.load()\nmodel.me = model\nmodel.generate(SORT, stream=lambda _: None)",
+    "model = t5gemma2.load()\nsys.exit(0)",
+    "model = t5gemma2.load(threads=2)\nmodel.encode(LONG[:200])\ndel sys.modules['t5gemma2']",
     "import atexit\nmodel = t5gemma2.load()\natexit.register(lambda: model.generate(SORT))",
     "try:\n    t5gemma2.load().encode([5000])\nexcept t5gemma2.Error as error:\n    kept = error",
     "def f():\n    model = t5gemma2.load()\n    yield model.encode('x')\nit = f()\nnext(it)"])
