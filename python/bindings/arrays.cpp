@@ -7,16 +7,8 @@ namespace t5gemma2::python {
 
 namespace {
 
-/// What a person would call the value.
-std::string description(nb::handle value) {
-  std::string text = text_of(value.type().attr("__name__"));
-  if (nb::hasattr(value, "dtype") && nb::hasattr(value, "shape"))
-    text += " of " + text_of(value.attr("dtype")) + ", shape " + text_of(value.attr("shape"));
-  return text;
-}
-
 [[noreturn]] void refuse_type(const std::string& name, const std::string& expected, nb::handle found) {
-  throw nb::type_error((name + ": expected " + expected + ", found " + description(found)).c_str());
+  throw nb::type_error((name + ": expected " + expected + ", found " + description_of(found)).c_str());
 }
 
 std::string shape_text(const std::vector<Index>& shape) {
@@ -57,6 +49,29 @@ std::int64_t place_of(const Array& array, std::int64_t i) {
 
 }  // namespace
 
+std::string description_of(nb::handle value) {
+  std::string text = text_of(value.type().attr("__name__"));
+  if (nb::hasattr(value, "dtype") && nb::hasattr(value, "shape"))
+    text += " of " + text_of(value.attr("dtype")) + ", shape " + text_of(value.attr("shape"));
+  return text;
+}
+
+std::string utf8_of(nb::handle value, const std::string& name) {
+  if (!nb::isinstance<nb::str>(value)) refuse_type(name, "a text", value);
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(value.ptr(), &size);
+  if (!text) {
+    PyErr_Clear();
+    throw nb::value_error((name + ": expected a text, found half a surrogate pair").c_str());
+  }
+  return {text, static_cast<std::size_t>(size)};
+}
+
+nb::object viewable(nb::handle value) {
+  if (nb::hasattr(value, "__dlpack__") || !PyObject_CheckBuffer(value.ptr())) return nb::borrow(value);
+  return nb::steal(PyMemoryView_FromObject(value.ptr()));
+}
+
 std::vector<Index> Array::shape() const {
   std::vector<Index> extents;
   for (std::size_t axis = 0; axis < axes(); ++axis) extents.push_back(extent(axis));
@@ -75,25 +90,33 @@ bool Array::is_contiguous() const {
 Array array_of(nb::handle value, const std::string& name) {
   const std::string expected = "a float32, float16 or bfloat16 array";
   nb::object plain = nb::borrow(value);
-  if (nb::hasattr(value, "detach")) plain = value.attr("detach")();  // torch's Parameters
+  if (nb::hasattr(value, "detach") && !nb::isinstance<nb::type_object>(value))
+    plain = value.attr("detach")();  // torch's Parameters
   const bool bfloat16 = is_bfloat16(plain);
-  if (bfloat16) plain = plain.attr("view")("uint16");
+  plain = bfloat16 ? plain.attr("view")("uint16") : viewable(plain);
   Array array{.name = name, .view = {}, .type = StorageType::bfloat16};
   if (!nb::ndarray_check(plain) || !nb::try_cast(plain, array.view)) refuse_type(name, expected, value);
   if (!bfloat16) array.type = storage_type(array.view.dtype());
-  if (array.type == StorageType{}) refuse_type(name, expected, value);
+  const bool has_numbers = array.view.size() == 0 || array.view.data();
+  if (array.type == StorageType{} || !has_numbers) refuse_type(name, expected, value);
   return array;
 }
 
 Matrix matrix_of(const Array& array) {
-  const Index cols = array.cols();
-  Matrix matrix(cols == 0 ? 0 : array.size() / cols, cols);
+  Index rows = 1;
+  for (std::size_t axis = 0; axis + 1 < array.axes(); ++axis) rows *= array.extent(axis);
+  Matrix matrix(rows, array.cols());
   with_stored_numbers(static_cast<const std::byte*>(array.view.data()), array.type, [&](const auto* stored) {
     const bool contiguous = array.is_contiguous();
     for (Index i = 0; i < matrix.size(); ++i)
       matrix.data()[i] = to_float(stored[contiguous ? i : place_of(array, i)]);
   });
   return matrix;
+}
+
+Matrix rows_of(const Array& array) {
+  if (array.axes() == 0) refuse_shape(array, "[.., columns]");
+  return matrix_of(array);
 }
 
 Matrix sequence_of(const Array& array) {
@@ -114,7 +137,11 @@ Weight weight_of(const Array& array) {
   const auto* data = static_cast<const std::byte*>(array.view.data());
   const auto address = reinterpret_cast<std::uintptr_t>(data);
   if (array.is_contiguous() && data && address % static_cast<std::uintptr_t>(alignment_of(array.type)) == 0)
-    return {.data = data, .type = array.type, .rows = array.extent(0), .cols = array.extent(1)};
+    return {.data = data,
+            .type = array.type,
+            .rows = array.extent(0),
+            .cols = array.extent(1),
+            .owner = std::make_shared<const Array>(array)};
   const auto copy = std::make_shared<const Matrix>(matrix_of(array));
   return {.data = reinterpret_cast<const std::byte*>(copy->data()),
           .type = StorageType::float32,
@@ -132,30 +159,44 @@ nb::object to_numpy(Matrix matrix, std::vector<Index> shape) {
 
 nb::object like(const Array& array, Matrix matrix) {
   std::vector<Index> shape = array.shape();
-  shape.back() = matrix.cols();
+  if (!shape.empty()) shape.back() = matrix.cols();
   return to_numpy(std::move(matrix), std::move(shape));
 }
 
-std::vector<TokenId> ids_of(nb::handle value, const std::string& name) {
-  const std::string expected = "token ids";
+namespace {
+
+std::vector<TokenId> ids_in(nb::handle list, const std::string& name) {
   std::vector<TokenId> ids;
-  const nb::object list = nb::hasattr(value, "tolist") ? value.attr("tolist")() : nb::borrow(value);
-  if (!nb::isinstance<nb::list>(list) && !nb::isinstance<nb::tuple>(list)) refuse_type(name, expected, value);
   for (const nb::handle id : list) {
-    const bool nested = nb::isinstance<nb::list>(id) && nb::len(list) == 1;  // [1, n], as torch has them
-    if (nested) return ids_of(id, name);
     TokenId number = 0;
-    if (!nb::try_cast(id, number)) refuse_type(name, expected, id);
+    if (nb::isinstance<nb::bool_>(id) || !nb::try_cast(id, number, false)) refuse_type(name, "token ids", id);
     ids.push_back(number);
   }
   return ids;
 }
 
+}  // namespace
+
+std::vector<TokenId> ids_of(nb::handle value, const std::string& name) {
+  const nb::object list = nb::hasattr(value, "tolist") ? value.attr("tolist")() : nb::borrow(value);
+  const bool is_range = nb::isinstance<nb::object>(list) && PySequence_Check(list.ptr()) != 0;
+  if (!is_range || nb::isinstance<nb::str>(list) || nb::isinstance<nb::bytes>(list))
+    refuse_type(name, "token ids", value);
+  if (nb::len(list) == 1 && nb::isinstance<nb::list>(list[0])) return ids_in(list[0], name);  // [1, n]
+  return ids_in(list, name);
+}
+
+Weights::Weights(nb::handle arrays) : arrays_(nb::borrow(arrays)) {
+  if (!nb::hasattr(arrays, "keys") || !nb::hasattr(arrays, "__getitem__"))
+    refuse_type("weights", "a dict of arrays", arrays);
+}
+
 Array Weights::operator[](const std::string& name) const {
   const std::string key = path_ + name;
-  if (arrays_.contains(key.c_str())) return array_of(arrays_[key.c_str()], key);
+  const bool is_there = nb::cast<bool>(arrays_.attr("__contains__")(key));
+  if (is_there) return array_of(nb::object(arrays_[key.c_str()]), key);
   std::string found;
-  for (const auto& entry : arrays_) found += (found.empty() ? "" : ", ") + text_of(entry.first);
+  for (const nb::handle one : arrays_.attr("keys")()) found += (found.empty() ? "" : ", ") + text_of(one);
   throw nb::key_error(("weights: expected " + key + ", found " + (found.empty() ? "none" : found)).c_str());
 }
 

@@ -21,7 +21,8 @@ Dtype dtype_of(StorageType type) {
 }
 
 bool holds_ids(nb::handle value) {
-  if (!nb::hasattr(value, "dtype")) return nb::isinstance<nb::list>(value);
+  if (!nb::hasattr(value, "dtype"))
+    return nb::isinstance<nb::list>(value) || nb::isinstance<nb::tuple>(value);
   const std::string dtype = text_of(value.attr("dtype"));
   return dtype.find("int") != std::string::npos;
 }
@@ -43,15 +44,17 @@ StoredTensor stored(ReferenceFile& file, const std::string& name, nb::handle val
           .file = file.path.string()};
 }
 
+/// The value under a name, in place of what is there.
+void set_value(ReferenceFile& file, const std::string& name, nb::handle value) {
+  if (holds_ids(value))
+    file.set_ids(name, ids_of(value, name));
+  else
+    file.tensors[name] = stored(file, name, value);
+}
+
 ReferenceFile reference_of(const nb::dict& arrays, const std::string& name) {
   ReferenceFile file{.path = name};
-  for (const auto& [key, value] : arrays) {
-    const std::string tensor = text_of(key);
-    if (holds_ids(value))
-      file.set_ids(tensor, ids_of(value, tensor));
-    else
-      file.tensors[tensor] = stored(file, tensor, value);
-  }
+  for (const auto& [key, value] : arrays) set_value(file, utf8_of(key, name), value);
   return is_cache_of_hooks(file) ? with_taps_names(std::move(file)) : file;
 }
 
@@ -83,12 +86,7 @@ void bind_comparison(nb::module_& m) {
       .def_static(
           "open", [](const std::string& path) { return open_reference(path); }, "path"_a)
       .def_static("of", reference_of, "arrays"_a, "name"_a)
-      .def(
-          "set_ids",
-          [](ReferenceFile& self, const std::string& name, nb::handle ids) {
-            self.set_ids(name, ids_of(ids, name));
-          },
-          "name"_a, "ids"_a);
+      .def("set", set_value, "name"_a, "value"_a);
   nb::class_<Comparison>(m, "Comparison")
       .def_prop_ro("passed", [](const Comparison& self) { return self.passed(); })
       .def(

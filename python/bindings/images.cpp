@@ -15,19 +15,37 @@ namespace t5gemma2::python {
 
 using nb::literals::operator""_a;
 
-Image image_of(nb::handle value, const std::string& name) {
-  const bool path = nb::isinstance<nb::str>(value) || nb::hasattr(value, "__fspath__");
-  if (path) {
-    const nb::object text = nb::module_::import_("os").attr("fspath")(value);
-    return load_image(nb::cast<std::string>(text));
-  }
-  nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::device::cpu, nb::c_contig> pixels;
-  if (!nb::ndarray_check(value) || !nb::try_cast(value, pixels) || pixels.shape(2) != 3)
-    throw nb::type_error((name + ": expected a path, or uint8 [height, width, 3]").c_str());
+namespace {
+
+/// Any strides; a view, not a conversion: numbers from 0 to 1 are no pixels.
+Image image_in(nb::handle value, const std::string& name) {
+  nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::device::cpu> pixels;
+  const nb::object viewed = viewable(value);
+  const bool fits = nb::ndarray_check(viewed) && nb::try_cast(viewed, pixels, false) && pixels.shape(2) == 3;
+  if (!fits)
+    throw nb::type_error(
+        (name + ": expected a path, or uint8 [height, width, 3], found " + description_of(value)).c_str());
   Image image(static_cast<Index>(pixels.shape(1)), static_cast<Index>(pixels.shape(0)));
-  std::copy_n(pixels.data(), image.rgb.size(), image.rgb.data());
+  std::uint8_t* to = image.rgb.data();
+  for (std::size_t y = 0; y < pixels.shape(0); ++y)
+    for (std::size_t x = 0; x < pixels.shape(1); ++x)
+      for (std::size_t channel = 0; channel < 3; ++channel) *to++ = pixels(y, x, channel);
   check(image);
   return image;
+}
+
+}  // namespace
+
+Image image_of(nb::handle value, const std::string& name) {
+  const bool path = nb::isinstance<nb::str>(value) || nb::hasattr(value, "__fspath__");
+  if (!path) return image_in(value, name);
+  const nb::object bytes =
+      nb::module_::import_("os").attr("fsencode")(value);  // names of files need not be UTF-8
+  const auto& text = nb::cast<nb::bytes>(bytes);
+  const std::string file(text.c_str(), text.size());
+  if (file.find('\0') != std::string::npos)
+    throw nb::value_error((name + ": expected a path, found a zero byte").c_str());
+  return load_image(file);
 }
 
 namespace {
@@ -40,7 +58,7 @@ LayerNorm layer_norm_of(const Weights& weights, const std::string& module, float
   return {weights.vector(module), vector_of(weights[module + ".bias"]), eps};
 }
 
-nb::object siglip_layer_py(nb::handle x, const nb::dict& weights, Index num_attention_heads,
+nb::object siglip_layer_py(nb::handle x, nb::handle weights, Index num_attention_heads,
                            float layer_norm_eps) {
   const Array in = array_of(x, "x");
   const Matrix rows = sequence_of(in);
@@ -62,7 +80,7 @@ nb::object siglip_layer_py(nb::handle x, const nb::dict& weights, Index num_atte
               }));
 }
 
-nb::object image_tokens_py(nb::handle patches, const nb::dict& weights, Index mm_tokens_per_image,
+nb::object image_tokens_py(nb::handle patches, nb::handle weights, Index mm_tokens_per_image,
                            float layer_norm_eps) {
   const Matrix x = sequence_of(array_of(patches, "patches"));
   const Weights all(weights);
@@ -85,18 +103,18 @@ nb::object preprocess_image_py(nb::handle image, Index image_size) {
 
 void bind_images(nb::module_& m) {
   m.def(
-      "siglip_layer", siglip_layer_py, "x"_a, "weights"_a, nb::kw_only(), "num_attention_heads"_a,
-      "layer_norm_eps"_a = 1e-6f,
+      "siglip_layer", siglip_layer_py, "x"_a.none(), "weights"_a.none(), nb::kw_only(),
+      "num_attention_heads"_a, "layer_norm_eps"_a = 1e-6f,
       "A layer of the vision encoder. x [patches, hidden] -> [patches, hidden].\n\n"
       "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight, self_attn.q_proj.bias.\n"
       "Reference: SiglipEncoderLayer");
-  m.def("image_tokens", image_tokens_py, "patches"_a, "weights"_a, nb::kw_only(),
+  m.def("image_tokens", image_tokens_py, "patches"_a.none(), "weights"_a.none(), nb::kw_only(),
         "mm_tokens_per_image"_a = 256, "layer_norm_eps"_a = 1e-6f,
         "The embeddings of an image: patches [patches, hidden] -> [mm_tokens_per_image, d].\n\n"
         "weights: mm_soft_emb_norm.weight [hidden], mm_input_projection_weight [hidden, d].\n"
         "Reference: T5Gemma2MultiModalProjector");
   m.def(
-      "preprocess_image", preprocess_image_py, "image"_a, nb::kw_only(), "image_size"_a = 896,
+      "preprocess_image", preprocess_image_py, "image"_a.none(), nb::kw_only(), "image_size"_a = 896,
       "An image file, or uint8 [height, width, 3] -> pixel values [3, image_size, image_size] in [-1, 1].\n\n"
       "Reference: Gemma3ImageProcessor");
 }

@@ -40,18 +40,16 @@ class LoadedModel {
               const std::vector<std::pair<std::string, float>>& adapters);
 
   const Model& model() const { return model_; }
+  const SentenceTransformer& how() const { return how_; }
   const Vision& vision();
   int threads() const { return threads_; }
 
-  std::vector<TokenId> tokenize(const std::string& text, const nb::list& images) const;
-  std::string detokenize(const std::vector<TokenId>& ids, bool show_special) const {
-    return tokenizer().decode(ids, show_special);
-  }
+  std::vector<TokenId> tokenize(nb::handle text, const nb::list& images) const;
+  std::string detokenize(nb::handle ids, bool show_special) const;
   nb::object encode_py(nb::handle prompt, const nb::list& images);
   nb::object decode_py(nb::handle H, nb::handle ids);
   std::string generate_py(nb::handle prompt, const nb::list& images, nb::handle decoder_prompt,
-                          const std::string& settings, bool sample, std::uint64_t seed,
-                          const std::optional<std::function<nb::object(nb::bytes)>>& stream);
+                          const std::string& settings, bool sample, std::uint64_t seed, nb::handle stream);
   nb::list embed_py(const nb::list& texts, const std::optional<std::string>& pooling,
                     const std::optional<std::string>& prompt_name, std::optional<Index> layer,
                     std::optional<Index> dimensions, bool normalize);

@@ -15,7 +15,7 @@ using nb::literals::operator""_a;
 LoadedModel::LoadedModel(const std::string& folder, const std::string& dtype, int threads,
                          const std::vector<std::pair<std::string, float>>& adapters)
     : folder_(folder), threads_(threads) {
-  check_argument(threads >= 0, "threads", "1 or more", threads);
+  check_argument(threads >= 0 && threads <= 1024, "threads", "1 to 1024", threads);
   precision_ = precision_named(dtype);
   how_ = load_sentence_transformer(folder_);
   model_ = load_model(how_.model);
@@ -51,7 +51,7 @@ Source LoadedModel::source_of(nb::handle prompt, const nb::list& images, const T
   for (const nb::handle image : images) read.push_back({image_of(image, "images"), {}});
   Source source;
   if (nb::isinstance<nb::str>(prompt))
-    source.ids = encode_prompt(tokenizer(), model_.config, nb::cast<std::string>(prompt), read);
+    source.ids = encode_prompt(tokenizer(), model_.config, utf8_of(prompt, "prompt"), read);
   else
     source.ids = ids_of(prompt, "prompt");
   check_ids(source.ids, model_.config.encoder.vocab_size);
@@ -73,7 +73,7 @@ std::vector<TokenId> LoadedModel::decoder_ids(nb::handle prompt) const {
     return {tokenizer().bos_id()};
   }
   if (nb::isinstance<nb::str>(prompt))
-    return decoder_prompt(model_, tokenizer(), nb::cast<std::string>(prompt));
+    return decoder_prompt(model_, tokenizer(), utf8_of(prompt, "decoder_prompt"));
   std::vector<TokenId> ids = ids_of(prompt, "decoder_prompt");
   check_argument(!ids.empty(), "decoder_prompt", "an id or more", "none");
   check_ids(ids, model_.config.decoder.vocab_size, "decoder prompt");
@@ -97,7 +97,7 @@ nb::object LoadedModel::decode_py(nb::handle H, nb::handle ids) {
 
 std::string LoadedModel::generate_py(nb::handle prompt, const nb::list& images, nb::handle decoder_prompt,
                                      const std::string& settings, bool sample, std::uint64_t seed,
-                                     const std::optional<std::function<nb::object(nb::bytes)>>& stream) {
+                                     nb::handle stream) {
   GenerateOptions options{
       .config = parse_generation_config(settings, "generate", model_.config), .sample = sample, .seed = seed};
   options.config.source = "generate";
@@ -106,12 +106,13 @@ std::string LoadedModel::generate_py(nb::handle prompt, const nb::list& images, 
   const std::vector<TokenId> begin = decoder_ids(decoder_prompt);
   check_memory(model_.config, std::ssize(source.ids), length_limits(options.config, std::ssize(begin)).most);
   const Matrix H = encode_source(source, nullptr);
+  const Progress heed = heed_signals();
   const OnText on_text = [&](std::string_view piece) {
+    heed(0, 0);
+    if (stream.is_none() || piece.empty()) return true;
     const nb::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    if (!stream || piece.empty()) return true;
-    const nb::object more = (*stream)(nb::bytes(piece.data(), piece.size()));
-    return more.is_none() || nb::cast<bool>(more);
+    const nb::object more = stream(nb::bytes(piece.data(), piece.size()));
+    return !more.is(nb::handle(Py_False));
   };
   return call([&] {
     return tokenizer_
@@ -133,11 +134,12 @@ nb::list LoadedModel::embed_py(const nb::list& texts, const std::optional<std::s
   options.layer = layer;
   options.dimensions = dimensions;
   options.normalize = normalize || dimensions.has_value();
+  if (texts.size() == 0) return nb::list();
   const std::string front = how_.prompt(prompt_name);
   std::vector<EmbedInput> inputs;
   for (const nb::handle text : texts)
     inputs.push_back(nb::isinstance<nb::str>(text)
-                         ? embed_input(how_, tokenizer(), front, nb::cast<std::string>(text))
+                         ? embed_input(how_, tokenizer(), front, utf8_of(text, "texts"))
                          : EmbedInput{.ids = ids_of(text, "texts"), .features = {}});
   nb::list embeddings;
   for (Matrix& one : call([&] { return embed(model_, inputs, options, heed_signals()); })) {
@@ -157,7 +159,7 @@ nb::list LoadedModel::score_py(nb::handle prompt, const nb::list& images, const 
   for (const nb::handle target : targets) {
     std::vector<TokenId> ids;
     if (nb::isinstance<nb::str>(target)) {
-      const std::vector<TokenId> all = tokenizer().encode_start(nb::cast<std::string>(target));
+      const std::vector<TokenId> all = tokenizer().encode_start(utf8_of(target, "targets"));
       ids.assign(all.begin() + 1, all.end());
     } else {
       ids = ids_of(target, "targets");
@@ -232,10 +234,16 @@ std::vector<std::string> LoadedModel::weight_names() const {
   return names;
 }
 
-std::vector<TokenId> LoadedModel::tokenize(const std::string& text, const nb::list& images) const {
+std::string LoadedModel::detokenize(nb::handle ids, bool show_special) const {
+  const std::vector<TokenId> list = ids_of(ids, "ids");
+  check_ids(list, model_.config.encoder.vocab_size, "ids");
+  return tokenizer().decode(list, show_special);
+}
+
+std::vector<TokenId> LoadedModel::tokenize(nb::handle text, const nb::list& images) const {
   std::vector<PromptImage> read;
   for (const nb::handle image : images) read.push_back({image_of(image, "images"), {}});
-  return encode_prompt(tokenizer(), model_.config, text, read);
+  return encode_prompt(tokenizer(), model_.config, utf8_of(text, "text"), read);
 }
 
 void bind_model(nb::module_& m) {
@@ -243,20 +251,30 @@ void bind_model(nb::module_& m) {
       .def(nb::init<const std::string&, const std::string&, int,
                     const std::vector<std::pair<std::string, float>>&>(),
            "folder"_a, "dtype"_a, "threads"_a, "adapters"_a)
+      .def_prop_ro("folder", [](const LoadedModel& self) { return self.how().model.string(); })
+      .def_prop_ro("hidden_size",
+                   [](const LoadedModel& self) { return self.model().config.encoder.hidden_size; })
       .def_prop_ro("notes", [](const LoadedModel& self) { return self.model().notes; })
-      .def("tokenize", &LoadedModel::tokenize, "text"_a, "images"_a)
-      .def("detokenize", &LoadedModel::detokenize, "ids"_a, "show_special"_a)
-      .def("encode", &LoadedModel::encode_py, "prompt"_a, "images"_a)
-      .def("decode", &LoadedModel::decode_py, "H"_a, "ids"_a.none())
-      .def("generate", &LoadedModel::generate_py, "prompt"_a, "images"_a, "decoder_prompt"_a.none(),
+      .def("tokenize", &LoadedModel::tokenize, "text"_a.none(), "images"_a)
+      .def("detokenize", &LoadedModel::detokenize, "ids"_a.none(), "show_special"_a)
+      .def("encode", &LoadedModel::encode_py, "prompt"_a.none(), "images"_a)
+      .def("decode", &LoadedModel::decode_py, "H"_a.none(), "ids"_a.none())
+      .def("generate", &LoadedModel::generate_py, "prompt"_a.none(), "images"_a, "decoder_prompt"_a.none(),
            "settings"_a, "sample"_a, "seed"_a, "stream"_a.none())
       .def("embed", &LoadedModel::embed_py, "texts"_a, "pooling"_a.none(), "prompt_name"_a.none(),
            "layer"_a.none(), "dimensions"_a.none(), "normalize"_a)
-      .def("score", &LoadedModel::score_py, "prompt"_a, "images"_a, "targets"_a, "decoder_prompt"_a.none(),
-           "eos"_a)
-      .def("trace", &LoadedModel::trace_py, "prompt"_a, "images"_a, "decoder_prompt"_a.none(), "wanted"_a)
+      .def("score", &LoadedModel::score_py, "prompt"_a.none(), "images"_a, "targets"_a,
+           "decoder_prompt"_a.none(), "eos"_a)
+      .def("trace", &LoadedModel::trace_py, "prompt"_a.none(), "images"_a, "decoder_prompt"_a.none(),
+           "wanted"_a)
       .def("weight", &LoadedModel::weight_py, "name"_a)
       .def("weight_names", &LoadedModel::weight_names);
+  m.def("setting_names", [] {
+    const nlohmann::json none = nlohmann::json::object();
+    generation_config_detail::Names asked;
+    generation_config_detail::read_all({JsonField(none, ""), JsonField::missing(), asked});
+    return std::vector<std::string>(asked.begin(), asked.end());
+  });
   m.def(
       "find_model", [](const std::string& name) { return find_model(name).string(); }, "name"_a);
 }

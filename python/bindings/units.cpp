@@ -21,6 +21,8 @@ namespace {
 
 using nb::literals::operator""_a;
 
+constexpr Index most_tokens = Index{1} << 31;
+
 /// What attention needs beside weights.
 struct AttentionSettings {
   double query_pre_attn_scalar, rope_theta, rope_factor;
@@ -40,6 +42,10 @@ Attention attention_of(const Weights& weights, const AttentionSettings& s) {
               .scale = static_cast<float>(1 / std::sqrt(s.query_pre_attn_scalar)),
               .window = s.sliding_window.value_or(no_window)};
   const Index dh = w.q_norm.size();
+  check_argument(s.query_pre_attn_scalar > 0 && std::isfinite(s.query_pre_attn_scalar),
+                 "query_pre_attn_scalar", "a number above 0", s.query_pre_attn_scalar);
+  check_argument(w.window > 0, "sliding_window", "1 or more, or None", w.window);
+  check_argument(dh % 2 == 0, "q_norm.weight", "an even number of numbers", dh);
   check_argument(dh > 0, "q_norm.weight", "a number for each of a head", "none");
   w.heads = {w.q_proj.rows / dh, w.k_proj.rows / dh, dh};
   return w;
@@ -55,16 +61,23 @@ CosSin rope_of(const Attention& w, const AttentionSettings& s, Index first_posit
 
 // ---- row by row ----
 
+/// Throws ValueError unless a vector has a number for each column.
+void check_width(const Vector& vector, Index columns, const char* name) {
+  const std::string expected = "[" + std::to_string(columns) + "], a number for each column of x";
+  check_argument(vector.size() == columns, name, expected.c_str(), "[" + std::to_string(vector.size()) + "]");
+}
+
 nb::object rms_norm_py(nb::handle x, nb::handle weight, float eps) {
   const Array in = array_of(x, "x");
-  const Matrix rows = matrix_of(in);
+  const Matrix rows = rows_of(in);
   const Vector w = vector_of(array_of(weight, "weight"));
+  check_width(w, rows.cols(), "weight");
   return like(in, without_gil(all_threads, [&] { return rms_norm(rows, w, eps); }));
 }
 
 nb::object linear_py(nb::handle x, nb::handle weight) {
   const Array in = array_of(x, "x"), w = array_of(weight, "weight");
-  const Matrix rows = matrix_of(in);
+  const Matrix rows = rows_of(in);
   const Weight W = weight_of(w);
   return like(in, without_gil(all_threads, [&] { return linear(rows, W); }));
 }
@@ -75,9 +88,9 @@ nb::object gelu_tanh_py(nb::handle x) {
   return like(in, without_gil(all_threads, [&] { return gelu_tanh(std::move(rows)); }));
 }
 
-nb::object feed_forward_py(nb::handle x, const nb::dict& weights) {
+nb::object feed_forward_py(nb::handle x, nb::handle weights) {
   const Array in = array_of(x, "x");
-  const Matrix rows = matrix_of(in);
+  const Matrix rows = rows_of(in);
   const FeedForward w = feed_forward_of(Weights(weights));
   return like(in, without_gil(all_threads, [&] { return feed_forward(w, rows); }));
 }
@@ -92,6 +105,7 @@ nb::object softcap_py(nb::handle logits, std::optional<float> cap) {
 nb::object rope_py(nb::handle x, Index head_dim, double theta, double factor, Index first_position) {
   const Array in = array_of(x, "x");
   Matrix rows = sequence_of(in);
+  check_argument(first_position <= most_tokens, "first_position", "at most 2^31", first_position);
   const CosSin rope = rope_at({theta, factor}, head_dim, first_position, rows.rows());
   return like(in, without_gil(all_threads, [&] { return apply_rope(std::move(rows), rope); }));
 }
@@ -99,7 +113,9 @@ nb::object rope_py(nb::handle x, Index head_dim, double theta, double factor, In
 /// Who sees whom, as bool [queries, keys].
 template <class Mask>
 nb::object mask_array(const Mask& mask, Index queries, Index keys) {
-  check_argument(queries >= 0 && keys >= 0, "tokens", "0 or more", std::min(queries, keys));
+  check_argument(queries >= 0 && keys >= queries, "tokens", "0 or more",
+                 queries < 0 ? queries : keys - queries);
+  check_argument(keys <= most_tokens, "tokens", "at most 2^31", keys);
   check(mask, keys);
   const auto size = static_cast<std::size_t>(queries * keys);
   auto* seen = new bool[size];
@@ -119,24 +135,34 @@ struct ArrayMask {
   }
 };
 
-nb::object attention_py(nb::handle Q, nb::handle K, nb::handle V,
-                        std::optional<nb::ndarray<const bool, nb::ndim<2>, nb::device::cpu>> mask,
-                        Index num_attention_heads, Index num_key_value_heads, float scale) {
+/// Throws TypeError for anything but bool, ValueError for another shape.
+ArrayMask mask_of(nb::handle mask, Index queries, Index keys) {
+  ArrayMask array;
+  const nb::object viewed = viewable(mask);
+  if (!nb::ndarray_check(viewed) || !nb::try_cast(viewed, array.seen, false))
+    throw nb::type_error(("mask: expected bool [queries, keys], found " + description_of(mask)).c_str());
+  const std::string expected = "[" + std::to_string(queries) + ", " + std::to_string(keys) + "]";
+  check_argument(
+      static_cast<Index>(array.seen.shape(0)) == queries && static_cast<Index>(array.seen.shape(1)) == keys,
+      "mask", expected.c_str(),
+      "[" + std::to_string(array.seen.shape(0)) + ", " + std::to_string(array.seen.shape(1)) + "]");
+  return array;
+}
+
+nb::object attention_py(nb::handle Q, nb::handle K, nb::handle V, nb::handle mask, Index num_attention_heads,
+                        Index num_key_value_heads, float scale) {
   const Array in = array_of(Q, "Q");
   const Matrix q = sequence_of(in), k = sequence_of(array_of(K, "K")), v = sequence_of(array_of(V, "V"));
   check_argument(num_attention_heads > 0, "num_attention_heads", "1 or more", num_attention_heads);
+  check_argument(num_key_value_heads > 0, "num_key_value_heads", "1 or more", num_key_value_heads);
   const Heads heads{num_attention_heads, num_key_value_heads, q.cols() / num_attention_heads};
-  if (!mask)
+  if (mask.is_none())
     return like(in, without_gil(all_threads, [&] { return attention(q, k, v, heads, scale, AllVisible{}); }));
-  const ArrayMask seen{*mask};
-  check_argument(static_cast<Index>(mask->shape(0)) == q.rows(), "mask", "a row for each query",
-                 mask->shape(0));
-  check_argument(static_cast<Index>(mask->shape(1)) == k.rows(), "mask", "a column for each key",
-                 mask->shape(1));
+  const ArrayMask seen = mask_of(mask, q.rows(), k.rows());
   return like(in, without_gil(all_threads, [&] { return plain_attention(q, k, v, heads, scale, seen); }));
 }
 
-nb::object self_attention_py(nb::handle X, const nb::dict& weights, double query_pre_attn_scalar,
+nb::object self_attention_py(nb::handle X, nb::handle weights, double query_pre_attn_scalar,
                              double rope_theta, double rope_factor, std::optional<Index> sliding_window,
                              float rms_norm_eps) {
   const AttentionSettings s{query_pre_attn_scalar, rope_theta, rope_factor, sliding_window, rms_norm_eps};
@@ -147,9 +173,9 @@ nb::object self_attention_py(nb::handle X, const nb::dict& weights, double query
   return like(in, without_gil(all_threads, [&] { return self_attention(w, x, rope); }));
 }
 
-nb::object merged_attention_py(nb::handle X, nb::handle H, const nb::dict& weights,
-                               double query_pre_attn_scalar, double rope_theta, double rope_factor,
-                               std::optional<Index> sliding_window, float rms_norm_eps) {
+nb::object merged_attention_py(nb::handle X, nb::handle H, nb::handle weights, double query_pre_attn_scalar,
+                               double rope_theta, double rope_factor, std::optional<Index> sliding_window,
+                               float rms_norm_eps) {
   const AttentionSettings s{query_pre_attn_scalar, rope_theta, rope_factor, sliding_window, rms_norm_eps};
   const Array in = array_of(X, "X");
   const Matrix x = sequence_of(in), h = sequence_of(array_of(H, "H"));
@@ -158,9 +184,9 @@ nb::object merged_attention_py(nb::handle X, nb::handle H, const nb::dict& weigh
   return like(in, without_gil(all_threads, [&] { return merged_attention(w, x, h, rope); }));
 }
 
-nb::object transformer_layer_py(nb::handle x, const nb::dict& weights, nb::handle H,
-                                double query_pre_attn_scalar, double rope_theta, double rope_factor,
-                                std::optional<Index> sliding_window, float rms_norm_eps) {
+nb::object transformer_layer_py(nb::handle x, nb::handle weights, nb::handle H, double query_pre_attn_scalar,
+                                double rope_theta, double rope_factor, std::optional<Index> sliding_window,
+                                float rms_norm_eps) {
   const AttentionSettings s{query_pre_attn_scalar, rope_theta, rope_factor, sliding_window, rms_norm_eps};
   const Array in = array_of(x, "x");
   const Matrix rows = sequence_of(in);
@@ -196,21 +222,22 @@ TokenId sample_py(nb::handle logits, double temperature, Index top_k, double top
 }  // namespace
 
 void bind_units(nb::module_& m) {
-  m.def("rms_norm", rms_norm_py, "x"_a, "weight"_a, "eps"_a = 1e-6f,
+  m.def("rms_norm", rms_norm_py, "x"_a.none(), "weight"_a.none(), "eps"_a = 1e-6f,
         "x / sqrt(mean(x^2) + eps) * (1 + weight), over the last axis. x [.., d], weight [d] -> [.., d].\n\n"
         "Paper, section 2. Reference: T5Gemma2RMSNorm");
-  m.def("linear", linear_py, "x"_a, "weight"_a, "x W^T. x [.., in], weight [out, in] -> [.., out].");
-  m.def("gelu_tanh", gelu_tanh_py, "x"_a,
+  m.def("linear", linear_py, "x"_a.none(), "weight"_a.none(),
+        "x W^T. x [.., in], weight [out, in] -> [.., out].");
+  m.def("gelu_tanh", gelu_tanh_py, "x"_a.none(),
         "x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), elementwise. x [..] -> [..].\n\nReference: GELUTanh");
-  m.def("feed_forward", feed_forward_py, "x"_a, "weights"_a,
+  m.def("feed_forward", feed_forward_py, "x"_a.none(), "weights"_a.none(),
         "(gelu(x Wgate^T) * (x Wup^T)) Wdown^T. x [.., d] -> [.., d].\n\n"
         "weights: gate_proj.weight and up_proj.weight [intermediate_size, d], down_proj.weight [d, "
         "intermediate_size].\n"
         "Paper, section 2. Reference: T5Gemma2MLP");
-  m.def("softcap", softcap_py, "logits"_a, "cap"_a.none(),
+  m.def("softcap", softcap_py, "logits"_a.none(), "cap"_a.none(),
         "cap tanh(logits / cap), or logits where cap is None. [..] -> [..].");
 
-  m.def("rope", rope_py, "x"_a, nb::kw_only(), "head_dim"_a, "theta"_a, "factor"_a = 1.0,
+  m.def("rope", rope_py, "x"_a.none(), nb::kw_only(), "head_dim"_a, "theta"_a, "factor"_a = 1.0,
         "first_position"_a = 0,
         "Rotates the heads of each row by its position. x [rows, heads*head_dim] -> the same shape; rows are "
         "at\n"
@@ -232,13 +259,14 @@ void bind_units(nb::module_& m) {
   m.def(
       "merged_mask",
       [](Index m_, Index n, std::optional<Index> window) {
-        return mask_array(MergedMask{window.value_or(no_window), m_}, m_, m_ + n);
+        return mask_array(MergedMask{window.value_or(no_window), m_}, m_,
+                          std::min(m_, most_tokens) + std::min(n, most_tokens));
       },
       "m"_a, "n"_a, "sliding_window"_a = nb::none(),
       "M of merged attention: bool [m, m + n], keys are the decoder's m tokens, then the encoder's n. Paper, "
       "equation 4.");
-  m.def("attention", attention_py, "Q"_a, "K"_a, "V"_a, "mask"_a = nb::none(), nb::kw_only(),
-        "num_attention_heads"_a, "num_key_value_heads"_a, "scale"_a,
+  m.def("attention", attention_py, "Q"_a.none(), "K"_a.none(), "V"_a.none(), "mask"_a = nb::none(),
+        nb::kw_only(), "num_attention_heads"_a, "num_key_value_heads"_a, "scale"_a,
         "softmax(Q K^T scale, masked) V. Q [m, heads*head_dim], K and V [keys, kv heads*head_dim] -> [m, "
         "heads*head_dim];\n"
         "mask: bool [m, keys], None: every key is visible.\n\nPaper, equation 4. Reference: "
@@ -247,25 +275,26 @@ void bind_units(nb::module_& m) {
       "\n\nweights: q_proj.weight, k_proj.weight, v_proj.weight, o_proj.weight, q_norm.weight, "
       "k_norm.weight.\n"
       "sliding_window: None in a global layer.";
-  m.def("self_attention", self_attention_py, "X"_a, "weights"_a, nb::kw_only(), "query_pre_attn_scalar"_a,
-        "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
+  m.def("self_attention", self_attention_py, "X"_a.none(), "weights"_a.none(), nb::kw_only(),
+        "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(),
+        "rms_norm_eps"_a = 1e-6f,
         (std::string("The encoder's attention. X [n, d] -> [n, d].") + settings +
          "\nReference: T5Gemma2SelfAttention")
             .c_str());
-  m.def("merged_attention", merged_attention_py, "X"_a, "H"_a, "weights"_a, nb::kw_only(),
-        "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(),
-        "rms_norm_eps"_a = 1e-6f,
+  m.def("merged_attention", merged_attention_py, "X"_a.none(), "H"_a.none(), "weights"_a.none(),
+        nb::kw_only(), "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0,
+        "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
         (std::string("Self- and cross-attention in one softmax. X [m, d], H [n, d] -> [m, d].") + settings +
          "\nPaper, equations 1 to 5. Reference: T5Gemma2MergedAttention")
             .c_str());
-  m.def("transformer_layer", transformer_layer_py, "x"_a, "weights"_a, "H"_a = nb::none(), nb::kw_only(),
-        "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(),
-        "rms_norm_eps"_a = 1e-6f,
+  m.def("transformer_layer", transformer_layer_py, "x"_a.none(), "weights"_a.none(), "H"_a = nb::none(),
+        nb::kw_only(), "query_pre_attn_scalar"_a, "rope_theta"_a, "rope_factor"_a = 1.0,
+        "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
         "A layer of the encoder, or with H [n, d] of the decoder. x [rows, d] -> [rows, d].\n\n"
         "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight and "
         "mlp.gate_proj.weight.\n"
         "Reference: T5Gemma2EncoderLayer, T5Gemma2DecoderLayer");
-  m.def("sample", sample_py, "logits"_a, nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50,
+  m.def("sample", sample_py, "logits"_a.none(), nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50,
         "top_p"_a = 1.0, "min_p"_a = 0.0, "typical_p"_a = 1.0, "seed"_a = 0,
         "A token drawn from logits [vocab]; the same for the same seed.");
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ._model import Model
 
 Tolerance = float | Mapping[str, float]
 PREFIX = "inputs."
+SKIPPED = re.compile(r".*(dropout|rotary_emb|position_embedding)|lm_head\.out_proj")  # the engine has no such tensors
 
 
 class Report:
@@ -73,12 +75,21 @@ def compare(mine: Any, theirs: Any, *, tolerance: Tolerance | None = None, input
     dict of patterns."""
     inputs = {"input_ids": input_ids, "decoder_input_ids": decoder_input_ids, "pixel_values": pixel_values}
     given = {name: value for name, value in inputs.items() if value is not None}
-    every = None if tolerance is None or isinstance(tolerance, Mapping) else float(tolerance)
-    patterns = list(tolerance.items()) if isinstance(tolerance, Mapping) else []
+    by_pattern = isinstance(tolerance, Mapping)
+    every = None if tolerance is None or by_pattern else _tolerance(tolerance)
+    patterns = [(str(name), _tolerance(value)) for name, value in tolerance.items()] if by_pattern else []
     other = _reference(theirs, given, "theirs")
     if isinstance(mine, Model):
         return Report(_core.compare_model(mine._core, other, every, patterns))
     return Report(_core.compare_references(_reference(mine, given, "mine"), other, every, patterns))
+
+
+def _tolerance(value: Any) -> float:
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise TypeError(f"tolerance: expected a number, or a dict of patterns and numbers, found {value!r}")
+    if not float(value) >= 0:
+        raise ValueError(f"tolerance: expected 0 or more, found {value}")
+    return float(value)
 
 
 def assert_close(mine: Any, theirs: Any, **settings: Any) -> None:
@@ -106,10 +117,11 @@ def record(module: Any, **inputs: Any) -> dict[str, np.ndarray]:
                     tensors[f"{name}[{call}]" if call else name] = _array(part)
         return hook
 
-    handles = [one.register_forward_hook(keep(path, _names(path, one))) for path, one in module.named_modules() if path]
+    handles = [one.register_forward_hook(keep(path, _names(path, one))) for path, one in module.named_modules()
+               if path and not SKIPPED.fullmatch(path)]
     try:
         with torch.no_grad():
-            output = module(**{name: torch.as_tensor(value) for name, value in inputs.items()})
+            output = module(**{name: _batched(torch.as_tensor(value)) for name, value in inputs.items()})
     finally:
         for handle in handles:
             handle.remove()
@@ -117,6 +129,11 @@ def record(module: Any, **inputs: Any) -> dict[str, np.ndarray]:
     if logits is not None:
         tensors["logits"] = _array(logits)
     return tensors
+
+
+def _batched(value: Any) -> Any:
+    """Ids of one text may come without the axis of texts."""
+    return value[None] if value.ndim == 1 else value
 
 
 def _names(path: str, module: Any) -> list[str]:
@@ -133,21 +150,24 @@ def _array(value: Any) -> Any:
         return np.array(value)
     value = value.detach().cpu()
     if str(value.dtype) != "torch.bfloat16":
-        return np.array(value)
+        return value.numpy().copy()
     import ml_dtypes
     import torch
-    return np.array(value.contiguous().view(torch.int16)).view(ml_dtypes.bfloat16)
+    return value.contiguous().view(torch.int16).numpy().copy().view(ml_dtypes.bfloat16)
 
 
 def _reference(side: Any, inputs: Mapping[str, Any], name: str) -> _core.Reference:
     if isinstance(side, (str, os.PathLike)):
         reference = _core.Reference.open(str(Path(side)))
-        for key in ("input_ids", "decoder_input_ids"):
-            if key in inputs:
-                reference.set_ids(PREFIX + key, inputs[key])
+        for key, value in inputs.items():
+            reference.set(PREFIX + key, value)
         return reference
     if hasattr(side, "named_modules"):
         side = record(side, **inputs)
+    if isinstance(side, Model):
+        raise TypeError(f"{name}: expected a dict of arrays, a file or a torch module, found a Model; it goes first, as mine")
     if not isinstance(side, Mapping):
         raise TypeError(f"{name}: expected a dict of arrays, a file or a torch module, found {type(side).__name__}")
+    if wrong := [key for key in side if not isinstance(key, str)]:
+        raise TypeError(f"{name}: expected names of tensors, found {wrong[0]!r}")
     return _core.Reference.of(dict(side) | {PREFIX + key: value for key, value in inputs.items()}, name)
