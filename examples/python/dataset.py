@@ -6,12 +6,13 @@ from pathlib import Path
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to Ray's makers
 ALONE = "RAY_ADDRESS" not in os.environ
 if ALONE:
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as is usual there: listen to this machine, not to the network
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as is usual there: listen on 127.0.0.1 only
 
 import pyarrow
 import pyarrow.json
 import ray
 
+BATCHES = 16  # that a worker gets at once: Ray takes some hundredths of a second to hand them out
 ROWS_PER_FILE = 10_000  # or more, of what is written
 FOR_FILES = 1  # cores of each machine that no worker has: reading and writing would wait for one forever
 
@@ -51,9 +52,9 @@ def read(path: Path) -> ray.data.Dataset:
 def on_workers(rows: ray.data.Dataset, worker: type, model: str | None, workers: int, batch: int) -> ray.data.Dataset:
     """Batches of rows through so many processes, each with a worker(model, threads) of its own."""
     threads = threads_of_each(workers)
-    batches = rows.repartition(target_num_rows_per_block=batch)  # else a file of texts is small enough for one worker
-    return batches.map_batches(worker, fn_constructor_args=(model, threads), num_cpus=threads, batch_size=batch,
-                               compute=ray.data.ActorPoolStrategy(size=workers))
+    blocks = rows.repartition(target_num_rows_per_block=BATCHES * batch)  # else small files become one, for one worker
+    return blocks.map_batches(worker, fn_constructor_args=(model, threads), num_cpus=threads, batch_size=batch,
+                              compute=ray.data.ActorPoolStrategy(size=workers))
 
 
 def threads_of_each(workers: int) -> int:

@@ -31,7 +31,7 @@ import pandas as pd  # noqa: E402
 import ray  # noqa: E402
 
 ANIMALS = "ant bear cat dog eel fox goat hen owl pig".split()
-TEXTS = [*(f"in words: {number * 7919 % 100000}" for number in range(30)),
+TEXTS = [*(f"in words: {number * 7919 % 100000}" for number in range(300)),
          *(f"sort: {one} {other} ü" for one in ANIMALS[:5] for other in ANIMALS[5:]),
          *(f"date: march {day}, 2024" for day in range(1, 10))]
 ROWS = [{"id": f"{number:03}", "text": text} for number, text in enumerate(TEXTS)]
