@@ -1,7 +1,7 @@
 #include "arrays.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 namespace t5gemma2::python {
 
@@ -133,7 +133,7 @@ Vector vector_of(const Array& array) {
 }
 
 Weight weight_of(const Array& array) {
-  if (array.axes() != 2) refuse_shape(array, "[rows, columns]");
+  if (array.axes() != 2 || array.extent(0) == 0) refuse_shape(array, "[rows, columns], a row or more");
   const auto* data = static_cast<const std::byte*>(array.view.data());
   const auto address = reinterpret_cast<std::uintptr_t>(data);
   if (array.is_contiguous() && data && address % static_cast<std::uintptr_t>(alignment_of(array.type)) == 0)
@@ -168,9 +168,12 @@ namespace {
 std::vector<TokenId> ids_in(nb::handle list, const std::string& name) {
   std::vector<TokenId> ids;
   for (const nb::handle id : list) {
-    TokenId number = 0;
-    if (nb::isinstance<nb::bool_>(id) || !nb::try_cast(id, number, false)) refuse_type(name, "token ids", id);
-    ids.push_back(number);
+    const bool whole = PyIndex_Check(id.ptr()) != 0 && !nb::isinstance<nb::bool_>(id);
+    const Py_ssize_t number = whole ? PyNumber_AsSsize_t(id.ptr(), PyExc_OverflowError) : 0;
+    const bool wrong = PyErr_Occurred() != nullptr;
+    PyErr_Clear();
+    if (!whole || wrong || !std::in_range<TokenId>(number)) refuse_type(name, "token ids", id);
+    ids.push_back(static_cast<TokenId>(number));
   }
   return ids;
 }

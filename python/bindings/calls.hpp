@@ -9,14 +9,11 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <future>
-#include <optional>
 #include <thread>
-#include <type_traits>
-#include <utility>
 
-#include "t5gemma2/progress.hpp"
-#include "t5gemma2/tensor.hpp"
+#include "t5gemma2/kernels/parallel.hpp"
 
 namespace t5gemma2::python {
 
@@ -25,51 +22,112 @@ namespace nb = nanobind;
 /// As many threads as OpenMP would take.
 inline constexpr int all_threads = 0;
 
-/// How long a key of Python may wait: for Ctrl-C, and between two looks at the clock.
+/// How long Ctrl-C may wait.
 inline constexpr std::chrono::milliseconds patience{50};
 
 /// The process that loaded the module. In a child of it that was made by fork(), OpenMP waits forever for the threads of its
 /// parent, unless the call comes from a thread that never had any.
 inline const pid_t loaded_in = getpid();
 
-/// Python's main thread, which alone handles signals; after a fork the one that forked (set_main_thread).
+/// Python's main thread, which alone handles signals; after a fork the one that forked (after_fork).
 inline std::atomic<pthread_t> main_thread = pthread_self();
+inline bool on_main_thread() { return pthread_equal(pthread_self(), main_thread) != 0; }
 
-/// Set where the main thread was interrupted while another one computes for it.
-inline std::atomic<bool> interrupted = false;
+// ---- the GIL ----
 
-/// Leaves a computation that is to end.
-struct Interrupted : std::exception {};
+/// Set where the interpreter ends. From then on it lets no thread but the main one have the GIL, and ends the others by
+/// pthread_exit, which C++ does not survive.
+inline std::atomic<bool> leaving = false;
+inline std::atomic<int> asking = 0;  // threads that wait for the GIL
 
-/// Throws what a signal handler of Python throws: KeyboardInterrupt. For the main thread, which does not hold the GIL.
+/// take(), which waits for the GIL; forever where the interpreter ends.
+template <class Take>
+void take_gil(const Take& take) {
+  ++asking;
+  if (leaving && !on_main_thread()) {
+    --asking;
+    for (;;) pause();
+  }
+  take();
+  --asking;
+}
+
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() {
+    take_gil([this] { PyEval_RestoreThread(state_); });
+  }
+  WithoutGil(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+class WithGil {
+ public:
+  WithGil() {
+    take_gil([this] { state_ = PyGILState_Ensure(); });
+  }
+  ~WithGil() { PyGILState_Release(state_); }
+  WithGil(const WithGil&) = delete;
+
+ private:
+  PyGILState_STATE state_{};
+};
+
+/// For Python's atexit: lets those in that wait already.
+inline void leave() {
+  leaving = true;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (asking > 0 && std::chrono::steady_clock::now() < end) {
+    const nb::gil_scoped_release released;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+/// For Python in the child of a fork.
+inline void after_fork() {
+  main_thread = pthread_self();
+  asking = 0;
+}
+
+// ---- Ctrl-C ----
+
+/// Throws what a signal handler of Python throws: KeyboardInterrupt. For the main thread.
 inline void handle_signals() {
-  const nb::gil_scoped_acquire gil;
+  const WithGil gil;
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
 }
 
-/// A Progress that ends the computation at Ctrl-C, and takes the GIL no more often than it has to.
-inline Progress heed_signals() {
+/// Handles signals on the main thread, and takes the GIL no more often than it has to.
+inline std::function<void()> signal_check() {
   using Clock = std::chrono::steady_clock;
-  return [last = Clock::now()](Index, Index) mutable {
-    if (interrupted) throw Interrupted();
-    if (pthread_equal(pthread_self(), main_thread) == 0 || Clock::now() - last < patience) return;
+  if (!on_main_thread()) return [] {};
+  return [last = Clock::now()]() mutable {
+    if (Clock::now() - last < patience) return;
     handle_signals();
     last = Clock::now();
   };
 }
 
-/// run() on a thread of its own; signals are handled here meanwhile.
-template <class Run>
-auto on_new_thread(Run run) {
-  auto result = std::async(std::launch::async, run);
-  const bool handles = pthread_equal(pthread_self(), main_thread) != 0;
+/// Leaves a computation that is to end.
+struct Interrupted : std::exception {};
+
+/// compute(check) on a thread of its own; signals are handled here meanwhile.
+template <class Compute>
+auto on_new_thread(const Compute& compute) {
+  std::atomic<bool> stop = false;
+  const std::function<void()> check_stop = [&] {
+    if (stop) throw Interrupted();
+  };
+  auto result = std::async(std::launch::async, [&] { return compute(check_stop); });
   try {
     while (result.wait_for(patience) != std::future_status::ready)
-      if (handles) handle_signals();
+      if (on_main_thread()) handle_signals();
   } catch (...) {
-    interrupted = true;
+    stop = true;
     result.wait();
-    interrupted = false;
     throw;
   }
   return result.get();
@@ -77,17 +135,18 @@ auto on_new_thread(Run run) {
 
 /// run() without the GIL, on so many threads.
 template <class Run>
-auto without_gil(int threads, Run run) {
-  const nb::gil_scoped_release released;
-  const auto on_threads = [&] {
+auto without_gil(int threads, const Run& run) {
+  const WithoutGil released;
+  const auto compute = [&](const std::function<void()>& check_stop) {
     struct Restore {
       int threads = omp_get_max_threads();
       ~Restore() { omp_set_num_threads(threads); }
     } const restore;
     if (threads != all_threads) omp_set_num_threads(threads);
+    const StopCheck checked(check_stop);
     return run();
   };
-  return getpid() == loaded_in ? on_threads() : on_new_thread(on_threads);
+  return getpid() == loaded_in ? compute(signal_check()) : on_new_thread(compute);
 }
 
 }  // namespace t5gemma2::python

@@ -20,11 +20,13 @@ Dtype dtype_of(StorageType type) {
   return type == StorageType::float32 ? Dtype::f32 : type == StorageType::float16 ? Dtype::f16 : Dtype::bf16;
 }
 
-bool holds_ids(nb::handle value) {
-  if (!nb::hasattr(value, "dtype"))
-    return nb::isinstance<nb::list>(value) || nb::isinstance<nb::tuple>(value);
-  const std::string dtype = text_of(value.attr("dtype"));
-  return dtype.find("int") != std::string::npos;
+bool are_whole(nb::handle array) { return text_of(array.attr("dtype")).find("int") != std::string::npos; }
+
+/// Whether ids are expected under the name, or an array without a type could hold nothing else.
+bool holds_ids(const std::string& name, nb::handle value) {
+  if (name.ends_with("_ids") || name == "inputs.generate_from" || name == "generated") return true;
+  if (!nb::isinstance<nb::list>(value) && !nb::isinstance<nb::tuple>(value)) return false;
+  return nb::len(value) > 0 && PyIndex_Check(nb::object(value[0]).ptr()) != 0;
 }
 
 /// A view of the array's numbers, or of a copy of them row by row, which the file keeps.
@@ -44,10 +46,27 @@ StoredTensor stored(ReferenceFile& file, const std::string& name, nb::handle val
           .file = file.path.string()};
 }
 
+/// Whole numbers of any shape.
+StoredTensor stored_whole(ReferenceFile& file, const std::string& name, nb::handle value) {
+  using Numbers = nb::ndarray<nb::numpy, std::int64_t, nb::c_contig, nb::device::cpu>;
+  const nb::object numpy = nb::module_::import_("numpy");
+  const nb::object wide = numpy.attr("ascontiguousarray")(value, numpy.attr("int64"));
+  const Numbers& array = file.keep(nb::cast<Numbers>(wide));
+  const std::vector<Index> extents = nb::cast<std::vector<Index>>(value.attr("shape"));
+  return {.name = name,
+          .dtype = Dtype::i64,
+          .shape = extents,
+          .data = reinterpret_cast<const std::byte*>(array.data()),
+          .bytes = array.nbytes(),
+          .file = file.path.string()};
+}
+
 /// The value under a name, in place of what is there.
 void set_value(ReferenceFile& file, const std::string& name, nb::handle value) {
-  if (holds_ids(value))
+  if (holds_ids(name, value))
     file.set_ids(name, ids_of(value, name));
+  else if (nb::hasattr(value, "dtype") && are_whole(value))
+    file.tensors[name] = stored_whole(file, name, value);
   else
     file.tensors[name] = stored(file, name, value);
 }
@@ -69,12 +88,9 @@ Comparison compare_with(LoadedModel& model, const ReferenceFile& file, std::opti
                         const NamedTolerances& by_pattern) {
   std::optional<Vision> vision;
   if (file.tensors.contains(images_of_reference)) vision = model.vision();
-  const PartProgress progress = [heed = heed_signals()](const std::string&, Index done, Index all) {
-    heed(done, all);
-  };
   return without_gil(model.threads(), [&] {
-    Comparison result = compare(model.model(), vision, file, tolerances_of(tolerance, by_pattern), progress);
-    explain(result, model.model(), file, heed_signals());
+    Comparison result = compare(model.model(), vision, file, tolerances_of(tolerance, by_pattern));
+    explain(result, model.model(), file);
     return result;
   });
 }
@@ -100,7 +116,8 @@ void bind_comparison(nb::module_& m) {
       "compare_references",
       [](const ReferenceFile& mine, const ReferenceFile& theirs, std::optional<float> tolerance,
          const NamedTolerances& by_pattern) {
-        return compare_files(mine, theirs, tolerances_of(tolerance, by_pattern));
+        const Tolerances tolerances = tolerances_of(tolerance, by_pattern);
+        return without_gil(all_threads, [&] { return compare_files(mine, theirs, tolerances); });
       },
       "mine"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);
   m.def("compare_model", compare_with, "model"_a, "theirs"_a, "tolerance"_a.none(), "by_pattern"_a);

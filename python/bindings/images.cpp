@@ -43,8 +43,7 @@ Image image_of(nb::handle value, const std::string& name) {
       nb::module_::import_("os").attr("fsencode")(value);  // names of files need not be UTF-8
   const auto& text = nb::cast<nb::bytes>(bytes);
   const std::string file(text.c_str(), text.size());
-  if (file.find('\0') != std::string::npos)
-    throw nb::value_error((name + ": expected a path, found a zero byte").c_str());
+  if (file.find('\0') != std::string::npos) throw Error(name + ": expected a path, found a zero byte");
   return load_image(file);
 }
 
@@ -93,6 +92,7 @@ nb::object image_tokens_py(nb::handle patches, nb::handle weights, Index mm_toke
 }
 
 nb::object preprocess_image_py(nb::handle image, Index image_size) {
+  check_argument(image_size > 0, "image_size", "1 or more", image_size);
   const Image pixels = image_of(image, "image");
   Matrix values = without_gil(all_threads, [&] { return pixel_values(pixels, image_size); });
   const Index channels = values.rows();

@@ -26,8 +26,7 @@ LoadedModel::LoadedModel(const std::string& folder, const std::string& dtype, in
     if (is_there(adapter->folder / "tokenizer.json") || is_there(adapter->folder / "tokenizer.model"))
       of_tokenizer = adapter->folder;
   tokenizer_ = Tokenizer::load_if_there(of_tokenizer);
-  if (precision_ != Precision::float32)
-    call([&] { return set_precision(model_, precision_, heed_signals()), 0; });
+  if (precision_ != Precision::float32) call([&] { return set_precision(model_, precision_), 0; });
 }
 
 const Tokenizer& LoadedModel::tokenizer() const {
@@ -41,7 +40,7 @@ const Vision& LoadedModel::vision() {
   if (vision_) return *vision_;
   Vision loaded = load_vision(model_);
   if (precision_ != Precision::float32)
-    call([&] { return set_precision(loaded, *model_.checkpoint, precision_, heed_signals()), 0; });
+    call([&] { return set_precision(loaded, *model_.checkpoint, precision_), 0; });
   if (!vision_) vision_ = std::move(loaded);  // another thread may have been faster
   return *vision_;
 }
@@ -58,13 +57,13 @@ Source LoadedModel::source_of(nb::handle prompt, const nb::list& images, const T
   check_image_tokens(source.ids, model_.config, read);
   if (read.empty()) return source;
   const Vision& eyes = vision();
-  source.features = call([&] { return get_image_features(eyes, read, heed_signals(), trace); });
+  source.features = call([&] { return get_image_features(eyes, read, {}, trace); });
   return source;
 }
 
 Matrix LoadedModel::encode_source(const Source& source, const Trace* trace) {
   check_encoder_memory(model_.config, std::ssize(source.ids));
-  return call([&] { return encode(model_, source.ids, source.features, heed_signals(), trace); });
+  return call([&] { return encode(model_, source.ids, source.features, {}, trace); });
 }
 
 std::vector<TokenId> LoadedModel::decoder_ids(nb::handle prompt) const {
@@ -90,7 +89,7 @@ nb::object LoadedModel::decode_py(nb::handle H, nb::handle ids) {
   const Matrix h = sequence_of(array_of(H, "H"));
   const std::vector<TokenId> m = decoder_ids(ids);
   check_memory(model_.config, h.rows(), std::ssize(m));
-  Matrix logits = call([&] { return forward(model_, m, h, heed_signals()); });
+  Matrix logits = call([&] { return forward(model_, m, h); });
   const std::vector<Index> shape{logits.rows(), logits.cols()};
   return to_numpy(std::move(logits), shape);
 }
@@ -106,18 +105,15 @@ std::string LoadedModel::generate_py(nb::handle prompt, const nb::list& images, 
   const std::vector<TokenId> begin = decoder_ids(decoder_prompt);
   check_memory(model_.config, std::ssize(source.ids), length_limits(options.config, std::ssize(begin)).most);
   const Matrix H = encode_source(source, nullptr);
-  const Progress heed = heed_signals();
   const OnText on_text = [&](std::string_view piece) {
-    heed(0, 0);
     if (stream.is_none() || piece.empty()) return true;
-    const nb::gil_scoped_acquire gil;
+    const WithGil gil;
     const nb::object more = stream(nb::bytes(piece.data(), piece.size()));
     return !more.is(nb::handle(Py_False));
   };
   return call([&] {
-    return tokenizer_
-               ? generate_several(model_, *tokenizer_, H, begin, options, on_text, heed_signals()).at(0).text
-               : generate_several(model_, H, begin, options, on_text, heed_signals()).at(0).text;
+    return tokenizer_ ? generate_several(model_, *tokenizer_, H, begin, options, on_text).at(0).text
+                      : generate_several(model_, H, begin, options, on_text).at(0).text;
   });
 }
 
@@ -136,13 +132,16 @@ nb::list LoadedModel::embed_py(const nb::list& texts, const std::optional<std::s
   options.normalize = normalize || dimensions.has_value();
   if (texts.size() == 0) return nb::list();
   const std::string front = how_.prompt(prompt_name);
+  const std::function<void()> check_stop = signal_check();
   std::vector<EmbedInput> inputs;
-  for (const nb::handle text : texts)
+  for (const nb::handle text : texts) {
+    check_stop();
     inputs.push_back(nb::isinstance<nb::str>(text)
                          ? embed_input(how_, tokenizer(), front, utf8_of(text, "texts"))
                          : EmbedInput{.ids = ids_of(text, "texts"), .features = {}});
+  }
   nb::list embeddings;
-  for (Matrix& one : call([&] { return embed(model_, inputs, options, heed_signals()); })) {
+  for (Matrix& one : call([&] { return embed(model_, inputs, options); })) {
     const std::vector<Index> shape{one.rows(), one.cols()};
     embeddings.append(to_numpy(std::move(one), shape));
   }
@@ -154,9 +153,11 @@ nb::list LoadedModel::score_py(nb::handle prompt, const nb::list& images, const 
   const Source source = source_of(prompt, images);
   const std::vector<TokenId> begin = decoder_ids(decoder_prompt);
   const Matrix H = encode_source(source, nullptr);
-  const TargetStart start = call([&] { return start_target(model_.decoder, H, begin, heed_signals()); });
+  const std::function<void()> check_stop = signal_check();
+  const TargetStart start = call([&] { return start_target(model_.decoder, H, begin); });
   nb::list scores;
   for (const nb::handle target : targets) {
+    check_stop();
     std::vector<TokenId> ids;
     if (nb::isinstance<nb::str>(target)) {
       const std::vector<TokenId> all = tokenizer().encode_start(utf8_of(target, "targets"));
@@ -167,8 +168,7 @@ nb::list LoadedModel::score_py(nb::handle prompt, const nb::list& images, const 
     if (eos) ids.push_back(static_cast<TokenId>(model_.config.eos_token_id.at(0)));
     check_argument(!ids.empty(), "targets", "a token or more", "none");
     check_ids(ids, model_.config.decoder.vocab_size, "target");
-    const std::vector<TokenScore> tokens =
-        call([&] { return score(model_.decoder, start, ids, 0, heed_signals()); });
+    const std::vector<TokenScore> tokens = call([&] { return score(model_.decoder, start, ids, 0); });
     nb::list logprobs;
     for (const TokenScore& token : tokens) logprobs.append(token.token.logprob);
     const TargetScore whole = score_of(tokens);
@@ -187,12 +187,12 @@ nb::dict LoadedModel::trace_py(nb::handle prompt, const nb::list& images, nb::ha
                                const std::function<bool(const std::string&)>& wanted) {
   nb::dict tensors;
   const auto wants = [&](const std::string& name) {
-    const nb::gil_scoped_acquire gil;
+    const WithGil gil;
     return wanted(name);
   };
   const Trace trace{.report =
                         [&](const std::string& name, const std::vector<Index>& shape, const float* values) {
-                          const nb::gil_scoped_acquire gil;
+                          const WithGil gil;
                           if (!wanted(name)) return;
                           Index size = 1;
                           for (const Index extent : shape) size *= extent;
@@ -203,7 +203,7 @@ nb::dict LoadedModel::trace_py(nb::handle prompt, const nb::list& images, nb::ha
   const Source source = source_of(prompt, images, &trace);
   const Matrix H = encode_source(source, &trace);
   check_trace_memory(model_.config, std::ssize(source.ids), std::ssize(ids));
-  call([&] { return forward(model_, ids, H, heed_signals(), &trace); });
+  call([&] { return forward(model_, ids, H, {}, &trace); });
   return tensors;
 }
 

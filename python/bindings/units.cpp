@@ -44,6 +44,8 @@ Attention attention_of(const Weights& weights, const AttentionSettings& s) {
   const Index dh = w.q_norm.size();
   check_argument(s.query_pre_attn_scalar > 0 && std::isfinite(s.query_pre_attn_scalar),
                  "query_pre_attn_scalar", "a number above 0", s.query_pre_attn_scalar);
+  check_argument(s.rms_norm_eps >= 0 && std::isfinite(s.rms_norm_eps), "rms_norm_eps", "0 or more",
+                 s.rms_norm_eps);
   check_argument(w.window > 0, "sliding_window", "1 or more, or None", w.window);
   check_argument(dh % 2 == 0, "q_norm.weight", "an even number of numbers", dh);
   check_argument(dh > 0, "q_norm.weight", "a number for each of a head", "none");
@@ -97,6 +99,7 @@ nb::object feed_forward_py(nb::handle x, nb::handle weights) {
 
 nb::object softcap_py(nb::handle logits, std::optional<float> cap) {
   const Array in = array_of(logits, "logits");
+  if (cap) check_argument(*cap > 0 && std::isfinite(*cap), "cap", "a number above 0, or None", *cap);
   return like(in, softcap(matrix_of(in), cap));
 }
 
@@ -110,12 +113,14 @@ nb::object rope_py(nb::handle x, Index head_dim, double theta, double factor, In
   return like(in, without_gil(all_threads, [&] { return apply_rope(std::move(rows), rope); }));
 }
 
+void check_tokens(Index tokens, const char* name) {
+  check_argument(tokens >= 0 && tokens <= most_tokens, name, "0 to 2^31", tokens);
+}
+
 /// Who sees whom, as bool [queries, keys].
 template <class Mask>
 nb::object mask_array(const Mask& mask, Index queries, Index keys) {
-  check_argument(queries >= 0 && keys >= queries, "tokens", "0 or more",
-                 queries < 0 ? queries : keys - queries);
-  check_argument(keys <= most_tokens, "tokens", "at most 2^31", keys);
+  check_argument(mask.window > 0, "sliding_window", "1 or more, or None", mask.window);
   check(mask, keys);
   const auto size = static_cast<std::size_t>(queries * keys);
   auto* seen = new bool[size];
@@ -124,6 +129,23 @@ nb::object mask_array(const Mask& mask, Index queries, Index keys) {
     for (Index key = 0; key < keys; ++key) seen[query * keys + key] = mask(query, key);
   const std::size_t shape[2] = {static_cast<std::size_t>(queries), static_cast<std::size_t>(keys)};
   return nb::cast(nb::ndarray<nb::numpy, bool>(seen, 2, shape, owner));
+}
+
+nb::object encoder_mask_py(Index n, std::optional<Index> sliding_window) {
+  check_tokens(n, "n");
+  return mask_array(EncoderMask{sliding_window.value_or(no_window)}, n, n);
+}
+
+nb::object decoder_mask_py(Index m, std::optional<Index> sliding_window) {
+  check_tokens(m, "m");
+  return mask_array(DecoderMask{sliding_window.value_or(no_window)}, m, m);
+}
+
+nb::object merged_mask_py(Index m, Index n, std::optional<Index> sliding_window) {
+  check_tokens(m, "m");
+  check_tokens(n, "n");
+  check_tokens(m + n, "m + n");
+  return mask_array(MergedMask{sliding_window.value_or(no_window), m}, m, m + n);
 }
 
 /// A mask in an array of bool [queries, keys].
@@ -137,15 +159,16 @@ struct ArrayMask {
 
 /// Throws TypeError for anything but bool, ValueError for another shape.
 ArrayMask mask_of(nb::handle mask, Index queries, Index keys) {
-  ArrayMask array;
+  nb::ndarray<const bool, nb::device::cpu> any;
   const nb::object viewed = viewable(mask);
-  if (!nb::ndarray_check(viewed) || !nb::try_cast(viewed, array.seen, false))
-    throw nb::type_error(("mask: expected bool [queries, keys], found " + description_of(mask)).c_str());
-  const std::string expected = "[" + std::to_string(queries) + ", " + std::to_string(keys) + "]";
-  check_argument(
-      static_cast<Index>(array.seen.shape(0)) == queries && static_cast<Index>(array.seen.shape(1)) == keys,
-      "mask", expected.c_str(),
-      "[" + std::to_string(array.seen.shape(0)) + ", " + std::to_string(array.seen.shape(1)) + "]");
+  const std::string expected = "bool [" + std::to_string(queries) + ", " + std::to_string(keys) + "]";
+  if (!nb::ndarray_check(viewed) || !nb::try_cast(viewed, any, false))
+    throw nb::type_error(("mask: expected " + expected + ", found " + description_of(mask)).c_str());
+  ArrayMask array;
+  const bool fits = nb::try_cast(viewed, array.seen, false) &&
+                    static_cast<Index>(array.seen.shape(0)) == queries &&
+                    static_cast<Index>(array.seen.shape(1)) == keys;
+  check_argument(fits, "mask", expected.c_str(), description_of(mask));
   return array;
 }
 
@@ -207,7 +230,7 @@ nb::object transformer_layer_py(nb::handle x, nb::handle weights, nb::handle H, 
   return like(in, without_gil(all_threads, [&] { return transformer_layer(w, rows, {}, attend); }));
 }
 
-TokenId sample_py(nb::handle logits, double temperature, Index top_k, double top_p, double min_p,
+TokenId sample_py(nb::handle scores, double temperature, Index top_k, double top_p, double min_p,
                   double typical_p, std::uint64_t seed) {
   GenerationConfig c;
   c.temperature = temperature;
@@ -216,7 +239,7 @@ TokenId sample_py(nb::handle logits, double temperature, Index top_k, double top
   c.min_p = min_p;
   c.typical_p = typical_p;
   std::mt19937_64 random(seed);
-  return draw_token(vector_of(array_of(logits, "logits")), c, random);
+  return draw_token(vector_of(array_of(scores, "scores")), c, random);
 }
 
 }  // namespace
@@ -243,26 +266,12 @@ void bind_units(nb::module_& m) {
         "at\n"
         "first_position, first_position + 1, ...; frequencies are theta^(-2i/head_dim) / factor.\n\n"
         "Paper, section 2. Reference: T5Gemma2RotaryEmbedding, apply_rotary_pos_emb");
+  m.def("encoder_mask", encoder_mask_py, "n"_a, "sliding_window"_a = nb::none(),
+        "Which keys the encoder's queries see: bool [n, n]. None: a global layer.");
+  m.def("decoder_mask", decoder_mask_py, "m"_a, "sliding_window"_a = nb::none(),
+        "The same of the decoder's own tokens: bool [m, m].");
   m.def(
-      "encoder_mask",
-      [](Index n, std::optional<Index> window) {
-        return mask_array(EncoderMask{window.value_or(no_window)}, n, n);
-      },
-      "n"_a, "sliding_window"_a = nb::none(),
-      "Which keys the encoder's queries see: bool [n, n]. None: a global layer.");
-  m.def(
-      "decoder_mask",
-      [](Index m_, std::optional<Index> window) {
-        return mask_array(DecoderMask{window.value_or(no_window)}, m_, m_);
-      },
-      "m"_a, "sliding_window"_a = nb::none(), "The same of the decoder's own tokens: bool [m, m].");
-  m.def(
-      "merged_mask",
-      [](Index m_, Index n, std::optional<Index> window) {
-        return mask_array(MergedMask{window.value_or(no_window), m_}, m_,
-                          std::min(m_, most_tokens) + std::min(n, most_tokens));
-      },
-      "m"_a, "n"_a, "sliding_window"_a = nb::none(),
+      "merged_mask", merged_mask_py, "m"_a, "n"_a, "sliding_window"_a = nb::none(),
       "M of merged attention: bool [m, m + n], keys are the decoder's m tokens, then the encoder's n. Paper, "
       "equation 4.");
   m.def("attention", attention_py, "Q"_a.none(), "K"_a.none(), "V"_a.none(), "mask"_a = nb::none(),
@@ -294,9 +303,9 @@ void bind_units(nb::module_& m) {
         "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight and "
         "mlp.gate_proj.weight.\n"
         "Reference: T5Gemma2EncoderLayer, T5Gemma2DecoderLayer");
-  m.def("sample", sample_py, "logits"_a.none(), nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50,
+  m.def("sample", sample_py, "scores"_a.none(), nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50,
         "top_p"_a = 1.0, "min_p"_a = 0.0, "typical_p"_a = 1.0, "seed"_a = 0,
-        "A token drawn from logits [vocab]; the same for the same seed.");
+        "A token drawn from scores [vocab], such as logits; the same for the same seed.");
 }
 
 }  // namespace t5gemma2::python

@@ -33,7 +33,7 @@ LONG_CALLS = {
     "embed": "model.embed(['ox cat'] * 200000)",
     "score": "model.score('x', [LONG])",
     "scores": "model.score('x', ['ox cat'] * 200000)",
-    "trace": "dict(model.trace(LONG[:3000], LONG[:3000], only='logits'))",
+    "trace": "dict(model.trace(LONG[:5000], LONG[:5000], only='logits'))",
     "compare": "t5gemma2.compare(model, {}, input_ids=LONG, decoder_input_ids=LONG)",
     "guess": "t5gemma2.compare(model, wrong, input_ids=LONG[:600], decoder_input_ids=LONG[:600])",
 }

@@ -54,7 +54,7 @@ struct SentenceTransformer {
     auto one = prompts.begin();
     for (; one != prompts.end() && known.size() < 200; ++one)
       known += (known.empty() ? "" : ", ") + readable(one->first);
-    fail("--prompt-name", "name",
+    fail("texts", "prompt_name",
          known.empty() ? "none: the model's folder names no prompts"
                        : "one of " + known + (one != prompts.end() ? ", ..." : ""),
          in_quotes(*wanted));

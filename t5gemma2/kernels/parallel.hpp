@@ -6,7 +6,9 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
+#include <functional>
 
 #include "../tensor.hpp"
 
@@ -21,17 +23,42 @@ inline Index threads() {
 #endif
 }
 
-/// Calls run(task) for task = 0 .. tasks-1 on OpenMP's threads; rethrows one of the exceptions that escaped. A
-/// single task runs outside OpenMP and may itself share its work among threads.
+/// While one lives, this thread calls check_stop before each of its tasks. It may throw, which ends the computation
+/// that the thread began: within a part of a layer, where Progress is told of whole ones.
+class StopCheck {
+ public:
+  /// `check_stop` must outlive this object.
+  explicit StopCheck(const std::function<void()>& check_stop) : before_(current) { current = &check_stop; }
+  ~StopCheck() { current = before_; }
+  StopCheck(const StopCheck&) = delete;
+
+  static void run() {
+    if (current) (*current)();
+  }
+
+ private:
+  static constinit inline thread_local const std::function<void()>* current = nullptr;
+  const std::function<void()>* before_;
+};
+
+/// Calls run(task) for task = 0 .. tasks-1 on OpenMP's threads; rethrows one of the exceptions that escaped, behind
+/// which no task begins. A single task runs outside OpenMP and may itself share its work among threads.
 template <class Run>
 void parallel_tasks(Index tasks, const Run& run) {
-  if (tasks == 1) return run(Index{0});
+  if (tasks == 1) {
+    StopCheck::run();
+    return run(Index{0});
+  }
+  std::atomic<bool> failed = false;
   std::exception_ptr escaped;
 #pragma omp parallel for schedule(dynamic)
   for (Index task = 0; task < tasks; ++task) {
+    if (failed.load(std::memory_order_relaxed)) continue;
     try {
+      StopCheck::run();
       run(task);
     } catch (...) {
+      failed = true;
 #pragma omp critical(t5gemma2_parallel_tasks)
       escaped = std::current_exception();
     }

@@ -147,7 +147,7 @@ def test_dtype(dtype):
     (["--dimensions", "129"], "ox\n", 1, "dimensions: expected 1 to 128, found 129"),
     (["--dimensions", "0"], "ox\n", 2, "--dimensions: expected a whole number from 1 to"),
     (["--pooling", "max"], "ox\n", 2, "--pooling: expected one of mean, cls, last, none"),
-    (["--prompt-name", "query"], "ox\n", 1, "--prompt-name: name: expected none: the model's folder names no prompts, found \"query\""),
+    (["--prompt-name", "query"], "ox\n", 1, "texts: prompt_name: expected none: the model's folder names no prompts, found \"query\""),
     (["-o", "-"], "ox\n", 2, '-o: expected a .npy or .safetensors file, found "-"'),
     (["-o", "/dev/stdout"], "ox\n", 2, "-o: expected a .npy or .safetensors file"),
     (["-o", "e.txt"], "ox\n", 2, '-o: expected a .npy or .safetensors file, found "e.txt"'),

@@ -77,11 +77,17 @@ def compare(mine: Any, theirs: Any, *, tolerance: Tolerance | None = None, input
     given = {name: value for name, value in inputs.items() if value is not None}
     by_pattern = isinstance(tolerance, Mapping)
     every = None if tolerance is None or by_pattern else _tolerance(tolerance)
-    patterns = [(str(name), _tolerance(value)) for name, value in tolerance.items()] if by_pattern else []
+    patterns = [(_pattern(name), _tolerance(value)) for name, value in tolerance.items()] if by_pattern else []
     other = _reference(theirs, given, "theirs")
     if isinstance(mine, Model):
         return Report(_core.compare_model(mine._core, other, every, patterns))
     return Report(_core.compare_references(_reference(mine, given, "mine"), other, every, patterns))
+
+
+def _pattern(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"tolerance: expected patterns of names, found {name!r}")
+    return name
 
 
 def _tolerance(value: Any) -> float:
@@ -138,7 +144,7 @@ def _batched(value: Any) -> Any:
 
 def _names(path: str, module: Any) -> list[str]:
     """Of a module's outputs."""
-    if not path.endswith("self_attn"):
+    if not path.endswith("self_attn") or "vision_tower" in path:
         return [path]
     merged = type(module).__name__.endswith("MergedAttention")
     return [path, f"{path}.weights", f"{path}.cross_weights"] if merged else [path, f"{path}.weights"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import json
 import os
@@ -14,7 +15,8 @@ import numpy as np
 
 from . import _core
 
-os.register_at_fork(after_in_child=_core.set_main_thread)
+os.register_at_fork(after_in_child=_core.after_fork)
+atexit.register(_core.leave)
 
 Ids = Sequence[int]
 Image = str | os.PathLike[str] | np.ndarray
