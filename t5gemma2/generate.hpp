@@ -157,6 +157,13 @@ std::vector<Generated> generate_shown(const Model& model, const Shown& shown, co
 
 }  // namespace generate_detail
 
+/// The number of decoder ids to have memory for, those of the decoder prompt among them: few texts reach a high limit, so no
+/// more new ones than max_position_embeddings.
+inline Index likely_length(const Model& model, const GenerationConfig& config, Index prompt) {
+  const Index most = length_limits(config, prompt).most - prompt;
+  return prompt + std::min(most, model.config.decoder.max_position_embeddings);
+}
+
 /// num_return_sequences texts that follow the decoder prompt (at least one id), given H [n, d]; best first,
 /// or in the order they were drawn. A single text without beams is passed to on_text while it is generated,
 /// one call per id; of several, or with beams, on_text gets the first when all are finished. Progress counts

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -86,6 +87,7 @@ void check_shape(const Shaped& x, Index rows, Index cols, const char* name) {
   if ((rows < 0 || found_rows == rows) && (cols < 0 || found_cols == cols)) return;
   const auto text = [](Index r, Index c) {
     const auto one = [](Index i) { return i < 0 ? std::string("any") : std::to_string(i); };
+    if constexpr (std::is_same_v<Shaped, Vector>) return "[" + one(r) + "]";
     return "[" + one(r) + ", " + one(c) + "]";
   };
   throw std::invalid_argument(std::string(name) + ": expected " + text(rows, cols) + ", found " +

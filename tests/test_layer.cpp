@@ -95,13 +95,13 @@ TEST_CASE("layer: a field that is not set is refused by name") {
           "layer type: expected sliding_attention or full_attention, found none");
   refused([](Layer& w) { w.eps = Layer().eps; }, "layer eps: expected 0 or more, found nan");
   refused([](Layer& w) { w.pre_self_attn_layernorm = {}; },
-          "pre_self_attn_layernorm: expected [24, 1], found [0, 1]");
+          "pre_self_attn_layernorm: expected [24], found [0]");
   refused([](Layer& w) { w.post_self_attn_layernorm = {}; },
-          "post_self_attn_layernorm: expected [24, 1], found [0, 1]");
+          "post_self_attn_layernorm: expected [24], found [0]");
   refused([](Layer& w) { w.pre_feedforward_layernorm = {}; },
-          "pre_feedforward_layernorm: expected [24, 1], found [0, 1]");
+          "pre_feedforward_layernorm: expected [24], found [0]");
   refused([](Layer& w) { w.post_feedforward_layernorm = {}; },
-          "post_feedforward_layernorm: expected [24, 1], found [0, 1]");
+          "post_feedforward_layernorm: expected [24], found [0]");
   refused([](Layer& w) { w.mlp.gate_proj = {}; }, "gate_proj: expected [any, 24], found [0, 0]");
   CHECK_THROWS_WITH_AS(
       transformer_layer(whole, random_matrix(3, 24, 1), {}, [](const Matrix&) { return Matrix(3, 23); }),

@@ -70,8 +70,8 @@ TEST_CASE("projections: a field that is not set is refused by name, by all that 
                 "scale: expected a number above 0, found nan");
   check_refused(changed([](Attention& w) { w.scale = 0; }), "scale: expected a number above 0, found 0");
   check_refused(changed([](Attention& w) { w.window = 0; }), "window: expected 1 or more, found 0");
-  check_refused(changed([](Attention& w) { w.q_norm = {}; }), "q_norm: expected [8, 1], found [0, 1]");
-  check_refused(changed([](Attention& w) { w.k_norm = {}; }), "k_norm: expected [8, 1], found [0, 1]");
+  check_refused(changed([](Attention& w) { w.q_norm = {}; }), "q_norm: expected [8], found [0]");
+  check_refused(changed([](Attention& w) { w.k_norm = {}; }), "k_norm: expected [8], found [0]");
   check_refused(changed([](Attention& w) { w.q_proj = {}; }), "q_proj: expected [32, 24], found [0, 0]");
   check_refused(changed([](Attention& w) { w.k_proj = {}; }), "k_proj: expected [16, 24], found [0, 0]");
   check_refused(changed([](Attention& w) { w.v_proj = {}; }), "v_proj: expected [16, 24], found [0, 0]");
@@ -79,7 +79,7 @@ TEST_CASE("projections: a field that is not set is refused by name, by all that 
 }
 
 TEST_CASE("projections: heads of another size than the matrices' are refused") {
-  check_refused(changed([](Attention& w) { w.heads = {8, 4, 4}; }), "q_norm: expected [4, 1], found [8, 1]");
+  check_refused(changed([](Attention& w) { w.heads = {8, 4, 4}; }), "q_norm: expected [4], found [8]");
   check_refused(changed([](Attention& w) {
                   w.heads = {4, 4, 8};
                 }),

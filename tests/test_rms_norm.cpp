@@ -106,7 +106,7 @@ TEST_CASE("rms_norm: a NaN makes all of its row NaN and no other, and with heads
 TEST_CASE("rms_norm: another width is refused, no rows are fine") {
   CHECK(rms_norm(Matrix(0, 8), Vector::Zero(8), 1e-6f).rows() == 0);
   CHECK_THROWS_WITH_AS(rms_norm(Matrix(2, 9), Vector::Zero(8), 1e-6f),
-                       "rms_norm weight: expected [9, 1], found [8, 1]", std::invalid_argument);
+                       "rms_norm weight: expected [9], found [8]", std::invalid_argument);
   CHECK_THROWS_AS(rms_norm(Matrix(2, 16), Vector::Zero(8), 1e-6f), std::invalid_argument);
   CHECK_THROWS_AS(rms_norm_heads(Matrix(2, 20), Vector::Zero(8), 1e-6f), std::invalid_argument);
   CHECK_THROWS_AS(plain_rms_norm_heads(Matrix(2, 20), Vector::Zero(8), 1e-6f), std::invalid_argument);
@@ -118,8 +118,8 @@ TEST_CASE("rms_norm: the same numbers for any number of threads") {
 }
 
 TEST_CASE("rms_norm: a weight or an eps that is not set is refused") {
-  CHECK_THROWS_WITH_AS(rms_norm(Matrix(2, 8), Vector(), 1e-6f),
-                       "rms_norm weight: expected [8, 1], found [0, 1]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(rms_norm(Matrix(2, 8), Vector(), 1e-6f), "rms_norm weight: expected [8], found [0]",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(rms_norm_heads(Matrix(2, 8), Vector(), 1e-6f),
                        "rms_norm weight: expected 1 number or more, found none", std::invalid_argument);
   for (const float eps : {unset, -1e-6f})

@@ -61,13 +61,4 @@ inline void apply_adapters(t5gemma2::Model& model, const std::vector<std::string
   }
 }
 
-/// The folder whose tokenizer counts: that of the last adapter with one, or else the model's own, `folder`.
-inline std::filesystem::path tokenizer_folder(std::filesystem::path folder, const t5gemma2::Model& model) {
-  for (const auto& adapter : model.adapters)
-    if (t5gemma2::is_there(adapter->folder / "tokenizer.json") ||
-        t5gemma2::is_there(adapter->folder / "tokenizer.model"))
-      folder = adapter->folder;
-  return folder;
-}
-
 }  // namespace cli

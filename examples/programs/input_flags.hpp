@@ -112,13 +112,6 @@ inline std::vector<Generated> generate_texts(const Model& model, const Tokenizer
                    : generate_several(model, H, prompt, options, on_text, progress);
 }
 
-/// The number of decoder ids to have memory for: few texts reach a large -n, so no more new ones
-/// than max_position_embeddings.
-inline Index likely_length(const Model& model, const GenerationConfig& config, Index prompt) {
-  const Index most = length_limits(config, prompt).most - prompt;
-  return prompt + std::min(most, model.config.decoder.max_position_embeddings);
-}
-
 /// Throws UsageError where images are given and the prompt is a file: --image a.png b.png
 inline void check_prompt(const Input& input) {
   std::error_code none;

@@ -79,7 +79,7 @@ inline Run run_model(const Request& request, const Model& model, const Tokenizer
   run.given = std::ssize(run.decoder_ids);
   const GenerateOptions options = options_of(request, model, tokenizer, run);
   const Index most = length_limits(options.config, run.given).most - run.given;
-  check_memory(model.config, std::ssize(run.ids), cli::likely_length(model, options.config, run.given));
+  check_memory(model.config, std::ssize(run.ids), t5gemma2::likely_length(model, options.config, run.given));
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !run.ids.empty()), request.quiet);
   std::vector<Matrix> features;
   if (vision) {

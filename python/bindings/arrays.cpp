@@ -92,6 +92,8 @@ Array array_of(nb::handle value, const std::string& name) {
   nb::object plain = nb::borrow(value);
   if (nb::hasattr(value, "detach") && !nb::isinstance<nb::type_object>(value))
     plain = value.attr("detach")();  // torch's Parameters
+  if (nb::hasattr(plain, "resolve_neg"))
+    plain = plain.attr("resolve_neg")();  // a view of torch's with the sign left out
   const bool bfloat16 = is_bfloat16(plain);
   plain = bfloat16 ? plain.attr("view")("uint16") : viewable(plain);
   Array array{.name = name, .view = {}, .type = StorageType::bfloat16};
@@ -155,6 +157,11 @@ nb::object to_numpy(Matrix matrix, std::vector<Index> shape) {
   const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<Matrix*>(p); });
   const std::vector<std::size_t> extents(shape.begin(), shape.end());
   return nb::cast(nb::ndarray<nb::numpy, float>(owned->data(), extents.size(), extents.data(), owner));
+}
+
+nb::object to_numpy(Matrix matrix) {
+  const std::vector<Index> shape{matrix.rows(), matrix.cols()};
+  return to_numpy(std::move(matrix), shape);
 }
 
 nb::object like(const Array& array, Matrix matrix) {

@@ -67,6 +67,9 @@ Weight weight_of(const Array& array);
 /// The numbers of the matrix, in the shape [leading axes.., columns].
 nb::object to_numpy(Matrix matrix, std::vector<Index> shape);
 
+/// [rows, columns]
+nb::object to_numpy(Matrix matrix);
+
 /// The matrix with the axes of the array, the last of them as many numbers as the matrix has columns.
 nb::object like(const Array& array, Matrix matrix);
 

@@ -1,6 +1,7 @@
 // How Python calls the engine: without the GIL, also in a process that was forked, and so that Ctrl-C ends a long
 // computation.
 #pragma once
+#include <dlfcn.h>
 #include <nanobind/nanobind.h>
 #include <omp.h>
 #include <pthread.h>
@@ -25,28 +26,49 @@ inline constexpr int all_threads = 0;
 /// How long Ctrl-C may wait.
 inline constexpr std::chrono::milliseconds patience{50};
 
-/// The process that loaded the module. In a child of it that was made by fork(), OpenMP waits forever for the threads of its
-/// parent, unless the call comes from a thread that never had any.
-inline const pid_t loaded_in = getpid();
+/// Whether this process was made by fork(). OpenMP would then wait forever for the threads of its parent, unless the call
+/// comes from a thread that never had any.
+inline bool forked = false;
 
-/// Python's main thread, which alone handles signals; after a fork the one that forked (after_fork).
-inline std::atomic<pthread_t> main_thread = pthread_self();
+/// Python's main thread, which alone handles signals; after a fork the one that forked.
+inline std::atomic<pthread_t> main_thread;
 inline bool on_main_thread() { return pthread_equal(pthread_self(), main_thread) != 0; }
 
 // ---- the GIL ----
 
-/// Set where the interpreter ends. From then on it lets no thread but the main one have the GIL, and ends the others by
-/// pthread_exit, which C++ does not survive.
+/// Set where the interpreter begins to end. Then it lets no thread but the main one have the GIL, and ends those that wait
+/// for it by pthread_exit, which C++ does not survive.
 inline std::atomic<bool> leaving = false;
 inline std::atomic<int> asking = 0;  // threads that wait for the GIL
 
-/// take(), which waits for the GIL; forever where the interpreter ends.
+/// Whether the interpreter gives the GIL to no other thread any more.
+inline bool is_finalizing() {
+  using Function = int();
+  static auto* const ask = [] {
+    void* const found = dlsym(RTLD_DEFAULT, "Py_IsFinalizing");  // public since Python 3.13
+    return reinterpret_cast<Function*>(found ? found : dlsym(RTLD_DEFAULT, "_Py_IsFinalizing"));
+  }();
+  return ask && ask() != 0;
+}
+
+/// Waits for the interpreter's end, and then forever; for a while at most, since handlers of atexit that come first may wait
+/// for this thread.
+inline void wait_for_end() {
+  for (int i = 0; i < 500; ++i) {
+    if (is_finalizing())
+      for (;;) pause();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+/// take(), which waits for the GIL.
 template <class Take>
 void take_gil(const Take& take) {
   ++asking;
   if (leaving && !on_main_thread()) {
     --asking;
-    for (;;) pause();
+    wait_for_end();
+    ++asking;
   }
   take();
   --asking;
@@ -86,10 +108,14 @@ inline void leave() {
   }
 }
 
-/// For Python in the child of a fork.
-inline void after_fork() {
-  main_thread = pthread_self();
-  asking = 0;
+/// Where the module is loaded.
+inline void begin() {
+  main_thread = nb::cast<pthread_t>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
+  pthread_atfork(nullptr, nullptr, [] {
+    forked = true;
+    main_thread = pthread_self();
+    asking = 0;
+  });
 }
 
 // ---- Ctrl-C ----
@@ -146,7 +172,7 @@ auto without_gil(int threads, const Run& run) {
     const StopCheck checked(check_stop);
     return run();
   };
-  return getpid() == loaded_in ? compute(signal_check()) : on_new_thread(compute);
+  return forked ? on_new_thread(compute) : compute(signal_check());
 }
 
 }  // namespace t5gemma2::python

@@ -100,7 +100,7 @@ Comparison compare_with(LoadedModel& model, const ReferenceFile& file, std::opti
 void bind_comparison(nb::module_& m) {
   nb::class_<ReferenceFile>(m, "Reference")
       .def_static(
-          "open", [](const std::string& path) { return open_reference(path); }, "path"_a)
+          "open", [](const std::filesystem::path& path) { return open_reference(path); }, "path"_a)
       .def_static("of", reference_of, "arrays"_a, "name"_a)
       .def("set", set_value, "name"_a, "value"_a);
   nb::class_<Comparison>(m, "Comparison")

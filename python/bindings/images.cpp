@@ -37,6 +37,8 @@ Image image_in(nb::handle value, const std::string& name) {
 }  // namespace
 
 Image image_of(nb::handle value, const std::string& name) {
+  if (nb::hasattr(value, "getbands"))  // Pillow's
+    return image_in(nb::module_::import_("numpy").attr("asarray")(value.attr("convert")("RGB")), name);
   const bool path = nb::isinstance<nb::str>(value) || nb::hasattr(value, "__fspath__");
   if (!path) return image_in(value, name);
   const nb::object bytes =
@@ -87,8 +89,7 @@ nb::object image_tokens_py(nb::handle patches, nb::handle weights, Index mm_toke
                               .mm_input_projection_weight = weight_of(all["mm_input_projection_weight"]),
                               .eps = layer_norm_eps};
   Matrix features = without_gil(all_threads, [&] { return image_features(w, x, mm_tokens_per_image); });
-  const Index rows = features.rows(), cols = features.cols();
-  return to_numpy(std::move(features), {rows, cols});
+  return to_numpy(std::move(features));
 }
 
 nb::object preprocess_image_py(nb::handle image, Index image_size) {
@@ -103,18 +104,28 @@ nb::object preprocess_image_py(nb::handle image, Index image_size) {
 
 void bind_images(nb::module_& m) {
   m.def(
-      "siglip_layer", siglip_layer_py, "x"_a.none(), "weights"_a.none(), nb::kw_only(),
-      "num_attention_heads"_a, "layer_norm_eps"_a = 1e-6f,
+      "siglip_layer", siglip_layer_py,
+      nb::sig("def siglip_layer(x: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, numpy.ty"
+              "ping.ArrayLike], *, num_attention_heads: int, layer_norm_eps: float = 1e-06) -> numpy.typi"
+              "ng.NDArray[numpy.float32]"),
+      "x"_a.none(), "weights"_a.none(), nb::kw_only(), "num_attention_heads"_a, "layer_norm_eps"_a = 1e-6f,
       "A layer of the vision encoder. x [patches, hidden] -> [patches, hidden].\n\n"
       "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight, self_attn.q_proj.bias.\n"
       "Reference: SiglipEncoderLayer");
-  m.def("image_tokens", image_tokens_py, "patches"_a.none(), "weights"_a.none(), nb::kw_only(),
-        "mm_tokens_per_image"_a = 256, "layer_norm_eps"_a = 1e-6f,
+  m.def("image_tokens", image_tokens_py,
+        nb::sig("def image_tokens(patches: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, nu"
+                "mpy.typing.ArrayLike], *, mm_tokens_per_image: int = 256, layer_norm_eps: float = 1e-06) -"
+                "> numpy.typing.NDArray[numpy.float32]"),
+        "patches"_a.none(), "weights"_a.none(), nb::kw_only(), "mm_tokens_per_image"_a = 256,
+        "layer_norm_eps"_a = 1e-6f,
         "The embeddings of an image: patches [patches, hidden] -> [mm_tokens_per_image, d].\n\n"
         "weights: mm_soft_emb_norm.weight [hidden], mm_input_projection_weight [hidden, d].\n"
         "Reference: T5Gemma2MultiModalProjector");
   m.def(
-      "preprocess_image", preprocess_image_py, "image"_a.none(), nb::kw_only(), "image_size"_a = 896,
+      "preprocess_image", preprocess_image_py,
+      nb::sig("def preprocess_image(image: str | os.PathLike | numpy.typing.ArrayLike, *, image_size: int"
+              " = 896) -> numpy.typing.NDArray[numpy.float32]"),
+      "image"_a.none(), nb::kw_only(), "image_size"_a = 896,
       "An image file, or uint8 [height, width, 3] -> pixel values [3, image_size, image_size] in [-1, 1].\n\n"
       "Reference: Gemma3ImageProcessor");
 }

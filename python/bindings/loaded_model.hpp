@@ -1,6 +1,7 @@
 // A model with its tokenizer and its eyes, as Python uses it.
 #pragma once
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/function.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -36,11 +37,10 @@ struct Source {
 class LoadedModel {
  public:
   /// A model's folder; threads 0: as many as OpenMP would take. Throws Error where it cannot be loaded.
-  LoadedModel(const std::string& folder, const std::string& dtype, int threads,
-              const std::vector<std::pair<std::string, float>>& adapters);
+  LoadedModel(std::filesystem::path folder, const std::string& dtype, int threads,
+              const std::vector<std::pair<std::filesystem::path, float>>& adapters);
 
   const Model& model() const { return model_; }
-  const SentenceTransformer& how() const { return how_; }
   const Vision& vision();
   int threads() const { return threads_; }
 
@@ -50,9 +50,9 @@ class LoadedModel {
   nb::object decode_py(nb::handle H, nb::handle ids);
   std::string generate_py(nb::handle prompt, const nb::list& images, nb::handle decoder_prompt,
                           const std::string& settings, bool sample, std::uint64_t seed, nb::handle stream);
-  nb::list embed_py(const nb::list& texts, const std::optional<std::string>& pooling,
-                    const std::optional<std::string>& prompt_name, std::optional<Index> layer,
-                    std::optional<Index> dimensions, bool normalize);
+  nb::object embed_py(const nb::list& texts, const std::optional<std::string>& pooling,
+                      const std::optional<std::string>& prompt_name, std::optional<Index> layer,
+                      std::optional<Index> dimensions, bool normalize);
   nb::list score_py(nb::handle prompt, const nb::list& images, const nb::list& targets,
                     nb::handle decoder_prompt, bool eos);
   nb::dict trace_py(nb::handle prompt, const nb::list& images, nb::handle decoder_prompt,
@@ -67,13 +67,21 @@ class LoadedModel {
   }
 
   const Tokenizer& tokenizer() const;
+  void load(const std::vector<std::pair<std::filesystem::path, float>>& adapters);
+  void read_known_settings();
+  EmbedOptions embed_options(const std::optional<std::string>& pooling, std::optional<Index> layer,
+                             std::optional<Index> dimensions, bool normalize) const;
+  EmbedInput embed_input_of(nb::handle text, const std::string& front) const;
+  GenerateOptions generate_options(const std::string& settings, bool sample, std::uint64_t seed) const;
   Source source_of(nb::handle prompt, const nb::list& images, const Trace* trace = nullptr);
   Matrix encode_source(const Source& source, const Trace* trace);
   std::vector<TokenId> decoder_ids(nb::handle prompt) const;
+  std::vector<TokenId> target_ids(nb::handle target, bool eos) const;
 
   std::filesystem::path folder_;
   int threads_;
   Precision precision_ = Precision::float32;
+  nlohmann::json known_settings_;  // of generation, in the checkpoint's files
   SentenceTransformer how_;
   Model model_;
   std::optional<Tokenizer> tokenizer_;

@@ -7,6 +7,7 @@
 #include "bindings.hpp"
 #include "calls.hpp"
 #include "t5gemma2/error.hpp"
+#include "t5gemma2/version.hpp"
 
 namespace {
 
@@ -32,8 +33,9 @@ void bind_error(nanobind::module_& m) {
 NB_MODULE(_core, m) {
   nanobind::set_leak_warnings(
       false);  // a thread that computes where the interpreter ends still holds its model
-  m.def("after_fork", t5gemma2::python::after_fork);
-  m.def("leave", t5gemma2::python::leave);
+  m.attr("__version__") = nanobind::str(t5gemma2::version.data(), t5gemma2::version.size());
+  t5gemma2::python::begin();
+  m.def("_leave", t5gemma2::python::leave, "For atexit.");
   bind_error(m);
   t5gemma2::python::bind_units(m);
   t5gemma2::python::bind_images(m);

@@ -5,6 +5,8 @@ Run: pytest python/tests
 
 import gc
 import json
+import pickle
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -93,12 +95,74 @@ def test_a_cut_file_of_weights(tmp_path):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"dtype": "int4"}, "expected float32, bfloat16 or int8, found int4"),
+    ({"dtype": "int4"}, "dtype: expected float32, bfloat16, int8, found 'int4'"),
     ({"threads": 0}, "threads"), ({"threads": -1}, "threads"), ({"threads": 10**6}, "threads"),
-    ({"lora": "/no/adapter"}, "/no/adapter")])
+    ({"lora": "/no/adapter"}, "/no/adapter"), ({"dtype": None}, "dtype"), ({"dtype": np.float32}, "dtype"),
+    ({"threads": 1.5}, "threads"), ({"threads": "2"}, "threads"), ({"threads": True}, "threads"),
+    ({"lora": {"/no/adapter": 0.5}}, "lora"), ({"lora": 5}, "lora|iterable"), ({"lora": ("/no/adapter", "0.5")}, "/no/adapter|0.5"),
+    ({"lora": [["/no/adapter", "0.5"]]}, "lora"), ({"folder_or_hub_id": 5}, "load"), ({"folder_or_hub_id": b"x"}, "load"),
+    ({"folder_or_hub_id": "/no/\udcff"}, "/no/")])
 def test_wrong_settings_of_load(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         t5gemma2.load(**settings)
+
+
+def test_another_process_loads_it_again(model):
+    again = pickle.loads(pickle.dumps(model))
+    assert again.generate(SORT) == model.generate(SORT) and repr(again) == repr(model)
+    small = pickle.loads(pickle.dumps(t5gemma2.load(dtype="int8", threads=1)))
+    assert "int8" in repr(small) and np.array_equal(small.encode(SORT), t5gemma2.load(dtype="int8").encode(SORT))
+
+
+def test_what_is_printed(model):
+    assert "pocket, float32" in repr(model) and repr(model.weights) == f"<{len(model.weights)} weights>"
+    trace = model.trace(SORT)
+    assert "not asked" in repr(trace) and len(trace) > 100 and str(len(trace)) in repr(trace)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", t5gemma2.__version__)
+
+
+def test_settings_that_choose_no_token(model):
+    for settings in ({"num_return_sequences": 2}, {"decoder_start_token_id": 5}, {"pad_token_id": 0}):
+        with pytest.raises(TypeError, match=f"no such setting: {next(iter(settings))}"):
+            model.generate(SORT, **settings)
+    for settings in ({"do_sample": "no"}, {"do_sample": 1}, {"seed": -1}, {"seed": "7"}, {"seed": None}):
+        with pytest.raises((TypeError, ValueError), match=next(iter(settings))):
+            model.generate(SORT, **settings)
+
+
+def test_the_caller_s_max_length_counts(model):
+    whole = model.generate("in words: 39629", max_new_tokens=40)
+    part = model.generate("in words: 39629", max_length=4)
+    assert whole.startswith(part) and len(part) < len(whole)
+
+
+def test_few_texts_reach_a_high_limit(model):
+    assert model.generate(SORT, max_new_tokens=2**31 - 1) == "cat ox"
+
+
+def test_images_of_pillow(model):
+    Image = pytest.importorskip("PIL.Image")
+    with Image.open(SHAPES) as image:
+        right = model.encode("x", [np.asarray(image.convert("RGB"))])
+        for one in (image, [image], [image.convert("RGBA")]):
+            assert np.array_equal(model.encode("x", one), right)
+    assert np.array_equal(model.encode("x", None), model.encode("x"))
+    for wrong in (3, b"x"):
+        with pytest.raises(TypeError, match="images"):
+            model.encode("x", wrong)
+
+
+def test_ids_of_one_text(model):
+    ids = model.tokenize(SORT)
+    for form in (ids, tuple(ids), np.array(ids)):
+        assert np.array_equal(model.embed(form), model.embed([ids])[0])
+        assert model.score(SORT, form) == model.score(SORT, [ids])[0]
+
+
+def test_a_trace_that_is_too_large(model):
+    ids = [2] + [5] * 60000
+    with pytest.raises(ValueError, match="memory"):
+        len(model.trace(ids, ids))
 
 
 def test_errors_are_value_errors():
@@ -486,8 +550,8 @@ def test_wrong_targets(model):
     for targets in ("", [""], [[]]):
         with pytest.raises(ValueError, match="target"):
             model.score("x", targets)
-    for targets in (5, None, [5], [None], [1.5]):
-        with pytest.raises(TypeError, match="target|iterable"):
+    for targets in (5, None, [None], [1.5], b"x"):
+        with pytest.raises(TypeError, match="target"):
             model.score("x", targets)
     assert len(model.score("x", "", eos=True)["ids"]) == 1
 

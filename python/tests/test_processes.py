@@ -33,6 +33,7 @@ LONG_CALLS = {
     "embed": "model.embed(['ox cat'] * 200000)",
     "score": "model.score('x', [LONG])",
     "scores": "model.score('x', ['ox cat'] * 200000)",
+    "weights": "[len(model.trace(LONG[:1500], only='*weights')) for _ in range(100)]",
     "trace": "dict(model.trace(LONG[:5000], LONG[:5000], only='logits'))",
     "compare": "t5gemma2.compare(model, {}, input_ids=LONG, decoder_input_ids=LONG)",
     "guess": "t5gemma2.compare(model, wrong, input_ids=LONG[:600], decoder_input_ids=LONG[:600])",
@@ -420,6 +421,55 @@ def test_the_interpreter_ends_beside_a_thread_that_computes(call):
         threading.Thread(target=lambda: {call}, daemon=True).start()
         time.sleep(1)
         """)
+
+
+def test_it_may_be_imported_by_another_thread():
+    """The thread that handles signals is Python's main one all the same."""
+    script = [sys.executable, "-c", textwrap.dedent("""
+        import atexit, threading
+        models = []
+
+        def late():
+            print(models[0].generate("sort: ox cat"), flush=True)
+        atexit.register(late)
+
+        def load():
+            import t5gemma2
+            models.append(t5gemma2.load(threads=2))
+        other = threading.Thread(target=load)
+        other.start()
+        other.join()
+        print("begins", flush=True)
+        try:
+            models[0].encode([2] + [365] * 20000)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        print("usable", flush=True)
+        """)]
+    with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout.readline() == "begins\n"
+        time.sleep(0.5)
+        sent = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        assert program.stdout.readline() == "interrupted\n" and time.monotonic() - sent < 1
+        assert (program.stdout.read(), program.stderr.read(), program.wait(60)) == ("usable\ncat ox\n", "", 0)
+
+
+def test_handlers_of_the_end_may_wait_for_a_thread():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent("""
+        import atexit, threading, time
+        made = []
+
+        def wait():
+            other.join()
+            print(made[0].shape)
+        atexit.register(wait)
+        import t5gemma2
+        model = t5gemma2.load()
+        other = threading.Thread(target=lambda: made.append(model.encode([2] + [365] * 10000)), daemon=True)
+        other.start()
+        """)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(10001, 128)\n", "")
 
 
 def test_it_runs_in_optimised_and_isolated_modes():

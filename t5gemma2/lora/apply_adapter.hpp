@@ -10,6 +10,7 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -244,6 +245,14 @@ inline Vision load_vision(const Model& model) {
   Vision vision = load_vision(model.config, *model.checkpoint);
   for (const auto& adapter : model.adapters) lora_detail::apply_to(vision, *adapter);
   return vision;
+}
+
+/// The folder whose tokenizer counts: that of the model's last adapter with one, or else the model's own, `folder`.
+inline std::filesystem::path tokenizer_folder(std::filesystem::path folder, const Model& model) {
+  for (const auto& adapter : model.adapters)
+    if (is_there(adapter->folder / "tokenizer.json") || is_there(adapter->folder / "tokenizer.model"))
+      folder = adapter->folder;
+  return folder;
 }
 
 }  // namespace t5gemma2

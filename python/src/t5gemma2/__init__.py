@@ -13,6 +13,7 @@ Arrays are numpy's, or torch's and other libraries' by DLPack; results are float
 from ._compare import Report, assert_close, compare, record
 from ._core import (
     Error,
+    __version__,
     attention,
     decoder_mask,
     encoder_mask,
@@ -34,7 +35,7 @@ from ._core import (
 from ._model import Model, load
 
 __all__ = [
-    "Error", "Model", "Report", "assert_close", "attention", "compare", "decoder_mask", "encoder_mask", "feed_forward",
+    "Error", "Model", "__version__", "Report", "assert_close", "attention", "compare", "decoder_mask", "encoder_mask", "feed_forward",
     "gelu_tanh", "image_tokens", "linear", "load", "merged_attention", "merged_mask", "preprocess_image", "record",
     "rms_norm", "rope", "sample", "self_attention", "siglip_layer", "softcap", "transformer_layer",
 ]

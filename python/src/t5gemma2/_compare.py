@@ -61,6 +61,9 @@ class Report:
     def __bool__(self) -> bool:
         return self.passed
 
+    def __repr__(self) -> str:
+        return f"<t5gemma2.Report: {str(self).splitlines()[0]}>"
+
     def _repr_html_(self) -> str:
         page = self.to_html().replace("&", "&amp;").replace('"', "&quot;")
         return f'<iframe srcdoc="{page}" width="100%" height="600"></iframe>'
@@ -99,10 +102,11 @@ def _tolerance(value: Any) -> float:
 
 
 def assert_close(mine: Any, theirs: Any, **settings: Any) -> None:
-    """Raises AssertionError with the report where `compare` finds a difference."""
+    """Raises AssertionError with the report where `compare` finds a difference, or `theirs` has a tensor that `mine` lacks."""
     __tracebackhide__ = True
     report = compare(mine, theirs, **settings)
-    if not report.passed:
+    lacking = not isinstance(mine, Model) and report.to_json()["not_ours"]
+    if not report.passed or lacking:
         raise AssertionError("\n" + str(report))
 
 
@@ -162,6 +166,13 @@ def _array(value: Any) -> Any:
     return value.contiguous().view(torch.int16).numpy().copy().view(ml_dtypes.bfloat16)
 
 
+def _narrow(value: Any) -> Any:
+    """float64, which the engine does not have, in float32."""
+    if not str(getattr(value, "dtype", "")).endswith("float64") or not hasattr(value, "shape"):
+        return value
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, np.float32)
+
+
 def _reference(side: Any, inputs: Mapping[str, Any], name: str) -> _core.Reference:
     if isinstance(side, (str, os.PathLike)):
         reference = _core.Reference.open(str(Path(side)))
@@ -176,4 +187,4 @@ def _reference(side: Any, inputs: Mapping[str, Any], name: str) -> _core.Referen
         raise TypeError(f"{name}: expected a dict of arrays, a file or a torch module, found {type(side).__name__}")
     if wrong := [key for key in side if not isinstance(key, str)]:
         raise TypeError(f"{name}: expected names of tensors, found {wrong[0]!r}")
-    return _core.Reference.of(dict(side) | {PREFIX + key: value for key, value in inputs.items()}, name)
+    return _core.Reference.of({key: _narrow(value) for key, value in side.items()} | {PREFIX + key: value for key, value in inputs.items()}, name)

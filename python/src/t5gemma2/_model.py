@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import codecs
 import json
+import operator
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -15,18 +15,49 @@ import numpy as np
 
 from . import _core
 
-os.register_at_fork(after_in_child=_core.after_fork)
-atexit.register(_core.leave)
+atexit.register(_core._leave)
 
-Ids = Sequence[int]
-Image = str | os.PathLike[str] | np.ndarray
+Ids = Sequence[int] | np.ndarray  # or what is like an array, such as torch's
+Image = str | os.PathLike[str] | np.ndarray  # uint8 [height, width, 3], or Pillow's
 Adapter = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
 POCKET = Path(__file__).parent / "pocket"
+DTYPES = ("float32", "bfloat16", "int8")
 
 
-def _pictures(images: Image | Sequence[Image]) -> list[Image]:
+def _pictures(images: Image | Sequence[Image] | None) -> list[Image]:
     """One image alone counts, too."""
-    return [images] if isinstance(images, (str, os.PathLike)) or hasattr(images, "dtype") else list(images)
+    if images is None:
+        return []
+    alone = isinstance(images, (str, os.PathLike)) or hasattr(images, "dtype") or hasattr(images, "getbands")
+    if not alone and (isinstance(images, bytes) or not isinstance(images, Iterable)):
+        raise TypeError(f"images: expected an image or a list of them, found {type(images).__name__}")
+    return [images] if alone else list(images)
+
+
+def _is_one(texts: Any) -> bool:
+    """Whether it is one text, or the ids of one, in place of several."""
+    return isinstance(texts, str) or (isinstance(texts, Sequence) or hasattr(texts, "ndim")) and len(texts) > 0 \
+        and not isinstance(texts[0], str) and np.ndim(texts[0]) == 0
+
+
+def _listed(texts: Any, name: str) -> list[Any]:
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise TypeError(f"{name}: expected texts or ids, found {type(texts).__name__}")
+    return list(texts)
+
+
+def _whole(value: Any, name: str, least: int, most: int) -> int:
+    if isinstance(value, (bool, str)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected a whole number, found {value!r}")
+    if not least <= (number := operator.index(value)) <= most:
+        raise ValueError(f"{name}: expected {least} to {most}, found {number}")
+    return number
+
+
+def _switch(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, found {value!r}")
+    return bool(value)
 
 
 class Weights(Mapping[str, np.ndarray]):
@@ -35,10 +66,15 @@ class Weights(Mapping[str, np.ndarray]):
 
     def __init__(self, core: _core.LoadedModel):
         self._core = core
-        self._names = core.weight_names()
+        self._names = dict.fromkeys(core.weight_names())
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(f"no weight of this name: {name!r}")
         return self._core.weight(name)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} weights>"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -68,22 +104,31 @@ class Trace(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._tensors())
 
+    def __repr__(self) -> str:
+        return "<Trace, not asked for yet>" if self._made is None else f"<Trace of {len(self)} tensors>"
+
 
 class Model:
     """A model, its tokenizer and its eyes. `load` makes one."""
 
-    def __init__(self, folder: Path, core: _core.LoadedModel):
-        self.folder = folder
-        self._core = core
+    def __init__(self, folder: str, dtype: str, threads: int, adapters: list[tuple[str, float]]):
+        self.folder = Path(folder)
+        self._arguments = (folder, dtype, threads, adapters)
+        self._core = _core.LoadedModel(*self._arguments)
+        self.weights = Weights(self._core)
+
+    def __repr__(self) -> str:
+        _, dtype, _, adapters = self._arguments
+        return f"<t5gemma2.Model {self.folder}, {dtype}" + "".join(f" + {name}" for name, _ in adapters) + ">"
+
+    def __reduce__(self) -> tuple:
+        """Another process loads it again."""
+        return Model, self._arguments
 
     @property
     def notes(self) -> list[str]:
         """What was unusual about the files."""
         return self._core.notes
-
-    @property
-    def weights(self) -> Weights:
-        return Weights(self._core)
 
     def tokenize(self, text: str, images: Image | Sequence[Image] = ()) -> list[int]:
         """The encoder's ids, bos in front; with images, their tokens at <start_of_image> or else in front."""
@@ -104,29 +149,33 @@ class Model:
                  decoder_prompt: str | Ids | None = None, stream: Callable[[str], object] | None = None, seed: int = 0,
                  **settings: Any) -> str:
         """The text that follows. `stream` gets each piece as it is made, and ends the text where it returns False.
-        Settings are those of generation_config.json: max_new_tokens, do_sample, temperature, top_p, num_beams, ..."""
-        sample = bool(settings.pop("do_sample", False))
-        return self._core.generate(text_or_ids, _pictures(images), decoder_prompt, self._settings(settings), sample, seed,
-                                   _whole_characters(stream) if stream else None)
+        Settings are those of generation_config.json that choose tokens: max_new_tokens, do_sample, temperature, top_p,
+        num_beams, stop_strings, ...; temperature and its like count where do_sample is True."""
+        sample = _switch(settings.pop("do_sample", False), "do_sample")
+        return self._core.generate(text_or_ids, _pictures(images), decoder_prompt, _settings(settings), sample,
+                                   _whole(seed, "seed", 0, 2**64 - 1), stream)
 
-    def embed(self, texts: str | Sequence[str | Ids], *, pooling: Literal["mean", "cls", "last", "none"] | None = None,
-              prompt_name: str | None = None, layer: int | None = None, dimensions: int | None = None,
+    def embed(self, texts: str | Ids | Sequence[str | Ids], *,
+              pooling: Literal["mean", "cls", "last", "none"] | None = None, prompt_name: str | None = None,
+              layer: int | None = None, dimensions: int | None = None,
               normalize: bool = False) -> np.ndarray | list[np.ndarray]:
-        """Embeddings [texts, d], of one text [d]; with pooling "none" a list of [n, d]. A folder of
-        sentence-transformers says how."""
-        one = isinstance(texts, str)
-        made = self._core.embed([texts] if one else list(texts), pooling, prompt_name, layer, dimensions, normalize)
-        if pooling == "none":
-            return made[0] if one else made
-        if one:
-            return made[0][0]
-        return np.concatenate(made) if made else np.empty((0, dimensions or self._core.hidden_size), np.float32)
+        """Embeddings [texts, d], of one text [d]; with pooling "none" a list of [n, d]. A folder of sentence-transformers
+        says how, unless pooling or layer do: hidden state 0 (the embedded tokens) to the number of layers. `dimensions`
+        keeps the first of d and normalizes."""
+        one = _is_one(texts)
+        made = self._core.embed([texts] if one else _listed(texts, "texts"), pooling, prompt_name,
+                                None if layer is None else _whole(layer, "layer", 0, 2**31),
+                                None if dimensions is None else _whole(dimensions, "dimensions", 1, 2**31),
+                                _switch(normalize, "normalize"))
+        return made[0] if one else made
 
-    def score(self, text_or_ids: str | Ids, targets: str | Sequence[str | Ids], images: Image | Sequence[Image] = (), *,
-              decoder_prompt: str | Ids | None = None, eos: bool = False) -> list[dict[str, Any]] | dict[str, Any]:
+    def score(self, text_or_ids: str | Ids, targets: str | Ids | Sequence[str | Ids],
+              images: Image | Sequence[Image] = (), *, decoder_prompt: str | Ids | None = None,
+              eos: bool = False) -> list[dict[str, Any]] | dict[str, Any]:
         """How likely each target is: ids, logprobs (natural logarithms), their sum and mean, perplexity."""
-        one = isinstance(targets, str)
-        scores = self._core.score(text_or_ids, _pictures(images), [targets] if one else list(targets), decoder_prompt, eos)
+        one = _is_one(targets)
+        scores = self._core.score(text_or_ids, _pictures(images), [targets] if one else _listed(targets, "targets"),
+                                  decoder_prompt, _switch(eos, "eos"))
         return scores[0] if one else scores
 
     def trace(self, text_or_ids: str | Ids, decoder_prompt: str | Ids | None = None,
@@ -137,16 +186,14 @@ class Model:
         return Trace(lambda: self._core.trace(text_or_ids, pictures, decoder_prompt,
                                               lambda name: any(_fits(name, pattern) for pattern in patterns)))
 
-    def _settings(self, settings: dict[str, Any]) -> str:
-        """The checkpoint's generation settings with these in place of its own."""
-        if unknown := settings.keys() - set(_core.setting_names()):
-            raise TypeError(f"generate: no such setting: {', '.join(sorted(unknown))}")
-        files = (Path(self._core.folder) / name for name in ("generation_config.json", "config.json"))
-        known = next(json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists())
-        try:
-            return json.dumps(known | settings, default=lambda value: value.item(), allow_nan=False)
-        except (AttributeError, ValueError) as error:
-            raise TypeError(f"generate: settings: expected numbers, texts and lists, found {settings}") from error
+
+def _settings(settings: dict[str, Any]) -> str:
+    if unknown := settings.keys() - set(_core.setting_names()):
+        raise TypeError(f"generate: no such setting: {', '.join(sorted(unknown))}")
+    try:
+        return json.dumps(settings, default=lambda value: value.tolist(), allow_nan=False)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TypeError(f"generate: settings: expected numbers, texts and lists, found {settings}") from error
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -154,23 +201,28 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
-def _whole_characters(stream: Callable[[str], object]) -> Callable[[bytes], object]:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-
-    def piece(text: bytes) -> object:
-        return stream(decoder.decode(text))
-    return piece
+def _adapters(lora: Adapter | Sequence[Adapter] | None) -> list[tuple[str, float]]:
+    if isinstance(lora, Mapping):
+        raise TypeError("lora: expected a folder, (folder, scale), or a list of these, found a dict")
+    pair = isinstance(lora, tuple) and len(lora) == 2 and not isinstance(lora[1], (str, os.PathLike))
+    alone = isinstance(lora, (str, os.PathLike)) or pair
+    found = []
+    for one in [lora] if alone else list(lora or []):
+        folder, scale = one if isinstance(one, (tuple, list)) and len(one) == 2 else (one, 1.0)
+        if not isinstance(folder, (str, os.PathLike)) or isinstance(scale, str):
+            raise TypeError(f"lora: expected a folder, or (folder, scale), found {one!r}")
+        found.append((os.fspath(folder), float(scale)))
+    return found
 
 
 def load(folder_or_hub_id: str | os.PathLike[str] | None = None, *, dtype: Literal["float32", "bfloat16", "int8"] = "float32",
          threads: int | None = None, lora: Adapter | Sequence[Adapter] | None = None) -> Model:
     """The model in a folder, or of a hub id in the Hugging Face cache; None: the pocket model. `lora`: folders of adapters,
     each with a scale where that is not 1. Raises Error where it cannot be loaded."""
-    folder = str(POCKET) if folder_or_hub_id is None else _core.find_model(os.fspath(folder_or_hub_id))
-    alone = isinstance(lora, (str, os.PathLike)) or (isinstance(lora, tuple) and len(lora) == 2
-                                                     and not isinstance(lora[1], (str, os.PathLike)))
-    adapters = [lora] if alone else list(lora or [])
-    named = [(os.fspath(one[0]), float(one[1])) if isinstance(one, tuple) else (os.fspath(one), 1.0) for one in adapters]
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads: expected 1 to 1024, found {threads}")
-    return Model(Path(folder), _core.LoadedModel(folder, dtype, threads or 0, named))
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype: expected {', '.join(DTYPES)}, found {dtype!r}")
+    count = 0 if threads is None else _whole(threads, "threads", 1, 1024)
+    if not isinstance(folder_or_hub_id, (str, os.PathLike, type(None))):
+        raise TypeError(f"load: expected a folder or a hub id, found {type(folder_or_hub_id).__name__}")
+    folder = POCKET if folder_or_hub_id is None else _core.find_model(folder_or_hub_id)
+    return Model(str(folder), dtype, count, _adapters(lora))
