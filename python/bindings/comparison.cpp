@@ -46,11 +46,18 @@ StoredTensor stored(ReferenceFile& file, const std::string& name, nb::handle val
           .file = file.path.string()};
 }
 
-/// Whole numbers of any shape.
+/// Whole numbers of any shape, as far as float32 has them all.
 StoredTensor stored_whole(ReferenceFile& file, const std::string& name, nb::handle value) {
   using Numbers = nb::ndarray<nb::numpy, std::int64_t, nb::c_contig, nb::device::cpu>;
+  constexpr std::int64_t most = std::int64_t{1} << 24;
   const nb::object numpy = nb::module_::import_("numpy");
-  const nb::object wide = numpy.attr("ascontiguousarray")(value, numpy.attr("int64"));
+  const nb::object array_of_any = numpy.attr("asarray")(value);
+  const auto all = [&](const char* compare, std::int64_t bound) {
+    return nb::cast<bool>(numpy.attr(compare)(array_of_any, bound).attr("all")().attr("item")());
+  };
+  if (!all("greater_equal", -most) || !all("less_equal", most))
+    throw nb::value_error((name + ": expected whole numbers from -2^24 to 2^24, found larger ones").c_str());
+  const nb::object wide = numpy.attr("ascontiguousarray")(array_of_any, numpy.attr("int64"));
   const Numbers& array = file.keep(nb::cast<Numbers>(wide));
   const std::vector<Index> extents = nb::cast<std::vector<Index>>(value.attr("shape"));
   return {.name = name,

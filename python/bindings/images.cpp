@@ -105,17 +105,17 @@ nb::object preprocess_image_py(nb::handle image, Index image_size) {
 void bind_images(nb::module_& m) {
   m.def(
       "siglip_layer", siglip_layer_py,
-      nb::sig("def siglip_layer(x: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, numpy.ty"
-              "ping.ArrayLike], *, num_attention_heads: int, layer_norm_eps: float = 1e-06) -> numpy.typi"
-              "ng.NDArray[numpy.float32]"),
+      nb::sig("def siglip_layer(x: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, "
+              "numpy.typing.ArrayLike], *, num_attention_heads: int, layer_norm_eps: float = 1e-06) "
+              "-> numpy.typing.NDArray[numpy.float32]"),
       "x"_a.none(), "weights"_a.none(), nb::kw_only(), "num_attention_heads"_a, "layer_norm_eps"_a = 1e-6f,
       "A layer of the vision encoder. x [patches, hidden] -> [patches, hidden].\n\n"
       "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight, self_attn.q_proj.bias.\n"
       "Reference: SiglipEncoderLayer");
   m.def("image_tokens", image_tokens_py,
-        nb::sig("def image_tokens(patches: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, nu"
-                "mpy.typing.ArrayLike], *, mm_tokens_per_image: int = 256, layer_norm_eps: float = 1e-06) -"
-                "> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def image_tokens(patches: numpy.typing.ArrayLike, weights: "
+                "collections.abc.Mapping[str, numpy.typing.ArrayLike], *, mm_tokens_per_image: int = "
+                "256, layer_norm_eps: float = 1e-06) -> numpy.typing.NDArray[numpy.float32]"),
         "patches"_a.none(), "weights"_a.none(), nb::kw_only(), "mm_tokens_per_image"_a = 256,
         "layer_norm_eps"_a = 1e-6f,
         "The embeddings of an image: patches [patches, hidden] -> [mm_tokens_per_image, d].\n\n"
@@ -123,8 +123,8 @@ void bind_images(nb::module_& m) {
         "Reference: T5Gemma2MultiModalProjector");
   m.def(
       "preprocess_image", preprocess_image_py,
-      nb::sig("def preprocess_image(image: str | os.PathLike | numpy.typing.ArrayLike, *, image_size: int"
-              " = 896) -> numpy.typing.NDArray[numpy.float32]"),
+      nb::sig("def preprocess_image(image: str | os.PathLike | numpy.typing.ArrayLike, *, "
+              "image_size: int = 896) -> numpy.typing.NDArray[numpy.float32]"),
       "image"_a.none(), nb::kw_only(), "image_size"_a = 896,
       "An image file, or uint8 [height, width, 3] -> pixel values [3, image_size, image_size] in [-1, 1].\n\n"
       "Reference: Gemma3ImageProcessor");

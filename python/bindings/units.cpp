@@ -244,112 +244,136 @@ TokenId sample_py(nb::handle scores, double temperature, Index top_k, double top
   return draw_token(vector_of(array_of(scores, "scores")), c, random);
 }
 
-}  // namespace
+/// What the attentions say of their arguments.
+constexpr const char* attention_text =
+    "\n\nweights: q_proj.weight [heads*head_dim, d], k_proj.weight and v_proj.weight [kv heads*head_dim, "
+    "d],\n"
+    "o_proj.weight [d, heads*head_dim], q_norm.weight and k_norm.weight [head_dim].\n"
+    "Scores are divided by sqrt(query_pre_attn_scalar). sliding_window: None in a global layer; else the "
+    "tokens that a\n"
+    "query sees of its own side, half of them on each side in the encoder, the last ones in the decoder.";
 
-void bind_units(nb::module_& m) {
+void bind_rows(nb::module_& m) {
   m.def("rms_norm", rms_norm_py,
-        nb::sig("def rms_norm(x: numpy.typing.ArrayLike, weight: numpy.typing.ArrayLike, eps: float = 1e-06"
-                ") -> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def rms_norm(x: numpy.typing.ArrayLike, weight: numpy.typing.ArrayLike, eps: float = "
+                "1e-06) -> numpy.typing.NDArray[numpy.float32]"),
         "x"_a.none(), "weight"_a.none(), "eps"_a = 1e-6f,
         "x / sqrt(mean(x^2) + eps) * (1 + weight), over the last axis. x [.., d], weight [d] -> [.., d].\n\n"
         "Paper, section 2. Reference: T5Gemma2RMSNorm");
   m.def("linear", linear_py,
-        nb::sig("def linear(x: numpy.typing.ArrayLike, weight: numpy.typing.ArrayLike) -> numpy.typing.NDAr"
-                "ray[numpy.float32]"),
+        nb::sig("def linear(x: numpy.typing.ArrayLike, weight: numpy.typing.ArrayLike) -> "
+                "numpy.typing.NDArray[numpy.float32]"),
         "x"_a.none(), "weight"_a.none(), "x W^T. x [.., in], weight [out, in] -> [.., out].");
   m.def("gelu_tanh", gelu_tanh_py,
         nb::sig("def gelu_tanh(x: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.float32]"),
         "x"_a.none(),
         "x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), elementwise. x [..] -> [..].\n\nReference: GELUTanh");
   m.def("feed_forward", feed_forward_py,
-        nb::sig("def feed_forward(x: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, numpy.ty"
-                "ping.ArrayLike]) -> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def feed_forward(x: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, "
+                "numpy.typing.ArrayLike]) -> numpy.typing.NDArray[numpy.float32]"),
         "x"_a.none(), "weights"_a.none(),
         "(gelu(x Wgate^T) * (x Wup^T)) Wdown^T. x [.., d] -> [.., d].\n\n"
         "weights: gate_proj.weight and up_proj.weight [intermediate_size, d], down_proj.weight [d, "
         "intermediate_size].\n"
         "Paper, section 2. Reference: T5Gemma2MLP");
   m.def("softcap", softcap_py,
-        nb::sig("def softcap(logits: numpy.typing.ArrayLike, cap: float | None = None) -> numpy.typing.NDAr"
-                "ray[numpy.float32]"),
+        nb::sig("def softcap(logits: numpy.typing.ArrayLike, cap: float | None = None) -> "
+                "numpy.typing.NDArray[numpy.float32]"),
         "logits"_a.none(), "cap"_a = nb::none(),
         "cap tanh(logits / cap), or logits where cap is None. [..] -> [..].");
 
+  m.def("sample", sample_py,
+        nb::sig("def sample(scores: numpy.typing.ArrayLike, *, temperature: float = 1.0, top_k: int = "
+                "50, top_p: float = 1.0, min_p: float = 0.0, typical_p: float = 1.0, seed: int = 0) "
+                "-> int"),
+        "scores"_a.none(), nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50, "top_p"_a = 1.0,
+        "min_p"_a = 0.0, "typical_p"_a = 1.0, "seed"_a = 0,
+        "A token drawn from the softmax of scores [vocab], such as logits, divided by temperature; the same "
+        "for the same\n"
+        "seed. Left are the top_k largest (0: all), of these as many as make up top_p, those of at least "
+        "min_p times the\n"
+        "largest probability, and the typical_p most typical ones.");
+}
+
+void bind_positions(nb::module_& m) {
   m.def("rope", rope_py,
-        nb::sig("def rope(x: numpy.typing.ArrayLike, *, head_dim: int, theta: float, factor: float = 1.0, f"
-                "irst_position: int = 0) -> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def rope(x: numpy.typing.ArrayLike, *, head_dim: int, theta: float, factor: float = "
+                "1.0, first_position: int = 0) -> numpy.typing.NDArray[numpy.float32]"),
         "x"_a.none(), nb::kw_only(), "head_dim"_a, "theta"_a, "factor"_a = 1.0, "first_position"_a = 0,
         "Rotates the heads of each row by its position. x [rows, heads*head_dim] -> the same shape; rows are "
         "at\n"
         "first_position, first_position + 1, ...; frequencies are theta^(-2i/head_dim) / factor.\n\n"
         "Paper, section 2. Reference: T5Gemma2RotaryEmbedding, apply_rotary_pos_emb");
   m.def("encoder_mask", encoder_mask_py,
-        nb::sig("def encoder_mask(n: int, sliding_window: int | None = None) -> numpy.typing.NDArray[numpy."
-                "bool_]"),
+        nb::sig("def encoder_mask(n: int, sliding_window: int | None = None) -> "
+                "numpy.typing.NDArray[numpy.bool_]"),
         "n"_a, "sliding_window"_a = nb::none(),
         "Which keys the encoder's queries see: bool [n, n]. None: a global layer.");
   m.def("decoder_mask", decoder_mask_py,
-        nb::sig("def decoder_mask(m: int, sliding_window: int | None = None) -> numpy.typing.NDArray[numpy."
-                "bool_]"),
+        nb::sig("def decoder_mask(m: int, sliding_window: int | None = None) -> "
+                "numpy.typing.NDArray[numpy.bool_]"),
         "m"_a, "sliding_window"_a = nb::none(), "The same of the decoder's own tokens: bool [m, m].");
   m.def(
       "merged_mask", merged_mask_py,
-      nb::sig("def merged_mask(m: int, n: int, sliding_window: int | None = None) -> numpy.typing.NDArray"
-              "[numpy.bool_]"),
+      nb::sig("def merged_mask(m: int, n: int, sliding_window: int | None = None) -> "
+              "numpy.typing.NDArray[numpy.bool_]"),
       "m"_a, "n"_a, "sliding_window"_a = nb::none(),
       "M of merged attention: bool [m, m + n], keys are the decoder's m tokens, then the encoder's n. Paper, "
       "equation 4.");
+}
+
+void bind_attention(nb::module_& m) {
   m.def("attention", attention_py,
-        nb::sig("def attention(Q: numpy.typing.ArrayLike, K: numpy.typing.ArrayLike, V: numpy.typing.ArrayL"
-                "ike, mask: numpy.typing.ArrayLike | None = None, *, num_attention_heads: int, num_key_valu"
-                "e_heads: int, scale: float) -> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def attention(Q: numpy.typing.ArrayLike, K: numpy.typing.ArrayLike, V: "
+                "numpy.typing.ArrayLike, mask: numpy.typing.ArrayLike | None = None, *, "
+                "num_attention_heads: int, num_key_value_heads: int, scale: float) -> "
+                "numpy.typing.NDArray[numpy.float32]"),
         "Q"_a.none(), "K"_a.none(), "V"_a.none(), "mask"_a = nb::none(), nb::kw_only(),
         "num_attention_heads"_a, "num_key_value_heads"_a, "scale"_a,
         "softmax(Q K^T scale, masked) V. Q [m, heads*head_dim], K and V [keys, kv heads*head_dim] -> [m, "
         "heads*head_dim];\n"
         "mask: bool [m, keys], None: every key is visible.\n\nPaper, equation 4. Reference: "
         "eager_attention_forward");
-  const char* settings =
-      "\n\nweights: q_proj.weight, k_proj.weight, v_proj.weight, o_proj.weight, q_norm.weight, "
-      "k_norm.weight.\n"
-      "sliding_window: None in a global layer.";
   m.def("self_attention", self_attention_py,
-        nb::sig("def self_attention(X: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, numpy."
-                "typing.ArrayLike], *, query_pre_attn_scalar: float, rope_theta: float, rope_factor: float "
-                "= 1.0, sliding_window: int | None = None, rms_norm_eps: float = 1e-06) -> numpy.typing.NDA"
-                "rray[numpy.float32]"),
+        nb::sig("def self_attention(X: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, "
+                "numpy.typing.ArrayLike], *, query_pre_attn_scalar: float, rope_theta: float, "
+                "rope_factor: float = 1.0, sliding_window: int | None = None, rms_norm_eps: float = "
+                "1e-06) -> numpy.typing.NDArray[numpy.float32]"),
         "X"_a.none(), "weights"_a.none(), nb::kw_only(), "query_pre_attn_scalar"_a, "rope_theta"_a,
         "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
-        (std::string("The encoder's attention. X [n, d] -> [n, d].") + settings +
+        (std::string("The encoder's attention. X [n, d] -> [n, d].") + attention_text +
          "\nReference: T5Gemma2SelfAttention")
             .c_str());
   m.def("merged_attention", merged_attention_py,
-        nb::sig("def merged_attention(X: numpy.typing.ArrayLike, H: numpy.typing.ArrayLike, weights: collec"
-                "tions.abc.Mapping[str, numpy.typing.ArrayLike], *, query_pre_attn_scalar: float, rope_thet"
-                "a: float, rope_factor: float = 1.0, sliding_window: int | None = None, rms_norm_eps: float"
-                " = 1e-06) -> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def merged_attention(X: numpy.typing.ArrayLike, H: numpy.typing.ArrayLike, weights: "
+                "collections.abc.Mapping[str, numpy.typing.ArrayLike], *, query_pre_attn_scalar: "
+                "float, rope_theta: float, rope_factor: float = 1.0, sliding_window: int | None = "
+                "None, rms_norm_eps: float = 1e-06) -> numpy.typing.NDArray[numpy.float32]"),
         "X"_a.none(), "H"_a.none(), "weights"_a.none(), nb::kw_only(), "query_pre_attn_scalar"_a,
         "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
-        (std::string("Self- and cross-attention in one softmax. X [m, d], H [n, d] -> [m, d].") + settings +
-         "\nPaper, equations 1 to 5. Reference: T5Gemma2MergedAttention")
+        (std::string("Self- and cross-attention in one softmax. X [m, d], H [n, d] -> [m, d].") +
+         attention_text + "\nPaper, equations 1 to 5. Reference: T5Gemma2MergedAttention")
             .c_str());
   m.def("transformer_layer", transformer_layer_py,
-        nb::sig("def transformer_layer(x: numpy.typing.ArrayLike, weights: collections.abc.Mapping[str, num"
-                "py.typing.ArrayLike], H: numpy.typing.ArrayLike | None = None, *, query_pre_attn_scalar: f"
-                "loat, rope_theta: float, rope_factor: float = 1.0, sliding_window: int | None = None, rms_"
-                "norm_eps: float = 1e-06) -> numpy.typing.NDArray[numpy.float32]"),
+        nb::sig("def transformer_layer(x: numpy.typing.ArrayLike, weights: "
+                "collections.abc.Mapping[str, numpy.typing.ArrayLike], H: numpy.typing.ArrayLike | "
+                "None = None, *, query_pre_attn_scalar: float, rope_theta: float, rope_factor: float "
+                "= 1.0, sliding_window: int | None = None, rms_norm_eps: float = 1e-06) -> "
+                "numpy.typing.NDArray[numpy.float32]"),
         "x"_a.none(), "weights"_a.none(), "H"_a = nb::none(), nb::kw_only(), "query_pre_attn_scalar"_a,
         "rope_theta"_a, "rope_factor"_a = 1.0, "sliding_window"_a = nb::none(), "rms_norm_eps"_a = 1e-6f,
         "A layer of the encoder, or with H [n, d] of the decoder. x [rows, d] -> [rows, d].\n\n"
         "weights: names of the checkpoint below layers.N, as self_attn.q_proj.weight and "
         "mlp.gate_proj.weight.\n"
         "Reference: T5Gemma2EncoderLayer, T5Gemma2DecoderLayer");
-  m.def("sample", sample_py,
-        nb::sig("def sample(scores: numpy.typing.ArrayLike, *, temperature: float = 1.0, top_k: int = 50, t"
-                "op_p: float = 1.0, min_p: float = 0.0, typical_p: float = 1.0, seed: int = 0) -> int"),
-        "scores"_a.none(), nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 50, "top_p"_a = 1.0,
-        "min_p"_a = 0.0, "typical_p"_a = 1.0, "seed"_a = 0,
-        "A token drawn from scores [vocab], such as logits; the same for the same seed.");
+}
+
+}  // namespace
+
+void bind_units(nb::module_& m) {
+  bind_rows(m);
+  bind_positions(m);
+  bind_attention(m);
 }
 
 }  // namespace t5gemma2::python

@@ -486,6 +486,13 @@ def test_wrong_arrays(value):
         one_line(error)
 
 
+@pytest.mark.parametrize("number", [2**24 + 1, -2**24 - 1, 2**60, np.uint64(2**64 - 1), np.int64(-2**63)])
+def test_whole_numbers_that_float32_has_not(number):
+    whole = np.array([number])
+    with pytest.raises(ValueError, match="a: expected whole numbers from"):
+        compare({"a": whole}, {"a": whole})
+
+
 def test_float64_is_compared_as_float32():
     assert compare({"a": X}, {"a": X.astype(np.float64)}).passed
     assert not compare({"a": X}, {"a": X.astype(np.float64) + 1}).passed

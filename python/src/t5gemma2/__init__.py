@@ -8,6 +8,8 @@
     print(t5gemma2.compare(m, my_tensors))    # names the first tensor that is wrong, and why
 
 Arrays are numpy's, or torch's and other libraries' by DLPack; results are float32 arrays of numpy.
+A wrong type is a TypeError, a wrong shape or number a ValueError (Error where a file or a model does not fit), a missing
+weight a KeyError; the message names the argument, what was expected and what was found.
 """
 
 from ._compare import Report, assert_close, compare, record

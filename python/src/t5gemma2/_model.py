@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -36,8 +36,12 @@ def _pictures(images: Image | Sequence[Image] | None) -> list[Image]:
 
 def _is_one(texts: Any) -> bool:
     """Whether it is one text, or the ids of one, in place of several."""
-    return isinstance(texts, str) or (isinstance(texts, Sequence) or hasattr(texts, "ndim")) and len(texts) > 0 \
-        and not isinstance(texts[0], str) and np.ndim(texts[0]) == 0
+    if isinstance(texts, str):
+        return True
+    if not isinstance(texts, Sequence) and not hasattr(texts, "ndim"):
+        return False
+    first = next(iter(texts), "")
+    return not isinstance(first, str) and np.ndim(first) == 0
 
 
 def _listed(texts: Any, name: str) -> list[Any]:
@@ -155,6 +159,17 @@ class Model:
         return self._core.generate(text_or_ids, _pictures(images), decoder_prompt, _settings(settings), sample,
                                    _whole(seed, "seed", 0, 2**64 - 1), stream)
 
+    @overload
+    def embed(self, texts: str | Ids | Sequence[str | Ids], *, pooling: Literal["mean", "cls", "last"] | None = None,
+              prompt_name: str | None = None, layer: int | None = None, dimensions: int | None = None,
+              normalize: bool = False) -> np.ndarray: ...
+    @overload
+    def embed(self, texts: str, *, pooling: Literal["none"], prompt_name: str | None = None, layer: int | None = None,
+              dimensions: int | None = None, normalize: bool = False) -> np.ndarray: ...
+    @overload
+    def embed(self, texts: Sequence[str | Ids], *, pooling: Literal["none"], prompt_name: str | None = None,
+              layer: int | None = None, dimensions: int | None = None, normalize: bool = False) -> list[np.ndarray]: ...
+
     def embed(self, texts: str | Ids | Sequence[str | Ids], *,
               pooling: Literal["mean", "cls", "last", "none"] | None = None, prompt_name: str | None = None,
               layer: int | None = None, dimensions: int | None = None,
@@ -168,6 +183,13 @@ class Model:
                                 None if dimensions is None else _whole(dimensions, "dimensions", 1, 2**31),
                                 _switch(normalize, "normalize"))
         return made[0] if one else made
+
+    @overload
+    def score(self, text_or_ids: str | Ids, targets: str, images: Image | Sequence[Image] = (), *,
+              decoder_prompt: str | Ids | None = None, eos: bool = False) -> dict[str, Any]: ...
+    @overload
+    def score(self, text_or_ids: str | Ids, targets: Sequence[str | Ids], images: Image | Sequence[Image] = (), *,
+              decoder_prompt: str | Ids | None = None, eos: bool = False) -> list[dict[str, Any]]: ...
 
     def score(self, text_or_ids: str | Ids, targets: str | Ids | Sequence[str | Ids],
               images: Image | Sequence[Image] = (), *, decoder_prompt: str | Ids | None = None,
