@@ -16,6 +16,7 @@
 #include <cmath>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -48,6 +49,24 @@ struct EmbedOptions {
   std::optional<Index> dimensions;
   bool normalize = false;
 };
+
+/// Throws std::invalid_argument for none of pooling_names.
+inline Pooling pooling_named(std::string_view name) {
+  const auto named = std::ranges::find(pooling_names, name);
+  check_argument(named != pooling_names.end(), "pooling", "mean, cls, last or none", name);
+  return static_cast<Pooling>(named - pooling_names.begin());
+}
+
+/// A folder's options with what is asked for: a pooling or a layer takes the place of all its steps.
+inline EmbedOptions with_asked(EmbedOptions options, const std::optional<std::string>& pooling,
+                               std::optional<Index> layer, std::optional<Index> dimensions, bool normalize) {
+  if (pooling || layer) options = {};
+  if (pooling) options.pooling = pooling_named(*pooling);
+  options.layer = layer;
+  options.dimensions = dimensions;
+  options.normalize = normalize || dimensions.has_value();
+  return options;
+}
 
 /// What is embedded.
 struct EmbedInput {

@@ -185,6 +185,15 @@ inline std::vector<Generated> generate_several(const Model& model, const Matrix&
   return generate_detail::generate_shown(model, ShownIds(options), H, prompt, options, on_text, progress);
 }
 
+/// Either; `tokenizer` is null where the model has none.
+inline std::vector<Generated> generate_several(const Model& model, const Tokenizer* tokenizer,
+                                               const Matrix& H, const std::vector<TokenId>& prompt,
+                                               const GenerateOptions& options, const OnText& on_text,
+                                               const Progress& progress = {}) {
+  return tokenizer ? generate_several(model, *tokenizer, H, prompt, options, on_text, progress)
+                   : generate_several(model, H, prompt, options, on_text, progress);
+}
+
 /// The first of these texts.
 inline Generated generate(const Model& model, const Tokenizer& tokenizer, const Matrix& H,
                           const std::vector<TokenId>& prompt, const GenerateOptions& options,

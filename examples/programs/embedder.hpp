@@ -33,7 +33,7 @@ class Embedder {
     const double start = seconds();
     const std::filesystem::path folder = model_folder(flags.model, flags.quiet);
     how_ = load_sentence_transformer(folder);
-    follow_flags();
+    how_.options = with_asked(how_.options, flags.pooling, flags.layer, flags.dimensions, flags.normalize);
     prompt_ = how_.prompt(flags.prompt_name);
     model_ = open_encoder(how_.model, flags.dtype, flags.lora, flags.quiet);
     images_.emplace(model_, flags.dtype, false, flags.quiet);
@@ -87,17 +87,6 @@ class Embedder {
   }
 
  private:
-  void follow_flags() {
-    EmbedOptions& options = how_.options;
-    if (flags_.pooling || flags_.layer) options = {};
-    if (flags_.pooling)
-      options.pooling =
-          static_cast<Pooling>(std::ranges::find(pooling_names, *flags_.pooling) - pooling_names.begin());
-    options.layer = flags_.layer;
-    options.dimensions = flags_.dimensions;
-    options.normalize = flags_.normalize || flags_.dimensions;
-  }
-
   void check_sizes() const {
     const Index layers = model_.config.encoder.num_hidden_layers;
     if (flags_.layer.value_or(0) > layers)

@@ -103,15 +103,6 @@ inline std::vector<TokenId> decoder_ids(const Input& input, const Model& model, 
   return {decoder_start(model).value()};  // load_model names one
 }
 
-/// generate_several; `tokenizer` is null where the model has none.
-inline std::vector<Generated> generate_texts(const Model& model, const Tokenizer* tokenizer, const Matrix& H,
-                                             const std::vector<TokenId>& prompt,
-                                             const GenerateOptions& options, const OnText& on_text,
-                                             const Progress& progress) {
-  return tokenizer ? generate_several(model, *tokenizer, H, prompt, options, on_text, progress)
-                   : generate_several(model, H, prompt, options, on_text, progress);
-}
-
 /// Throws UsageError where images are given and the prompt is a file: --image a.png b.png
 inline void check_prompt(const Input& input) {
   std::error_code none;

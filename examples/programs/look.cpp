@@ -117,7 +117,7 @@ int run(Flags& f) {
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.request.quiet);
   const Model model = cli::open_model(folder, f.request.dtype, f.request.lora, f.request.quiet);
-  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(t5gemma2::tokenizer_folder(folder, model));
+  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(tokenizer_folder(folder, model));
   const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   for (const std::string& text : model.notes) cli::note(text, f.request.quiet);
   if (model.generation_config.do_sample)

@@ -64,7 +64,7 @@ inline std::vector<TokenId> write(const Request& request, const Model& model, co
     writing.update(++made, 0);
     return true;
   };
-  return cli::generate_texts(model, tokenizer, run.H, run.decoder_ids, options, on_text, reading.watch())
+  return generate_several(model, tokenizer, run.H, run.decoder_ids, options, on_text, reading.watch())
       .at(0)
       .ids;
 }
@@ -79,7 +79,7 @@ inline Run run_model(const Request& request, const Model& model, const Tokenizer
   run.given = std::ssize(run.decoder_ids);
   const GenerateOptions options = options_of(request, model, tokenizer, run);
   const Index most = length_limits(options.config, run.given).most - run.given;
-  check_memory(model.config, std::ssize(run.ids), t5gemma2::likely_length(model, options.config, run.given));
+  check_memory(model.config, std::ssize(run.ids), likely_length(model, options.config, run.given));
   cli::load_weights(cli::weights_of(model, vision ? &*vision : nullptr, !run.ids.empty()), request.quiet);
   std::vector<Matrix> features;
   if (vision) {

@@ -124,7 +124,7 @@ class Session {
       return stop_requested == 0;
     };
     std::vector<Generated> made =
-        generate_texts(model_, tokenizer(), H, prompt, options, cleared, interruptible(bar));
+        generate_several(model_, tokenizer(), H, prompt, options, cleared, interruptible(bar));
     std::size_t written = 0;
     for (const Generated& one : made) written += one.ids.size() - prompt.size();
     if (written == 0) return made;  // nothing was read either

@@ -64,7 +64,7 @@ int run(const Flags& f) {
   omp_set_num_threads(f.threads);
   const auto folder = cli::model_folder(f.model, f.quiet);
   const Model model = cli::open_model(folder, f.dtype, f.lora, f.quiet);
-  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(t5gemma2::tokenizer_folder(folder, model));
+  const std::optional<Tokenizer> loaded = Tokenizer::load_if_there(tokenizer_folder(folder, model));
   const Tokenizer* const tokenizer = loaded ? &*loaded : nullptr;
   Recording recording;
   const Trace trace{.report = [&](const auto& name, const auto& shape, const float* values) {

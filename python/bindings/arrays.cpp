@@ -3,18 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "t5gemma2/checkpoint/dtype.hpp"
+
 namespace t5gemma2::python {
 
 namespace {
 
 [[noreturn]] void refuse_type(const std::string& name, const std::string& expected, nb::handle found) {
   throw nb::type_error((name + ": expected " + expected + ", found " + description_of(found)).c_str());
-}
-
-std::string shape_text(const std::vector<Index>& shape) {
-  std::string text;
-  for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-  return "[" + text + "]";
 }
 
 [[noreturn]] void refuse_shape(const Array& array, const std::string& expected) {

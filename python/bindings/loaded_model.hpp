@@ -69,8 +69,6 @@ class LoadedModel {
   const Tokenizer& tokenizer() const;
   void load(const std::vector<std::pair<std::filesystem::path, float>>& adapters);
   void read_known_settings();
-  EmbedOptions embed_options(const std::optional<std::string>& pooling, std::optional<Index> layer,
-                             std::optional<Index> dimensions, bool normalize) const;
   EmbedInput embed_input_of(nb::handle text, const std::string& front) const;
   GenerateOptions generate_options(const std::string& settings, bool sample, std::uint64_t seed) const;
   Source source_of(nb::handle prompt, const nb::list& images, const Trace* trace = nullptr);

@@ -15,7 +15,6 @@ using nb::literals::operator""_a;
 LoadedModel::LoadedModel(std::filesystem::path folder, const std::string& dtype, int threads,
                          const std::vector<std::pair<std::filesystem::path, float>>& adapters)
     : folder_(std::move(folder)), threads_(threads), precision_(precision_named(dtype)) {
-  check_argument(threads >= 0 && threads <= 1024, "threads", "1 to 1024", threads);
   call([&] { load(adapters); });
 }
 
@@ -146,30 +145,12 @@ std::string LoadedModel::generate_py(nb::handle prompt, const nb::list& images, 
     return !more.is(nb::handle(Py_False));
   };
   return call([&] {
-    return tokenizer_ ? generate_several(model_, *tokenizer_, H, begin, options, on_text).at(0).text
-                      : generate_several(model_, H, begin, options, on_text).at(0).text;
+    const Tokenizer* const tokenizer = tokenizer_ ? &*tokenizer_ : nullptr;
+    return generate_several(model_, tokenizer, H, begin, options, on_text).at(0).text;
   });
 }
 
 // ---- embed ----
-
-EmbedOptions LoadedModel::embed_options(const std::optional<std::string>& pooling, std::optional<Index> layer,
-                                        std::optional<Index> dimensions, bool normalize) const {
-  EmbedOptions options = how_.options;
-  if (pooling || layer) options = {};
-  if (pooling) {
-    const auto named = std::ranges::find(pooling_names, *pooling);
-    check_argument(named != pooling_names.end(), "pooling", "mean, cls, last or none", *pooling);
-    options.pooling = static_cast<Pooling>(named - pooling_names.begin());
-  }
-  const Index layers = model_.config.encoder.num_hidden_layers;
-  const std::string expected = "0 to " + std::to_string(layers);
-  if (layer) check_argument(*layer >= 0 && *layer <= layers, "layer", expected.c_str(), *layer);
-  options.layer = layer;
-  options.dimensions = dimensions;
-  options.normalize = normalize || dimensions.has_value();
-  return options;
-}
 
 EmbedInput LoadedModel::embed_input_of(nb::handle text, const std::string& front) const {
   EmbedInput input = nb::isinstance<nb::str>(text)
@@ -185,7 +166,10 @@ EmbedInput LoadedModel::embed_input_of(nb::handle text, const std::string& front
 nb::object LoadedModel::embed_py(const nb::list& texts, const std::optional<std::string>& pooling,
                                  const std::optional<std::string>& prompt_name, std::optional<Index> layer,
                                  std::optional<Index> dimensions, bool normalize) {
-  const EmbedOptions options = embed_options(pooling, layer, dimensions, normalize);
+  const Index layers = model_.config.encoder.num_hidden_layers;
+  const std::string expected = "0 to " + std::to_string(layers);
+  if (layer) check_argument(*layer >= 0 && *layer <= layers, "layer", expected.c_str(), *layer);
+  const EmbedOptions options = with_asked(how_.options, pooling, layer, dimensions, normalize);
   const Index width = width_of(options, model_.config.encoder.hidden_size);
   const std::string front = how_.prompt(prompt_name);
   const std::function<void()> check_stop = signal_check();
@@ -270,10 +254,9 @@ nb::dict LoadedModel::trace_py(nb::handle prompt, const nb::list& images, nb::ha
     const WithGil gil;
     return wanted(name);
   };
-  const std::function<void()> check_stop = signal_check();
   const Trace trace{.report =
                         [&](const std::string& name, const std::vector<Index>& shape, const float* values) {
-                          check_stop();
+                          StopCheck::run();
                           const WithGil gil;
                           if (!wanted(name)) return;
                           Index size = 1;
@@ -290,10 +273,7 @@ nb::dict LoadedModel::trace_py(nb::handle prompt, const nb::list& images, nb::ha
 }
 
 nb::object LoadedModel::weight_py(const std::string& name) const {
-  const StoredTensors& tensors = model_.checkpoint->tensors();
-  const auto found = tensors.find(name);
-  if (found == tensors.end()) throw nb::key_error(name.c_str());
-  const StoredTensor& tensor = found->second;
+  const StoredTensor& tensor = model_.checkpoint->tensors().at(name);
   const auto type = storage_type(tensor);
   std::vector<std::size_t> shape(tensor.shape.begin(), tensor.shape.end());
   const auto view = [&](auto number) {

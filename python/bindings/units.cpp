@@ -64,17 +64,10 @@ CosSin rope_of(const Attention& w, const AttentionSettings& s, Index first_posit
 
 // ---- row by row ----
 
-/// Throws ValueError unless a vector has a number for each column.
-void check_width(const Vector& vector, Index columns, const char* name) {
-  const std::string expected = "[" + std::to_string(columns) + "], a number for each column of x";
-  check_argument(vector.size() == columns, name, expected.c_str(), "[" + std::to_string(vector.size()) + "]");
-}
-
 nb::object rms_norm_py(nb::handle x, nb::handle weight, float eps) {
   const Array in = array_of(x, "x");
   const Matrix rows = rows_of(in);
   const Vector w = vector_of(array_of(weight, "weight"));
-  check_width(w, rows.cols(), "weight");
   return like(in, without_gil(all_threads, [&] { return rms_norm(rows, w, eps); }));
 }
 

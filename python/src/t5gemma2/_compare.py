@@ -187,4 +187,5 @@ def _reference(side: Any, inputs: Mapping[str, Any], name: str) -> _core.Referen
         raise TypeError(f"{name}: expected a dict of arrays, a file or a torch module, found {type(side).__name__}")
     if wrong := [key for key in side if not isinstance(key, str)]:
         raise TypeError(f"{name}: expected names of tensors, found {wrong[0]!r}")
-    return _core.Reference.of({key: _narrow(value) for key, value in side.items()} | {PREFIX + key: value for key, value in inputs.items()}, name)
+    tensors = dict(side) | {PREFIX + key: value for key, value in inputs.items()}
+    return _core.Reference.of({key: _narrow(value) for key, value in tensors.items()}, name)
