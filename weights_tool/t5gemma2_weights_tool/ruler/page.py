@@ -1,0 +1,53 @@
+"""The folder's page: README.md, ruler.svg and, for programs, ruler.json."""
+import json
+from itertools import cycle
+from pathlib import Path
+
+from ..console import say
+from ..pocket.files import write_file
+from .results import MEAN, lengths, page_table, results, rows
+from .running import Run
+
+TEMPLATE = Path(__file__).with_name("page.md")
+NOTE = """
+The pocket model was trained on `single`, on `multi-key` and, in vain, on `two hops`, to 240 tokens; `multi-value` and
+`multi-query` ask for what it has never seen. Its wording has no families for variables and for counting words.
+"""
+
+
+def write_page(run: Run) -> None:
+    result = results(run)
+    write_file(run.folder / "ruler.json", (json.dumps(result, indent=1) + "\n").encode())
+    plot(result, run.folder / "ruler.svg")
+    page = TEMPLATE.read_text(encoding="utf-8").format(
+        **{name: result[name] for name in ("items", "wording", "form", "shots", "seed", "dtype")},
+        model=run.model.resolve().name, note=NOTE if result["wording"] == "pocket" else "", scores=page_table(result),
+        seconds=page_table(result, "seconds", " s"), examples="\n\n".join(examples(run)))
+    write_file(run.folder / "README.md", page.encode())
+    say(f"{run.folder}: README.md, ruler.svg, ruler.json")
+
+
+def examples(run: Run) -> list[str]:
+    """One of each family."""
+    found = {}
+    for group in run.groups:
+        if group.family.name not in found:
+            fitted = run.fitter.least(group, 0)
+            encoder = "" if fitted.prompt.encoder is None else f"encoder:\n{fitted.prompt.encoder}\n\n"
+            found[group.family.name] = (f"**{group.family.name}**: `{', '.join(fitted.item.answers)}`\n\n"
+                                        f"```text\n{encoder}decoder:\n{fitted.prompt.decoder}\n```")
+    return list(found.values())
+
+
+def plot(result: dict, file: Path) -> None:
+    """A curve for each family, and a thick one for their mean."""
+    from ..pocket.plots import LINES, pyplot, save
+    figure, panel = pyplot.subplots(figsize=(6.5, 3.4))
+    for line, (name, values) in zip(cycle(LINES), rows(result).items()):
+        style = {"color": "black", "linewidth": 2} if name == MEAN else line
+        panel.plot(lengths(result), values, marker="o", markersize=4, label=name, **style)
+    panel.set(xscale="log", xlabel="tokens", ylabel="score, %", ylim=(-3, 103))
+    panel.set_xticks(lengths(result), [f"{length:,}" for length in lengths(result)])
+    panel.minorticks_off()
+    panel.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    save(figure, file)

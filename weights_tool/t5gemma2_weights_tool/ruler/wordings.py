@@ -1,0 +1,91 @@
+"""The two wordings: English for models of language, and the pocket model's own, in which it was trained.
+
+Pocket has no families for variables and for counting words: its training had neither. It was trained on `single`,
+`multi-key` and (in vain: docs/pocket) `two hops`; multi-value and multi-query ask for what it has never seen.
+"""
+from collections.abc import Sequence
+from random import Random
+
+from ..pocket import retrieval
+from ..pocket.grammar import english, random_sentence
+from ..pocket.items import is_held_out
+from .counting import COUNTING
+from .following import FOLLOWING
+from .item import Family, Item, Wording, distinct, hidden, listed
+from .needles import Style, needle_families
+from .sentences import sentences
+from .words import pair
+
+CHAIN = 3  # keys of pocket's two hops
+
+
+def codes(several: bool) -> str:
+    return "access codes" if several else "access code"
+
+
+ENGLISH = Style(
+    intro="Remember the access codes in this text.\n\n",
+    keys=lambda rng, count: distinct(rng, count, pair),
+    value=lambda rng, _key: str(rng.randint(1_000_000, 9_999_999)),
+    statement=lambda key, value, several: f"{'One' if several else 'The'} access code of {key} is {value}.",
+    question=lambda keys, several: (f"What are the four access codes of {keys[0]}?" if several else
+                                    f"What {'are' if keys[1:] else 'is'} the {codes(bool(keys[1:]))} of {listed(keys)}?"),
+    lead=lambda keys, several: (f" The four access codes of {keys[0]} are" if several else
+                                f" The {codes(bool(keys[1:]))} of {listed(keys)} {'are' if keys[1:] else 'is'}"),
+    solution=lambda values: f" {listed(values)}.",
+    filler=sentences,
+    shot=4)
+
+
+def held_out_code(rng: Random, key: str) -> str:
+    """One that the pocket model has not learned with this key."""
+    while True:
+        code, = retrieval.random_codes(rng, 1)
+        if is_held_out(f"{key} {code}"):
+            return code
+
+
+def pocket_sentences(seed: str, count: int) -> list[str]:
+    rng = Random(f"{seed} filler")
+    return [f"{english(random_sentence(rng))}." for _ in range(count)]
+
+
+def pocket_question(keys: Sequence[str], several: bool) -> str:
+    if several:
+        return f"what are the codes of {keys[0]}?"
+    return " ".join(f"what is the code of {key}?" for key in keys)
+
+
+POCKET = Style(
+    intro="",
+    keys=lambda rng, count: rng.sample(retrieval.KEYS, count),
+    value=held_out_code,
+    statement=lambda key, value, _several: f"the code of {key} is {value}.",
+    question=pocket_question,
+    lead=lambda _keys, _several: "",
+    solution=lambda values: f" {' '.join(values)}",
+    filler=pocket_sentences,
+    shot=2)
+
+
+def pocket_two_hops(seed: str, size: int, _scale: object = None) -> Item:
+    """The end of one of two chains, as in pocket.retrieval."""
+    rng = Random(seed)
+    keys = rng.sample(retrieval.KEYS, CHAIN * retrieval.CHAINS)
+    chains, needles, ends = [keys[i::retrieval.CHAINS] for i in range(retrieval.CHAINS)], [], []
+    for chain in chains:
+        ends.append(held_out_code(rng, " ".join(chain)))
+        needles.append(f"the code of {chain[0]} is {ends[-1]}.")
+        needles += [f"the code of {name} is the code of {before}." for before, name in zip(chain, chain[1:])]
+    asked = rng.randrange(len(chains))
+    text = hidden(retrieval.interleaved(rng, needles, CHAIN), pocket_sentences(seed, size), rng)
+    return Item(text, pocket_question([chains[asked][-1]], False), "", f" {ends[asked]}", (ends[asked],), tuple(keys))
+
+
+WORDINGS = {
+    "english": Wording("english", (*needle_families(ENGLISH), *FOLLOWING[:1], *COUNTING, *FOLLOWING[1:]),
+                       before_question="\n\nQuestion: ", before_answer="\nAnswer:", between="\n\n", stop=("\n",), shots=1),
+    "pocket": Wording("pocket", (*needle_families(POCKET), Family("two hops", pocket_two_hops)),
+                      before_question=" ", before_answer="", between=" ", stop=(), shots=0),
+}
+FAMILIES = tuple(family.name for family in WORDINGS["english"].families)  # every wording's are among them
