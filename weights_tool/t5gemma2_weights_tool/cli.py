@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from . import adapt, config, fixtures, names, random_checkpoint
+from .ablate.command import add_ablate
 from .console import clear_line, complain, set_quiet
 from .errors import UserError
 from .flags import Parser, add_command, count, positive
@@ -15,6 +16,7 @@ from .peers.command import add_bench_peers
 from .pocket import commands as pocket_commands
 from .precision import add_precision
 from .record_command import add_record
+from .ruler.commands import add_ruler
 from .storage import DTYPE_BYTES
 from .usage import parse
 
@@ -89,7 +91,8 @@ def make_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
     """The command line, and that of each command."""
     parser = Parser(prog="weights_tool", description=__doc__, epilog="weights_tool COMMAND --help ends with examples.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_record, add_random, add_adapt, add_merge, add_fixtures, add_precision, *pocket_commands.ADD, add_bench_peers):
+    for add in (add_record, add_random, add_adapt, add_merge, add_fixtures, add_precision, *pocket_commands.ADD,
+                add_ablate, add_bench_peers, add_ruler):
         add(commands)
     return parser, commands.choices
 

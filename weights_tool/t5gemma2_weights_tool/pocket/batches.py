@@ -1,4 +1,5 @@
 """Batches as tensors: batch k of a stage is a function of seed, stage and k, however the run was interrupted."""
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -22,9 +23,10 @@ class Batch:
 class Batches:
     """The batches of one stage, or every `workers`-th sample of each."""
 
-    def __init__(self, stage: Stage, seed: int, maker: Maker, worker: int = 0, workers: int = 1):
+    def __init__(self, stage: Stage, seed: int, maker: Maker, worker: int = 0, workers: int = 1,
+                 tensors: dict[str, Callable] | None = None):
         self.stage, self.seed, self.maker = stage, seed, maker
-        self.worker, self.workers = worker, workers
+        self.worker, self.workers, self.tensors = worker, workers, tensors or TENSORS
 
     def __getitem__(self, step: int) -> Batch:
         place = f"{self.seed} {self.stage.name} {step}"
@@ -36,7 +38,7 @@ class Batches:
         size = max(self.workers, batch_size(family, length))
         samples = [self.maker.make(family, Random(f"{place} {i}"), length)
                    for i in range(self.worker, size, self.workers)]
-        return Batch(family.name, size, *TENSORS[family.source](samples))
+        return Batch(family.name, size, *self.tensors[family.source](samples))
 
 
 def batch_length(family: Family, rng: Random, progress: float) -> int | None:

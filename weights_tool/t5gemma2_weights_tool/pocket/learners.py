@@ -31,7 +31,7 @@ class Learner:
 
     def scores(self, batch: Batch) -> torch.Tensor:
         """The loss of each sample."""
-        raise NotImplementedError
+        return token_scores(self.model(**batch.inputs, use_cache=False).logits, batch.labels)
 
     def trained(self) -> list[tuple[str, nn.Parameter]]:
         return [*self.model.named_parameters(), *self.extra.named_parameters()]
@@ -68,17 +68,16 @@ class Gemma3Learner(Learner):
     def layers(self):
         return self.model.model.layers
 
-    def scores(self, batch):
-        return token_scores(self.model(**batch.inputs, use_cache=False).logits, batch.labels)
-
 
 class T5Gemma2Learner(Learner):
     def layers(self):
         encoder = self.model.model.encoder
-        return [*encoder.text_model.layers, *self.model.model.decoder.layers, *encoder.vision_tower.encoder.layers]
+        return [*encoder.text_model.layers, *self.model.model.decoder.layers, *vision_layers(self.model)]
 
-    def scores(self, batch):
-        return token_scores(self.model(**batch.inputs, use_cache=False).logits, batch.labels)
+
+def vision_layers(trained: nn.Module) -> nn.ModuleList:
+    """Of T5Gemma 2 or Gemma 3."""
+    return next(module for name, module in trained.named_modules() if name.endswith("vision_tower")).encoder.layers
 
 
 class VisionLearner(Learner):
@@ -90,7 +89,7 @@ class VisionLearner(Learner):
         super().__init__(recipe, stage, trained, nn.ModuleDict({"head": head}))
 
     def layers(self):
-        return self.model.model.encoder.vision_tower.encoder.layers
+        return vision_layers(self.model)
 
     def trained(self):
         return [(name, parameter) for name, parameter in super().trained()

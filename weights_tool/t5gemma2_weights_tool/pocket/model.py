@@ -64,10 +64,15 @@ def wake_up(model: T5Gemma2ForConditionalGeneration) -> None:
     """Give what is zero, or noise, the start described above."""
     encoder = model.model.encoder
     row = model.config.initializer_range * math.sqrt(model.config.decoder.hidden_size)  # scaled word embeddings
-    projection = encoder.multi_modal_projector.mm_input_projection_weight
-    projection.normal_(0, row / math.sqrt(len(projection)))
+    wake_up_vision(encoder, row)
     encoder.text_model.embed_tokens.eoi_embedding.normal_(0, row)
-    position = encoder.vision_tower.embeddings.position_embedding.weight
+
+
+def wake_up_vision(owner, row: float) -> None:
+    """Of the module that has the vision tower; `row` is the scale of word embeddings."""
+    projection = owner.multi_modal_projector.mm_input_projection_weight
+    projection.normal_(0, row / math.sqrt(len(projection)))
+    position = owner.vision_tower.embeddings.position_embedding.weight
     position.copy_(POSITION_SCALE * sines(math.isqrt(len(position)), position.shape[1]))
 
 

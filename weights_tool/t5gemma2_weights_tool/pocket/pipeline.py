@@ -23,7 +23,7 @@ from ..adapt import adapt
 from ..console import say
 from ..errors import UserError, expected
 from . import learners, vocabulary
-from .batches import Batches
+from .batches import TENSORS, Batches
 from .checkpoints import Checkpoints
 from .export import export
 from .files import write_file
@@ -43,13 +43,14 @@ def scaled(recipe: Recipe, scale: float) -> Recipe:
         return recipe
     def some(steps: int) -> int:
         return max(1, round(steps * scale))
-    stages = [replace(stage, steps=some(stage.steps), schedule=stage.schedule and some(stage.schedule))
-              for stage in recipe.stages]
+    stages = [replace(stage, steps=some(stage.steps), schedule=stage.schedule and some(stage.schedule),
+                      warmup=min(stage.warmup, some(stage.warmup))) for stage in recipe.stages]
     return replace(recipe, stages=stages)
 
 
 class Run:
     """What the stages of one output folder share."""
+    tensors = TENSORS
 
     def __init__(self, recipe: Recipe, folder: Path):
         self.recipe, self.folder = recipe, folder
@@ -72,13 +73,21 @@ class Run:
             return learners.Gemma3Learner(self.recipe, stage, learners.fresh_gemma3(self.recipe, self.vocabulary))
         trained = learners.fresh_t5gemma2(self.recipe, self.vocabulary)
         if stage.name == "ul2":
-            shapes = {name: tuple(value.shape) for name, value in trained.state_dict().items()}
-            adapted = checkpoint_model.load_weights(self.folder / ADAPTED, shapes)
-            trained.load_state_dict(adapted, strict=False)
+            self.load_adapted(trained)
         else:
             trained.load_state_dict(self.final(STAGES[STAGES.index(stage.name) - 1])["model"])
         kind = learners.VisionLearner if stage.name == "vision" else learners.T5Gemma2Learner
         return kind(self.recipe, stage, trained)
+
+    def load_adapted(self, fresh) -> None:
+        """What `adapt` made of the decoder-only model; it has no vision."""
+        shapes = {name: tuple(value.shape) for name, value in fresh.state_dict().items()}
+        fresh.load_state_dict(checkpoint_model.load_weights(self.folder / ADAPTED, shapes), strict=False)
+
+    def begin(self, stage: Stage) -> None:
+        """What the leader does before a stage's first step."""
+        if stage.name == "ul2":
+            self.adapt()
 
     def adapt(self) -> None:
         """The decoder-only model as an untrained encoder-decoder."""
@@ -91,7 +100,7 @@ class Run:
         (self.folder / ADAPTED / "NOTICE").unlink()  # it is about Google's weights; these are ours
 
     def stage(self, team: Team, stage: Stage, stop) -> None:
-        batches = Batches(stage, self.recipe.seed, self.maker, team.rank, team.size)
+        batches = Batches(stage, self.recipe.seed, self.maker, team.rank, team.size, self.tensors)
         Training(team, self.learner(stage), batches, self.checkpoints(stage.name)).run(stop)
 
     def state(self) -> tuple[str, int, dict]:
@@ -107,16 +116,21 @@ class Run:
 def work(team: Team, recipe: Recipe, folder: Path, until: str) -> None:
     """What each worker does: all stages up to `until`."""
     here = Run(recipe, folder)
-    with Stop() if team.leads else nullcontext() as stop:
-        for stage in recipe.stages[:STAGES.index(until) + 1]:
-            if team.agree(team.leads and here.final(stage.name) is not None):
-                continue
-            if stage.name == "ul2" and team.leads:
-                here.adapt()
-            team.agree(0)
-            here.stage(team, stage, stop)
+    train_stages(team, here, recipe.stages[:STAGES.index(until) + 1])
     if team.leads and until == STAGES[-1]:
         export(here, folder / MODEL)
+
+
+def train_stages(team: Team, here: Run, stages: list[Stage]) -> None:
+    """Those of the stages that are not done."""
+    with Stop() if team.leads else nullcontext() as stop:
+        for stage in stages:
+            if team.agree(team.leads and here.final(stage.name) is not None):
+                continue
+            if team.leads:
+                here.begin(stage)
+            team.agree(0)
+            here.stage(team, stage, stop)
 
 
 def prepare(recipe: Recipe, folder: Path):

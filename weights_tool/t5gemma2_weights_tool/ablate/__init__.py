@@ -1,0 +1,1 @@
+"""The paper's ablations in miniature: variants of the pocket model, trained alike and compared."""

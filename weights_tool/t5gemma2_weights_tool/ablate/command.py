@@ -1,0 +1,62 @@
+"""`weights_tool ablate`: the paper's ablations at the pocket model's size."""
+import json
+import os
+from pathlib import Path
+
+from ..console import say
+from ..flags import add_command, positive, positive_real
+from ..need import need
+
+RECIPE = "ablate"
+SMOKE_ITEMS, ITEMS = 2, 100
+
+
+def add_ablate(commands) -> None:
+    parser = add_command(commands, "ablate", "the paper's ablations at the pocket model's size: trained, measured, reported",
+                         "-o ablation --seeds 3 --minutes 900",
+                         "-o ablation --variants base,untied --seeds 2")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+                        help="ablation.json, README.md and its plots; the same command goes on after a stop")
+    parser.add_argument("--variants", metavar="A,B", help="default: all; an unknown one lists them")
+    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="the recipe's, and N - 1 after it")
+    parser.add_argument("--minutes", type=positive_real, metavar="M",
+                        help="as many steps as these variants and seeds train in M minutes in all; measuring comes on top")
+    parser.add_argument("--recipe", default=RECIPE, metavar="NAME|FILE",
+                        help=f"sizes and stages: {RECIPE} (default), pocket, or a file")
+    parser.add_argument("-n", type=positive, metavar="N", help=f"held-out items of each kind (default {ITEMS})")
+    parser.add_argument("--workers", type=positive, default=min(2, os.cpu_count() or 1), metavar="N",
+                        help="processes that share each batch (default: 2, or 1 on a single core)")
+    parser.add_argument("--smoke", action="store_true", help="everything once, far too short to learn, for tests")
+    parser.set_defaults(run=run_ablate)
+
+
+def run_ablate(args) -> None:
+    need("torch", "transformers", "PIL", "matplotlib", extras="torch,pocket")
+    from .plan import Asked, planned
+    from .report import write_report
+    from .variants import VARIANTS, named
+    variants = named(args.variants.split(",") if args.variants else list(VARIANTS))
+    args.output.mkdir(parents=True, exist_ok=True)
+    recipe = planned(Asked(args.recipe, args.minutes, args.smoke), args.output, variants, args.seeds, args.workers)
+    items = args.n or (SMOKE_ITEMS if args.smoke else ITEMS)
+    runs = [(variant, recipe.seed + i) for i in range(args.seeds) for variant in variants]
+    for number, (variant, seed) in enumerate(runs, 1):
+        say(f"{number} of {len(runs)}: {variant.name} ({variant.what}), seed {seed}")
+        train_and_measure(variant, recipe, seed, args.output, items, 1 if args.smoke else args.workers)
+        write_report(args.output)
+
+
+def train_and_measure(variant, recipe, seed: int, folder: Path, items: int, workers: int) -> None:
+    from ..pocket.files import write_file
+    from .measure import measured
+    from .results import RESULT, read_result, score
+    from .runs import seeded, train
+    file = folder / variant.name / f"seed-{seed}" / RESULT
+    if file.exists() and read_result(file)["items"] == items:
+        say(f"{file}: measured already")
+        return
+    run = train(variant, seeded(recipe, seed), folder, workers)
+    result = measured(run, items)
+    write_file(file, (json.dumps(result, indent=1) + "\n").encode())
+    run.tidy()
+    say(f"{variant.name}, seed {seed}: score {score(result):.1f}")
