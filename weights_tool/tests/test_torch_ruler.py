@@ -105,12 +105,17 @@ def test_largest():
 
 
 ECHO = """
-fewest = json.load(open(sys.argv[0] + ".known"))
+def interrupt():
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
+known = json.load(open(sys.argv[0] + ".known"))
 log = open(sys.argv[0] + ".log", "a")
 for number, line in enumerate(sys.stdin):
     request = json.loads(line)
     print(json.dumps(request), file=log, flush=True)
-    if number == fewest.get("dies"):
+    if number == known.get("is interrupted"):
+        interrupt()
+    if number == known.get("dies"):
         print(end='{"text": "half of an', flush=True)
         sys.exit("out of memory")
     words = re.findall(r"code of (\\w+) is (\\d+)", request["prompt"])
@@ -122,14 +127,15 @@ for number, line in enumerate(sys.stdin):
 def engine(tmp_path):
     """A program in the engine's place that answers with the first code of the text, and dies when it is told to."""
     file = tmp_path / "engine"
-    file.write_text(f"#!{sys.executable}\nimport json, re, sys\n{ECHO}")
+    file.write_text(f"#!{sys.executable}\nimport json, os, re, signal, sys, time\n{ECHO}")
     file.chmod(0o755)
-    dies(file, None)
+    told(file)
     return file
 
 
-def dies(engine: Path, number: int | None) -> None:
-    engine.with_name("engine.known").write_text(json.dumps({"dies": number}))
+def told(engine: Path, **when) -> None:
+    """At which request what happens."""
+    engine.with_name("engine.known").write_text(json.dumps({name.replace("_", " "): number for name, number in when.items()}))
 
 
 def requests(engine: Path) -> list[dict]:
@@ -157,7 +163,7 @@ def test_a_run(engine, tmp_path, capsys):
     assert single["score"] == 100 and single["wrong"] == [] and value["score"] == 25 and len(value["wrong"]) == 3
     page = (folder / "README.md").read_text()
     assert "# RULER: pocket" in page and "| multi-value | 25.0 % | 25.0 % |" in page and "{" not in page
-    assert "decoder:\n\n```" in page and "what is the code of" in page and "trained on `single`" in page
+    assert "decoder:" not in page and "encoder:\nthe code of" in page and "what is the code of" in page and "trained on `single`" in page
     sent = requests(engine)
     assert len(sent) == 30 and all(set(one) == {"prompt", "decoder_prompt", "n_predict"} for one in sent)
     assert all(one["decoder_prompt"] == "" and re.search(r"\. what [^.]+\?$", one["prompt"]) for one in sent)
@@ -174,12 +180,12 @@ def test_a_run_that_is_stopped_goes_on(engine, tmp_path, capsys):
     whole = requests(engine)
     engine.with_name("engine.log").unlink()
     for stop in (4, 0, 17):
-        dies(engine, stop)
+        told(engine, dies=stop)
         assert ruler(engine, "-o", tmp_path / "parts") == 1
         assert capsys.readouterr().err.splitlines()[-1].endswith("engine: ended without an answer: out of memory")
     with open(tmp_path / "parts/answers.jsonl", "a") as stream:
         stream.write('{"length": 200, "fam')  # as a power cut leaves it
-    dies(engine, None)
+    told(engine)
     assert ruler(engine, "-o", tmp_path / "parts") == 0
     assert "parts: going on after 21 of 30 items" in capsys.readouterr().err
     sent = requests(engine)
@@ -192,6 +198,15 @@ def test_a_run_that_is_stopped_goes_on(engine, tmp_path, capsys):
     assert ruler(engine, "-o", tmp_path / "parts") == 0 and not engine.with_name("engine.log").exists()
     assert ruler(engine, "-o", tmp_path / "parts", "-n", "4", "--lengths", "150,200") == 0  # 20 items at 150, 5 more at 200
     assert len(requests(engine)) == 25
+
+
+def test_an_interrupt_costs_one_item(engine, tmp_path, capsys):
+    begun = time.monotonic()
+    told(engine, is_interrupted=7)
+    assert ruler(engine, "-o", tmp_path / "out") == 130 and time.monotonic() - begun < 30
+    told(engine)
+    assert ruler(engine, "-o", tmp_path / "out") == 0
+    assert "out: going on after 7 of 30 items" in capsys.readouterr().err and len(requests(engine)) == 31
 
 
 @pytest.mark.parametrize("more, message", [

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from ..console import say
 from ..pocket.files import write_file
-from .results import MEAN, lengths, page_table, results, rows
+from .results import MEAN, lengths, page_table, percent, results, rows, seconds
 from .running import Run
 
 TEMPLATE = Path(__file__).with_name("page.md")
+MARKERS = "os^vD*PXh"  # hollow: curves that lie on each other are seen to
 NOTE = """
 The pocket model was trained on `single`, on `multi-key` and, in vain, on `two hops`, to 240 tokens; `multi-value` and
 `multi-query` ask for what it has never seen. Its wording has no families for variables and for counting words.
@@ -21,8 +22,8 @@ def write_page(run: Run) -> None:
     plot(result, run.folder / "ruler.svg")
     page = TEMPLATE.read_text(encoding="utf-8").format(
         **{name: result[name] for name in ("items", "wording", "form", "shots", "seed", "dtype")},
-        model=run.model.resolve().name, note=NOTE if result["wording"] == "pocket" else "", scores=page_table(result),
-        seconds=page_table(result, "seconds", " s"), examples="\n\n".join(examples(run)))
+        model=run.model.resolve().name, note=NOTE if result["wording"] == "pocket" else "", scores=page_table(result, "score", percent),
+        seconds=page_table(result, "seconds", seconds), examples="\n\n".join(examples(run)))
     write_file(run.folder / "README.md", page.encode())
     say(f"{run.folder}: README.md, ruler.svg, ruler.json")
 
@@ -33,9 +34,11 @@ def examples(run: Run) -> list[str]:
     for group in run.groups:
         if group.family.name not in found:
             fitted = run.fitter.least(group, 0)
-            encoder = "" if fitted.prompt.encoder is None else f"encoder:\n{fitted.prompt.encoder}\n\n"
-            found[group.family.name] = (f"**{group.family.name}**: `{', '.join(fitted.item.answers)}`\n\n"
-                                        f"```text\n{encoder}decoder:\n{fitted.prompt.decoder}\n```")
+            parts = {"encoder": fitted.prompt.encoder, "decoder": fitted.prompt.decoder}
+            shown = "\n\n".join(f"{name}:\n{text}" for name, text in parts.items() if text)
+            wanted = "one of" if fitted.item.any_of else "expected"
+            found[group.family.name] = (f"**{group.family.name}**, {wanted}: {', '.join(fitted.item.answers)}\n\n"
+                                        f"```text\n{shown}\n```")
     return list(found.values())
 
 
@@ -43,9 +46,9 @@ def plot(result: dict, file: Path) -> None:
     """A curve for each family, and a thick one for their mean."""
     from ..pocket.plots import LINES, pyplot, save
     figure, panel = pyplot.subplots(figsize=(6.5, 3.4))
-    for line, (name, values) in zip(cycle(LINES), rows(result).items()):
+    for line, marker, (name, values) in zip(cycle(LINES), cycle(MARKERS), rows(result, "score").items()):
         style = {"color": "black", "linewidth": 2} if name == MEAN else line
-        panel.plot(lengths(result), values, marker="o", markersize=4, label=name, **style)
+        panel.plot(lengths(result), values, marker=marker, markersize=5, markerfacecolor="none", label=name, **style)
     panel.set(xscale="log", xlabel="tokens", ylabel="score, %", ylim=(-3, 103))
     panel.set_xticks(lengths(result), [f"{length:,}" for length in lengths(result)])
     panel.minorticks_off()

@@ -1,5 +1,6 @@
 """Scores of a run: by group, as a table for a terminal, as a table for a page."""
 from collections import defaultdict
+from collections.abc import Callable
 
 from .item import score
 from .running import Run, key_of
@@ -27,7 +28,7 @@ def group_result(run: Run, group) -> dict:
                       for answer in wrong[:SHOWN]]}
 
 
-def rows(result: dict, column: str = "score") -> dict[str, list[float]]:
+def rows(result: dict, column: str) -> dict[str, list[float]]:
     """{family: a value for each length, ..., "mean": ...}."""
     found: dict[str, list[float]] = defaultdict(list)
     for group in result["groups"]:
@@ -44,13 +45,21 @@ def lengths(result: dict) -> list[int]:
 def table(result: dict) -> str:
     """Families against lengths, in percent."""
     lines = [f"{'%':<16}" + "".join(f"{length:>9}" for length in lengths(result))]
-    lines += [f"{name:<16}" + "".join(f"{value:>9.1f}" for value in values) for name, values in rows(result).items()]
+    lines += [f"{name:<16}" + "".join(f"{value:>9.1f}" for value in values) for name, values in rows(result, "score").items()]
     return "\n".join(lines)
 
 
-def page_table(result: dict, column: str = "score", unit: str = " %") -> str:
+def percent(value: float) -> str:
+    return f"{value:.1f} %"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def page_table(result: dict, column: str, written: Callable[[float], str]) -> str:
     heads = [f"{length:,} tokens" for length in lengths(result)]
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(f"{value:.1f}{unit}" for value in values) + " |"
+    lines += [f"| {name} | " + " | ".join(map(written, values)) + " |"
               for name, values in rows(result, column).items()]
     return "\n".join(lines)
