@@ -113,7 +113,8 @@ def test_pocket_asks_what_was_not_trained_on():
     for seed in range(20):
         item = single.make(str(seed), 5, None)
         assert is_held_out(f"{item.names[0]} {item.answers[0]}")
-        assert prompt(item, [], WORDINGS["pocket"], "encoder") == Prompt(f"{item.text} what is the code of {item.names[0]}?", "")
+        asked = Prompt(f"{item.text} what is the code of {item.names[0]}?", "")
+        assert prompt(item, [], WORDINGS["pocket"], "encoder") == asked
         assert len(two_hops.make(str(seed), 5, None).names) == 6
 
 
@@ -145,7 +146,8 @@ def test_one_text_cut_at_different_places():
         assert made[form].encoder + made[form].decoder == whole
         assert made[form].request() == {"prompt": made[form].encoder, "decoder_prompt": made[form].decoder}
     assert made["encoder"].decoder == item.lead and made["question-in-decoder"].decoder.startswith("\n\nQuestion: What is")
-    assert whole.startswith(f"{example.text}\n\nQuestion: {example.question}\nAnswer:{example.lead}{example.solution}\n\n{item.text}")
+    solved = f"{example.text}\n\nQuestion: {example.question}\nAnswer:{example.lead}{example.solution}"
+    assert whole.startswith(f"{solved}\n\n{item.text}")
     assert whole.endswith(f"\n\nQuestion: {item.question}\nAnswer:{item.lead}") and not whole.endswith(" ")
 
 

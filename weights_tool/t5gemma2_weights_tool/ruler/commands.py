@@ -60,7 +60,7 @@ def groups_of(wording: Wording, families: str | None, lengths: tuple[int, ...]) 
     """Shorter ones first."""
     if max(lengths) > LONGEST:
         raise expected("ruler", "--lengths", f"at most {LONGEST}", max(lengths))
-    names = families.split(",") if families else FAMILIES
+    names = [name.strip() for name in families.split(",")] if families else FAMILIES
     if unknown := set(names) - set(FAMILIES):
         raise expected("ruler", "--families", f"names out of {', '.join(FAMILIES)}", ", ".join(sorted(unknown)))
     chosen = [family for family in wording.families if family.name in names]

@@ -11,8 +11,9 @@ from .running import Run
 TEMPLATE = Path(__file__).with_name("page.md")
 MARKERS = "os^vD*PXh"  # hollow: curves that lie on each other are seen to
 NOTE = """
-The pocket model was trained on `single`, on `multi-key` and, in vain, on `two hops`, to 240 tokens; `multi-value` and
-`multi-query` ask for what it has never seen. Its wording has no families for variables and for counting words.
+The pocket model was trained on `single`, on `multi-key` and, in vain, on `two hops` (the text has two chains: a guess is right
+half of the time), to 240 tokens; `multi-value` and `multi-query` ask for what it has never seen. Its wording has no families
+for variables and for counting words.
 """
 
 
@@ -22,7 +23,8 @@ def write_page(run: Run) -> None:
     plot(result, run.folder / "ruler.svg")
     page = TEMPLATE.read_text(encoding="utf-8").format(
         **{name: result[name] for name in ("items", "wording", "form", "shots", "seed", "dtype")},
-        model=run.model.resolve().name, note=NOTE if result["wording"] == "pocket" else "", scores=page_table(result, "score", percent),
+        model=run.model.resolve().name, note=NOTE if result["wording"] == "pocket" else "",
+        scores=page_table(result, "score", percent),
         seconds=page_table(result, "seconds", seconds), examples="\n\n".join(examples(run)))
     write_file(run.folder / "README.md", page.encode())
     say(f"{run.folder}: README.md, ruler.svg, ruler.json")

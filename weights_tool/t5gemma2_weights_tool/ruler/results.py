@@ -2,10 +2,10 @@
 from collections import defaultdict
 from collections.abc import Callable
 
-from .item import score
+from .item import Group, score
 from .running import Run, key_of
 
-SHOWN = 3       # answers kept of each group that are not all right
+SHOWN = 3  # answers kept of each group that are not all right
 MEAN = "mean"
 
 
@@ -18,7 +18,7 @@ def results(run: Run) -> dict:
     return {**run.head, "items": run.count, "groups": [group_result(run, group) for group in run.groups]}
 
 
-def group_result(run: Run, group) -> dict:
+def group_result(run: Run, group: Group) -> dict:
     answers = [run.answers[key_of(group, number)] for number in range(run.count)]
     wrong = [answer for answer in answers if score_of(answer) < 1]
     return {"length": group.length, "family": group.family.name, "items": len(answers),
@@ -45,7 +45,8 @@ def lengths(result: dict) -> list[int]:
 def table(result: dict) -> str:
     """Families against lengths, in percent."""
     lines = [f"{'%':<16}" + "".join(f"{length:>9}" for length in lengths(result))]
-    lines += [f"{name:<16}" + "".join(f"{value:>9.1f}" for value in values) for name, values in rows(result, "score").items()]
+    lines += [f"{name:<16}" + "".join(f"{value:>9.1f}" for value in values)
+              for name, values in rows(result, "score").items()]
     return "\n".join(lines)
 
 

@@ -56,11 +56,13 @@ class Engine:
         if not line.endswith("\n"):
             raise UserError(f"{self.program}: ended without an answer: {self.last_words()}")
         try:
-            answer = json.loads(line)
-        except ValueError:
+            answer = dict(json.loads(line))
+        except (ValueError, TypeError):
             raise expected(self.program, "answer", "JSON", line.strip()[:80]) from None
         if "error" in answer:
             raise UserError(f"{self.program}: {answer['error']}")
+        if not isinstance(answer.get("text"), str):
+            raise expected(self.program, "answer", "a text", line.strip()[:80])
         return answer
 
     def last_words(self) -> str:
