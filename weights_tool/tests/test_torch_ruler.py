@@ -122,8 +122,8 @@ for number, line in enumerate(sys.stdin):
     if number == known.get("dies"):
         print(end='{"text": "half of an', flush=True)
         sys.exit("out of memory")
-    words = re.findall(r"code of (\\w+) is (\\d+)", request["prompt"])
-    print(json.dumps({"text": words[0][1], "n_predict": request["n_predict"]}), flush=True)
+    words = re.findall(r"code of (\\w+) is (\\d+)", request.get("prompt", ""))
+    print(json.dumps({"text": words[0][1] if words else ""}), flush=True)
 """
 
 
@@ -171,6 +171,15 @@ def test_a_run(engine, tmp_path, capsys):
     sent = requests(engine)
     assert len(sent) == 30 and all(set(one) == {"prompt", "decoder_prompt", "n_predict"} for one in sent)
     assert all(one["decoder_prompt"] == "" and re.search(r"\. what [^.]+\?$", one["prompt"]) for one in sent)
+
+
+def test_english_for_the_decoder_alone(engine, capsys):
+    assert ruler(engine, "--wording", "english", "--form", "decoder-only", "--lengths", "1500", "-n", 1) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "mean                  0.0"
+    sent = requests(engine)
+    assert len(sent) == len(FAMILIES) and all(set(one) == {"decoder_prompt", "n_predict", "stop"} for one in sent)
+    assert all(one["stop"] == ["\n"] and one["decoder_prompt"].count("\nAnswer:") == 2 for one in sent)
+    assert all(8 < one["n_predict"] < 400 for one in sent)
 
 
 def test_without_a_folder_only_the_table_is_printed(engine, tmp_path, capsys):
