@@ -118,6 +118,21 @@ def test_pocket_asks_what_was_not_trained_on():
         assert len(two_hops.make(str(seed), 5, None).names) == 6
 
 
+def test_orders_give_nothing_away():
+    """Of lists, of the two facts, and of which key is asked about."""
+    families = {family.name: family for family in WORDINGS["english"].families}
+    for name, pattern in ("common words", r"\d+\. (\w+)"), ("frequent words", r"[a-z]+"):
+        item = families[name].make("x", 30, families[name].scales[-1])
+        places = [i for i, word in enumerate(re.findall(pattern, item.text.partition("\n\n")[2])) if word == item.answers[0]]
+        assert places != list(range(places[0], places[0] + len(places))), name
+    items = [families["two hops"].make(str(seed), 9, None) for seed in range(40)]
+    births_first = [item.text.index(f"born in {item.names[1]}") < item.text.index(f"In {item.names[1]}") for item in items]
+    assert 10 < sum(births_first) < 30
+    items = [families["multi-key"].make(str(seed), 9, None) for seed in range(80)]
+    ranks = Counter(re.findall(r"code of \S+ is (\d+)", item.text).index(item.answers[0]) for item in items)
+    assert sorted(ranks) == [0, 1, 2, 3] and min(ranks.values()) > 8
+
+
 def test_words():
     """None is part of another, so that a wrong answer is not taken for a right one."""
     pool = set(words.compounds())

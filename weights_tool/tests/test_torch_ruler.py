@@ -2,9 +2,13 @@
 import json
 import os
 import re
+import shutil
 import sys
 import time
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -103,6 +107,9 @@ def test_largest():
         for start in (0, 5, 99):
             found = largest(lambda size: start + unit * size + size % 3 % 2, 3000)
             assert start + unit * found + found % 3 % 2 <= 3000 < start + unit * (found + 1) + (found + 1) % 3 % 2
+    for seed in range(100):  # units that differ
+        ends = list(accumulate(Random(seed).choices(range(1, 30), k=400)))
+        assert largest(ends.__getitem__, 3000) == bisect_right(ends, 3000) - 1
     assert largest(lambda size: 11 + size, 10) is None and largest(lambda size: 10 + size, 10) == 0
     with pytest.raises(UserError, match="makes no tokens"):
         largest(lambda size: 5, 10)
@@ -239,6 +246,16 @@ def test_another_program_is_refused(engine, tmp_path, capsys):
     engine.write_text(engine.read_text() + "\n")
     assert ruler(engine, "--families", "single", "-o", tmp_path / "out") == 1
     assert "run.json: program: expected " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_another_model_is_refused(engine, tmp_path, capsys):
+    model = shutil.copytree(POCKET, tmp_path / "model")
+    assert ruler(engine, "--families", "single", "-o", tmp_path / "out", model=model) == 0
+    (model / "README.md").write_text("no part of it")
+    assert ruler(engine, "--families", "single", "-o", tmp_path / "out", model=model) == 0
+    (model / "generation_config.json").write_text("{}")
+    assert ruler(engine, "--families", "single", "-o", tmp_path / "out", model=model) == 1
+    assert "run.json: model: expected " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("body, message", [

@@ -45,16 +45,15 @@ def common_words(seed: str, size: int, scale: Scale) -> Item:
 
 
 def counts(total: int) -> list[int]:
-    """How often each rank occurs among about `total` words, dots first; the fourth word never as often as the third."""
+    """How often each rank occurs among about `total` words, dots first."""
     found, rank = [], 1
     while (count := int(total / rank**ALPHA / ZETA_2)) > 0:
         found.append(count)
         rank += 1
-    least = found[ASKED]
-    return found[:ASKED + 1] + [min(count, least - 1) for count in found[ASKED + 1:] if least > 1]
+    return found
 
 
-FEWEST = 53  # words: 32 dots, 8, 3, 2, 1, ...
+FEWEST = 53  # words: 32 dots, 8, 3, 2, 1, ...; from here on the third word occurs more often than the fourth
 
 
 def frequent_words(seed: str, size: int, _scale: object = None) -> Item:

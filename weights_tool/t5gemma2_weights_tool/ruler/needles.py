@@ -39,7 +39,6 @@ class Needles:
     def __call__(self, seed: str, size: int, _scale: object = None) -> Item:
         style, rng, several = self.style, Random(seed), self.values > 1
         pairs = self.pairs(rng)
-        rng.shuffle(pairs)
         keys = list(dict.fromkeys(key for key, _ in pairs))
         asked = rng.sample(keys, self.asked)
         answers = tuple(value for name in asked for key, value in pairs if key == name)
