@@ -40,9 +40,11 @@ def run_ablate(args) -> None:
     recipe = planned(Asked(args.recipe, args.minutes, args.smoke), args.output, variants, args.seeds, args.workers)
     items = args.n or (SMOKE_ITEMS if args.smoke else ITEMS)
     runs = [(variant, recipe.seed + i) for i in range(args.seeds) for variant in variants]
-    for number, (variant, seed) in enumerate(runs, 1):
-        say(f"{number} of {len(runs)}: {variant.name} ({variant.what}), seed {seed}")
-        train_and_measure(variant, recipe, seed, args.output, items, 1 if args.smoke else args.workers)
+    try:
+        for number, (variant, seed) in enumerate(runs, 1):
+            say(f"{number} of {len(runs)}: {variant.name} ({variant.what}), seed {seed}")
+            train_and_measure(variant, recipe, seed, args.output, items, 1 if args.smoke else args.workers)
+    finally:  # also where it is stopped
         write_report(args.output)
 
 

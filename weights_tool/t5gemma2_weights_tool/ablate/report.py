@@ -121,6 +121,8 @@ def plot_losses(found: dict[str, list[dict]], file: Path) -> None:
 def write_report(folder: Path) -> None:
     """ablation.json, README.md and its plots; of what is measured so far."""
     found, plan = results.collected(folder), read_json(folder / "plan.json")
+    if not found:
+        return
     write_file(folder / "ablation.json", results.as_json(folder))
     plot_tasks(found, folder / "tasks.svg")
     plot_lengths(found, folder / "length.svg")

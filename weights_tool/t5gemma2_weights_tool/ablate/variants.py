@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import expected
 from ..pocket import learners
-from ..pocket.answers import NEW_TOKENS, Transformers, exact, stripped
+from ..pocket.answers import Transformers, exact, stripped
 from ..pocket.batches import TENSORS
 from ..pocket.recipe import STAGES, Recipe, Stage
 from ..pocket.samples import BOS, EOS, PAD
@@ -61,13 +61,13 @@ class EncoderDecoder:
 
     @staticmethod
     @torch.no_grad()
-    def answer(model: nn.Module, samples: list) -> list[list[int]]:
-        """Greedy, without a cache, which changed layers lack; the prompts are of one length."""
+    def answer(model: nn.Module, samples: list, longest: int) -> list[list[int]]:
+        """Greedy, up to `longest` tokens, without a cache, which changed layers lack; the prompts are of one length."""
         inputs = exact(samples)
         H = model.get_encoder()(**inputs)
         ids = torch.full((len(samples), 1), BOS)
         ended = torch.zeros(len(samples), dtype=torch.bool)
-        while not ended.all() and ids.shape[1] <= NEW_TOKENS:
+        while not ended.all() and ids.shape[1] <= longest:
             logits = model(encoder_outputs=H, attention_mask=inputs["attention_mask"], decoder_input_ids=ids,
                            use_cache=False, logits_to_keep=1).logits
             ids = torch.cat([ids, logits[:, -1].argmax(-1, keepdim=True)], 1)
@@ -97,12 +97,12 @@ class DecoderOnly:
 
     @staticmethod
     @torch.no_grad()
-    def answer(model: nn.Module, samples: list) -> list[list[int]]:
+    def answer(model: nn.Module, samples: list, longest: int) -> list[list[int]]:
         """Greedy, with transformers' cache."""
         ids = torch.tensor([[*sample.encoder, BOS] for sample in samples])
         pictures = [picture for sample in samples for picture in sample.pictures]
         tokens = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoder_only.seen(ids, pictures),
-                                do_sample=False, max_new_tokens=NEW_TOKENS, eos_token_id=EOS, pad_token_id=PAD)
+                                do_sample=False, max_new_tokens=longest, eos_token_id=EOS, pad_token_id=PAD)
         return [stripped(row) for row in tokens[:, ids.shape[1]:].tolist()]
 
 
@@ -127,11 +127,11 @@ def named(names: list[str]) -> list[Variant]:
 
 
 class Answers(Transformers):
-    """A variant's greedy answers to items."""
+    """A variant's greedy answers to items; beyond the longest right one and its eos they are wrong, and are cut there."""
 
     def __init__(self, variant: Variant, model: nn.Module, maker):
         super().__init__(model.eval(), maker)
         self.variant = variant
 
     def generate(self, samples):
-        return self.variant.answer(self.model, samples)
+        return self.variant.answer(self.model, samples, max(len(sample.answer) for sample in samples) + 1)

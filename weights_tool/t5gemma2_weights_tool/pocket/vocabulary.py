@@ -9,6 +9,7 @@ such pair of a product side by side in the order of the products, so that both m
 import json
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -58,6 +59,7 @@ def learn(texts: list[str]) -> list[str]:
         spelled.update((text, merged(spelled[text], ranks)) for text in texts if product in text)
 
 
+@cache
 def products() -> list[str]:
     """Words first, then words with a space before them: a word is whole before its space joins it."""
     known = words()
