@@ -1,18 +1,18 @@
 """Ablations: each variant against transformers where they coincide, training that goes on after a stop, the report."""
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import pytest
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("transformers")
 
 import torch  # noqa: E402
-from test_torch_pocket_training import interrupt_at, losses, train  # noqa: E402
+from test_torch_pocket_training import interrupt_at, losses  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 from torch import nn  # noqa: E402
 from transformers import T5Gemma2ForConditionalGeneration, T5GemmaModuleConfig  # noqa: E402
@@ -24,7 +24,6 @@ from t5gemma2_weights_tool.cli import main  # noqa: E402
 from t5gemma2_weights_tool.model import load_config, load_model  # noqa: E402
 from t5gemma2_weights_tool.pocket import items, retrieval, vocabulary  # noqa: E402
 from t5gemma2_weights_tool.pocket.batches import encoder_decoder  # noqa: E402
-from t5gemma2_weights_tool.pocket.model import t5gemma2_config  # noqa: E402
 from t5gemma2_weights_tool.pocket.recipe import STAGES, read_recipe  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import BOS, EOS, NOTHING, Maker  # noqa: E402
 
@@ -297,7 +296,6 @@ def test_a_second_run_has_nothing_to_do(done, capsys):
 
 
 def test_more_items_are_measured_without_training(done, tmp_path, capsys):
-    import shutil
     shutil.copytree(done, tmp_path / "ablation")
     assert ablate(tmp_path / "ablation", "--variants", "untied", "-n", "2") == 0
     assert ": step " not in capsys.readouterr().err
@@ -333,12 +331,14 @@ def test_minutes_make_the_steps(tmp_path, capsys):
                   for stage in plan["recipe"]["stages"] if stage["name"] in plan["seconds"][name])
     assert seconds == pytest.approx(3, rel=0.3)
     assert set(plan["seconds"]) == {"parent", "base"}
-    assert main([*arguments, "--variants", "untied", "--seeds", "2", "--minutes", "0.05"]) == 0
+    assert main([*arguments, "--variants", "untied", "--seeds", "2"]) == 0
     assert json.loads((tmp_path / "out/plan.json").read_text()) == plan
     assert [one["seed"] for one in results.collected(tmp_path / "out")["untied"]] == [1, 2]
     capsys.readouterr()
     assert main([*arguments, "--minutes", "7"]) == 1
-    assert "plan.json: asked: expected" in capsys.readouterr().err
+    assert "plan.json: minutes: expected 7" in capsys.readouterr().err
+    assert main(["ablate", "-o", str(tmp_path / "out"), "--recipe", "smoke"]) == 1
+    assert "plan.json: recipe: expected smoke" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments, message", [

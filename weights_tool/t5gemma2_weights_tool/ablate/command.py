@@ -4,29 +4,30 @@ import os
 from pathlib import Path
 
 from ..console import say
+from ..errors import expected
 from ..flags import add_command, positive, positive_real
 from ..need import need
 
-RECIPE = "ablate"
 SMOKE_ITEMS, ITEMS = 2, 100
 
 
 def add_ablate(commands) -> None:
     parser = add_command(commands, "ablate", "the paper's ablations at the pocket model's size: trained, measured, reported",
-                         "-o ablation --seeds 3 --minutes 900",
-                         "-o ablation --variants base,untied --seeds 2")
+                         "-o ablation --minutes 300",
+                         "-o ablation --seeds 3 --variants base,untied")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
                         help="ablation.json, README.md and its plots; the same command goes on after a stop")
     parser.add_argument("--variants", metavar="A,B", help="default: all; an unknown one lists them")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="the recipe's, and N - 1 after it")
     parser.add_argument("--minutes", type=positive_real, metavar="M",
-                        help="as many steps as these variants and seeds train in M minutes in all; measuring comes on top")
-    parser.add_argument("--recipe", default=RECIPE, metavar="NAME|FILE",
-                        help=f"sizes and stages: {RECIPE} (default), pocket, or a file")
+                        help="as many steps as these variants and seeds train in M minutes in all; measuring comes on top; "
+                             "kept for what is added later")
+    recipe = parser.add_mutually_exclusive_group()
+    recipe.add_argument("--recipe", metavar="NAME|FILE", help="sizes and stages: ablate (default), pocket, or a file")
     parser.add_argument("-n", type=positive, metavar="N", help=f"held-out items of each kind (default {ITEMS})")
     parser.add_argument("--workers", type=positive, default=min(2, os.cpu_count() or 1), metavar="N",
                         help="processes that share each batch (default: 2, or 1 on a single core)")
-    parser.add_argument("--smoke", action="store_true", help="everything once, far too short to learn, for tests")
+    recipe.add_argument("--smoke", action="store_true", default=None, help="everything once, far too short to learn, for tests")
     parser.set_defaults(run=run_ablate)
 
 
@@ -35,6 +36,8 @@ def run_ablate(args) -> None:
     from .plan import Asked, planned
     from .report import write_report
     from .variants import VARIANTS, named
+    if args.smoke and args.minutes:
+        raise expected("ablate", "--minutes", "none with --smoke", args.minutes)
     variants = named(args.variants.split(",") if args.variants else list(VARIANTS))
     args.output.mkdir(parents=True, exist_ok=True)
     recipe = planned(Asked(args.recipe, args.minutes, args.smoke), args.output, variants, args.seeds, args.workers)

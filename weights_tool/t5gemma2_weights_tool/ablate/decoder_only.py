@@ -3,12 +3,20 @@
     base            encoder: <bos> prompt            decoder: <bos> answer
     decoder-only    <bos> prompt <bos> answer        one causal stack; what an image token sees of its image is all of it
 
+    X = E[stream] sqrt(d)    A = softmax(Q K^T / sqrt(dh), causal) V    Q, K, V, A of X alone [t, d], t = prompt + answer
+
 Where base learns by UL2, the same gaps are filled in the one stream; pictures come before what they are asked about, as
 in base. The model is transformers' Gemma 3 with pictures, without position interpolation, as its parent.
 """
-import torch
 from dataclasses import replace
-from transformers import Gemma3Config, Gemma3ForConditionalGeneration, SiglipVisionConfig
+
+import torch
+from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    SiglipVisionConfig,
+    T5Gemma2ForConditionalGeneration,
+)
 
 from ..pocket import fast, learners
 from ..pocket.batches import DECODER_MULTIPLE, TENSORS, padded, pixel_values
@@ -44,7 +52,6 @@ def parameters(build) -> int:
 
 def as_large_as_base(sizes: Sizes, vocabulary: int) -> Sizes:
     """All widths by one factor, so that the parameters of base come out; the MLP's width takes up what is left."""
-    from transformers import T5Gemma2ForConditionalGeneration
     wanted = parameters(lambda: T5Gemma2ForConditionalGeneration(t5gemma2_config(sizes, vocabulary)))
 
     def missing(tried: Sizes) -> int:

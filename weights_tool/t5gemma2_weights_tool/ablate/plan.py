@@ -27,23 +27,23 @@ SMOKE_STEPS = 10
 FILE = "plan.json"
 
 
+DEFAULT = "ablate"
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What decides the steps."""
-    recipe: str
-    minutes: float | None
-    smoke: bool
+    """What decides the steps, where it is asked for."""
+    recipe: str | None = None
+    minutes: float | None = None
+    smoke: bool | None = None
 
 
 def planned(asked: Asked, folder: Path, variants: list[Variant], seeds: int, workers: int) -> Recipe:
     """The recipe to train by, from FOLDER/plan.json or written there."""
     file = folder / FILE
     if file.exists():
-        plan = read_json(file)
-        if plan.get("asked") != asdict(asked):
-            raise expected(file, "asked", f"{asdict(asked)} (or another output folder)", plan.get("asked"))
-        return read_fields(Recipe, plan.get("recipe"), file, "recipe.")
-    recipe, seconds = read_recipe("smoke" if asked.smoke else asked.recipe), {}
+        return kept(file, asked)
+    recipe, seconds = read_recipe("smoke" if asked.smoke else asked.recipe or DEFAULT), {}
     write_tokenizer(folder / TOKENIZER)
     if asked.smoke:
         stages = [replace(stage, steps=SMOKE_STEPS, schedule=0) for stage in recipe.stages]
@@ -55,6 +55,16 @@ def planned(asked: Asked, folder: Path, variants: list[Variant], seeds: int, wor
     plan = {"asked": asdict(asked), "seconds": seconds, "recipe": asdict(recipe)}
     write_file(file, (json.dumps(plan, indent=1) + "\n").encode())
     return recipe
+
+
+def kept(file: Path, asked: Asked) -> Recipe:
+    """The plan that stands, unless something else is asked for."""
+    plan = read_json(file)
+    for name, value in asdict(asked).items():
+        stands = plan.get("asked", {}).get(name)
+        if value is not None and value != stands:
+            raise expected(file, name, f"{value}, as asked for (or another output folder)", stands)
+    return read_fields(Recipe, plan.get("recipe"), file, "recipe.")
 
 
 def training_seconds(recipe: Recipe, seconds: dict[str, dict[str, float]]) -> float:

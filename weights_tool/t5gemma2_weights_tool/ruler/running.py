@@ -4,7 +4,6 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from ..config import read_json
