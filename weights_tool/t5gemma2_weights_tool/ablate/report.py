@@ -77,9 +77,10 @@ def plot_tasks(found: dict[str, list[dict]], file: Path) -> None:
     for i, ((name, runs), line) in enumerate(zip(found.items(), cycle(LINES))):
         places = [at + (i - (len(found) - 1) / 2) * width for at in range(len(tasks))]
         each = [[results.by_task(one)[task] for one in runs] for task in tasks]
-        panel.bar(places, [mean(values) for values in each], width=0.9 * width, label=name, color=line["color"], alpha=0.6)
+        panel.bar(places, [mean(values) for values in each], width=0.9 * width, label=name, color=line["color"], alpha=0.6,
+                  hatch="" if line["linestyle"] == "-" else "////", edgecolor="white", linewidth=0, zorder=2)
         for place, values in zip(places, each):
-            panel.plot([place] * len(values), values, "k.", markersize=2)
+            panel.plot([place] * len(values), values, "k.", markersize=2, zorder=3)
     panel.set(ylabel="exactly right, %", ylim=(0, 103))
     panel.set_xticks(range(len(tasks)), tasks)
     panel.legend(frameon=False, fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.1))
@@ -114,7 +115,8 @@ def plot_losses(found: dict[str, list[dict]], file: Path) -> None:
                 panel.plot(curves[0]["step"], [mean(values) for values in zip(*(one["loss"] for one in curves))],
                            label=name, **line)
         panel.set(title=stage, xlabel="step", ylabel="loss", yscale="log")
-    panels.flat[-1].legend(frameon=False, fontsize=7)
+    figure.legend(*panels.flat[-1].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center",
+                  ncols=len(found))
     save(figure, file)
 
 
