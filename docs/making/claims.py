@@ -7,9 +7,10 @@ from typing import Any
 
 from paper import PAPER
 from repository import DOCS
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 FOLDER = DOCS / "claims"
+CLAIMS = {"untied": ("+", "tying"), "split": ("+", "merging"), "global-cross": ("-", "global cross-attention")}
 
 
 @cache
@@ -26,24 +27,27 @@ def figures(make) -> str:
 
 def scores() -> str:
     """Every variant beside base, with the paper's figure."""
-    from t5gemma2_weights_tool.ablate.report import scores
-    return figures(scores)
+    from t5gemma2_weights_tool.ablate.report import PAPER as POINTS
+    from t5gemma2_weights_tool.ablate.report import score_table
+    for variant, (sign, claim) in CLAIMS.items():
+        assert POINTS[variant] == f"{sign}{PAPER[f'{claim}, quality'][0]}", variant
+    return figures(score_table)
 
 
 def tasks() -> str:
-    from t5gemma2_weights_tool.ablate.report import by_task
-    return figures(by_task)
+    from t5gemma2_weights_tool.ablate.report import task_table
+    return figures(task_table)
 
 
 def retrieval() -> str:
     """Against the length of the input."""
-    from t5gemma2_weights_tool.ablate.report import by_length
-    return figures(by_length)
+    from t5gemma2_weights_tool.ablate.report import length_table
+    return figures(length_table)
 
 
 def seconds() -> str:
-    from t5gemma2_weights_tool.ablate.report import training
-    return figures(training)
+    from t5gemma2_weights_tool.ablate.report import seconds_table
+    return figures(seconds_table)
 
 
 def variants() -> str:

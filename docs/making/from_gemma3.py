@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from repository import ROOT, run
 from safetensors.numpy import load_file
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 sys.path.append(str(ROOT / "weights_tool/tests"))  # small_gemma3
 

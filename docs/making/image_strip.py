@@ -5,7 +5,7 @@ from typing import Any
 
 from sizes import PUBLISHED, config_of
 from svg import LINE, Picture, number
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 from the_model import text_of
 
 VISION_SIZES = ("image_size", "patch_size", "num_channels", "hidden_size")

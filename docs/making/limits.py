@@ -2,7 +2,7 @@
 import re
 
 from repository import ROOT, run
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 TOLERANCE = "2e-5"
 FARTHEST = 2  # from what float64 gives, over transformers' own distance

@@ -6,7 +6,7 @@ from functools import cache
 from repository import run
 from sizes import PUBLISHED
 from svg import Picture
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 from the_model import text_of
 
 W, M, N = 4, 7, 6  # of the picture: window, decoder tokens, encoder tokens

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from repository import ROOT, run
 from safetensors import safe_open
 from sizes import config_of
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 POCKET = ROOT / "examples/pocket"
 TRACE = ('build/bin/t5gemma2-trace examples/pocket --image examples/inputs/shapes.png '

@@ -12,7 +12,7 @@ import numpy as np
 from repository import ROOT, run
 from safetensors.numpy import load_file
 from t5gemma2_weights_tool.storage import Checkpoint
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 PROMPT, SO_FAR = "sort: ox cat", "cat"
 POCKET = ROOT / "examples/pocket"

@@ -3,7 +3,7 @@ import re
 
 from repository import ROOT, run
 from sizes import PUBLISHED, counts
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 BANDWIDTH = 20e9  # bytes a second, of a plain laptop's memory
 PEAK = 200e9  # products and sums a second, of two laptop cores with AVX2

@@ -3,7 +3,7 @@ import re
 
 from repository import ROOT
 from sizes import counts
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 DAY = "2026-11-26"
 # weights_tool precision adapted --decoder-only --piece 1024 --text GPL-3-preamble.txt MPL-2.0-sections-1-and-2.txt

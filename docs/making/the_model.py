@@ -8,7 +8,7 @@ from typing import Any
 
 from sizes import PUBLISHED, config_of
 from svg import LINE, Picture
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 LEFT, MIDDLE, RIGHT = 114, 232, 350  # where arrows go down
 

@@ -8,7 +8,7 @@ from statistics import mode
 import numpy as np
 
 from repository import ROOT
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 IDS = 1000  # the length of the text whose spans the table counts
 LINES = 3

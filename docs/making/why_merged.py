@@ -4,7 +4,7 @@ import re
 from paper import PAPER
 from repository import run
 from sizes import CONFIGS, PUBLISHED, config_of, counts, millions
-from tables import table
+from t5gemma2_weights_tool.markdown import table
 
 
 def parameters() -> str:

@@ -24,6 +24,8 @@ from t5gemma2_weights_tool.cli import main  # noqa: E402
 from t5gemma2_weights_tool.model import load_config, load_model  # noqa: E402
 from t5gemma2_weights_tool.pocket import items, retrieval, vocabulary  # noqa: E402
 from t5gemma2_weights_tool.pocket.batches import encoder_decoder  # noqa: E402
+from t5gemma2_weights_tool.pocket.evaluation import groups  # noqa: E402
+from t5gemma2_weights_tool.pocket.files import read_losses  # noqa: E402
 from t5gemma2_weights_tool.pocket.recipe import STAGES, read_recipe  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import BOS, EOS, NOTHING, Maker  # noqa: E402
 
@@ -95,9 +97,8 @@ def test_untied_is_base_until_they_are_trained(maker, batch):
 
 def test_untied_decoder_side_is_one_table(maker, batch):
     untied = fresh("untied", maker)
-    names = {name for name, _ in untied.named_parameters() if "embed_tokens.weight" in name or "out_proj.weight" in name}
-    assert names & {"lm_head.out_proj.weight", "model.decoder.embed_tokens.weight"}
-    assert sum("text_model.embed_tokens.weight" in name for name in names) == 1
+    tables = [name for name, one in untied.named_parameters() if one.shape == untied.lm_head.out_proj.weight.shape]
+    assert tables == ["model.encoder.text_model.embed_tokens.weight", "model.decoder.embed_tokens.weight"]
     before = logits(untied, batch)
     with torch.no_grad():
         untied.lm_head.out_proj.weight[7:9].add_(1)
@@ -168,8 +169,8 @@ def mask_encoder(_module, args, given):
     return args, {**given, "merged_attention_mask": mask}
 
 
-def test_decoder_only_is_gemma3_on_one_stream(maker):
-    """The answer's tokens are predicted as transformers predicts them one by one, without padding."""
+def test_decoder_only_padding_changes_nothing(maker):
+    """A batch of streams, each as it is alone, and labels on the answer's tokens and eos."""
     model = fresh("decoder-only", maker)
     samples = drawn(maker, "question", "which image") + drawn(maker, "question", "how many")
     assert len({len(sample.encoder) for sample in samples}) > 1
@@ -215,7 +216,7 @@ def test_decoder_only_is_as_large_as_base(maker, name):
 def test_answers_are_greedy(maker, name):
     """Token by token, as a forward pass of the whole answer chooses them."""
     model = fresh(name, maker)
-    samples = [sample for sample in drawn(maker, "question", "how many", count=8) + drawn(maker, "caption", "1 object")]
+    samples = drawn(maker, "question", "how many", count=8) + drawn(maker, "caption", "1 object")
     alike = [sample for sample in samples if len(sample.encoder) == len(samples[0].encoder)]
     longest = max(len(sample.answer) for sample in alike) + 1
     for sample, answer in zip(alike, Answers(VARIANTS[name], model, maker).generate(alike)):
@@ -228,7 +229,7 @@ def test_answers_are_greedy(maker, name):
 
 
 def ablate(folder, *more) -> int:
-    return main(["ablate", "--smoke", "-n", "1", "-o", str(folder), *more])
+    return main(["ablate", "--smoke", "--workers", "1", "-n", "1", "-o", str(folder), *more])
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +252,7 @@ def test_every_variant_is_measured(done):
             assert stage["steps"] == 10 == len(stage["losses"]["loss"]) and stage["seconds_per_step"] > 0
             assert all(math.isfinite(loss) for loss in stage["losses"]["loss"])
         asked = [(group["task"], group["kind"], group["length"]) for group in run["groups"]]
-        assert asked == measure.groups(SMOKE)
+        assert asked == groups(measure.kinds_trained(SMOKE))
         assert {length for task, _, length in asked if task == "retrieval"} == {240, 480, 960, 1920}
         assert all(group["items"] == 1 for group in run["groups"])
     for plot in ("tasks", "length", "loss"):
@@ -274,6 +275,10 @@ def test_what_is_counted(done):
 
 def test_the_adapted_share_a_parent_and_data(done):
     """The same families at the same steps; what is untied starts where base does, and from-scratch does not."""
+    def families(name, stage):
+        return [line["family"] for line in read_losses(done / name / "seed-1" / stage / "loss.jsonl")]
+    for name, variant in VARIANTS.items():
+        assert all(families(name, stage) == families("base", stage) for stage in variant.stages if stage != "language")
     first = {name: losses(done / name / "seed-1", "ul2")[0] for name in VARIANTS if name != "no-ul2"}
     assert first["untied"] == pytest.approx(first["base"], rel=1e-6)
     assert len({round(loss, 4) for loss in first.values()}) == len(first) - 1
@@ -295,24 +300,33 @@ def test_a_second_run_has_nothing_to_do(done, capsys):
     assert (done / "ablation.json").read_bytes() == before
 
 
-def test_more_items_are_measured_without_training(done, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["untied", "decoder-only"])
+def test_more_items_are_measured_without_training(done, tmp_path, name, capsys):
     shutil.copytree(done, tmp_path / "ablation")
-    assert ablate(tmp_path / "ablation", "--variants", "untied", "-n", "2") == 0
+    assert ablate(tmp_path / "ablation", "--variants", name, "-n", "2") == 0
     assert ": step " not in capsys.readouterr().err
-    result, = results.collected(tmp_path / "ablation")["untied"]
+    result, = results.collected(tmp_path / "ablation")[name]
     assert result["items"] == 2
+    assert "1 or 2 held-out items of each kind (not as many for all" in (tmp_path / "ablation/README.md").read_text()
 
 
-def test_interrupted_goes_on_exactly(done, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name, first", [("split", "parent"), ("decoder-only", "decoder-only")])
+def test_interrupted_goes_on_exactly(done, tmp_path, name, first, monkeypatch, capsys):
     for stage, step in (("language", 3), ("ul2", 0), ("mixed", 4)):
         with monkeypatch.context() as patch:
             interrupt_at(patch, stage, step)
-            assert ablate(tmp_path, "--variants", "split") == 1
+            assert ablate(tmp_path, "--variants", name) == 1
         assert f"{stage}: stopped after {step + 1} of 10 steps" in capsys.readouterr().err
-    assert ablate(tmp_path, "--variants", "split") == 0
+    assert ablate(tmp_path, "--variants", name) == 0
+    assert losses(tmp_path / first / "seed-1", "language") == losses(done / first / "seed-1", "language")
     for stage in STAGES[1:]:
-        assert losses(tmp_path / "split/seed-1", stage) == losses(done / "split/seed-1", stage), stage
-    assert results.collected(tmp_path)["split"][0]["groups"] == results.collected(done)["split"][0]["groups"]
+        assert losses(tmp_path / name / "seed-1", stage) == losses(done / name / "seed-1", stage), stage
+    assert results.collected(tmp_path)[name][0]["groups"] == results.collected(done)[name][0]["groups"]
+
+
+def test_base_can_be_exported(done, tmp_path):
+    assert main(["export", str(done / "base/seed-1"), "-o", str(tmp_path / "model")]) == 0
+    assert T5Gemma2ForConditionalGeneration.from_pretrained(tmp_path / "model").dtype == torch.bfloat16
 
 
 def test_minutes_make_the_steps(tmp_path, capsys):
@@ -337,7 +351,7 @@ def test_minutes_make_the_steps(tmp_path, capsys):
     capsys.readouterr()
     assert main([*arguments, "--minutes", "7"]) == 1
     assert "plan.json: minutes: expected 7" in capsys.readouterr().err
-    assert main(["ablate", "-o", str(tmp_path / "out"), "--recipe", "smoke"]) == 1
+    assert main(["ablate", "-o", str(tmp_path / "out"), "--smoke"]) == 1
     assert "plan.json: recipe: expected smoke" in capsys.readouterr().err
 
 
@@ -363,9 +377,9 @@ def test_scores_and_noise():
     assert results.by_task(base[0]) == {"dates": 80, "retrieval": 40} and results.score(base[0]) == 60
     assert results.retrieval(base[0]) == {240: 40, 480: 20}
     assert results.differences(other, base) == [-10, -10, -10]
-    assert results.verdict([-10, -10, -10]).startswith("worse than base")
-    assert results.verdict([-10, 5, 1]).startswith("within noise") and results.verdict([3]) == "one seed: cannot tell"
-    assert results.verdict([4, 5, 6]).startswith("better than base")  # 5 > 4.30 * 1 / sqrt(3)
-    assert results.verdict([1, 2, 6]).startswith("within noise")      # 3 < 4.30 * 2.65 / sqrt(3)
+    assert results.verdict([-10, -10, -10]) == "yes, worse than base (± 0.0)"
+    assert results.verdict([-10, 5, 1]).startswith("no (") and results.verdict([3]) == "one seed: cannot tell"
+    assert results.verdict([4, 5, 6]) == "yes, better than base (± 2.5)"  # 5 > 4.30 * 1 / sqrt(3)
+    assert results.verdict([1, 2, 6]) == "no (± 6.6)"      # 3 < 4.30 * 2.65 / sqrt(3)
     assert results.differences(other, base[1:]) == [-10, -10] and results.verdict([]) == "no seed in common with base"
     assert results.spread([80.0]) == "80.0" and results.spread([80.0, 82.0]) == "81.0 ± 1.4"

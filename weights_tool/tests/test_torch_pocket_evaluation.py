@@ -58,7 +58,7 @@ def test_an_engine_that_is_always_right(training, tmp_path):
     """It differs from the untrained transformers model, which prefers its own tokens."""
     model = evaluation.load(training / "model")
     ids = {item.prompt: [BOS, *model.maker.text_ids(item.answer), EOS]
-           for group in evaluation.groups(["dates"], (1,)) for item in evaluation.draw_group(group, COUNT, 0)}
+           for group in evaluation.groups(evaluation.kinds_of(["dates"])) for item in evaluation.draw_group(group, COUNT, 0)}
     engine = stub(tmp_path, f"ids = {ids!r}\n"
                   "for request in requests:\n"
                   "    print(json.dumps({'ids': ids[request['prompt']]}))\n")

@@ -1,10 +1,11 @@
 """What the paper compares T5Gemma 2 with (section 2), each a change of transformers' own model, in place.
 
-X is the decoder's input [m, d], H the encoder's output [n, d], E an embedding table [V, d]; norms, heads and batches are
-not written. base, for comparison:
+X is the decoder's input [m, d], H the encoder's output [n, d], E an embedding table [V, d]; one head is written, and norms
+and RoPE are not. base is equations (1) to (5), with one table for three places:
 
-    E for the encoder's input, the decoder's input and the softmax
-    A = softmax([X; H] attended by X, masked by M) in every decoder layer, M = [own past | all of H]
+    Q = X Wq    K = [X; H] Wk    V = [X; H] Wv    A = softmax(Q K^T / sqrt(dh), masked by M) V    O = A Wo      m x d
+    M = [own past, in local layers its last `sliding_window` tokens | all of H]                           m x (m+n)
+    x = E[id] sqrt(d) on both sides    logits = X_last E^T                                                     m x V
 """
 import copy
 
@@ -27,7 +28,7 @@ def keep(_model: Model) -> None:
 
 
 def untie(model: Model) -> None:
-    """untied: E_encoder [V, d] for the encoder's input, E_decoder [V, d] for the decoder's input and the softmax."""
+    """untied: x = E_encoder[id] sqrt(d) in the encoder; x = E_decoder[id] sqrt(d) and logits = X_last E_decoder^T in the decoder."""
     decoder = model.model.decoder
     decoder.embed_tokens = copy.deepcopy(decoder.embed_tokens)
     model.lm_head.out_proj.weight = decoder.embed_tokens.weight
@@ -61,12 +62,13 @@ class OwnSideAttention(T5Gemma2SelfAttention):
         return own
 
     def forward(self, hidden_states, position_embeddings, merged_attention_mask, encoder_hidden_states, **_):
+        """X [batch, m, d], M [batch, 1, m, m+n], H [batch, n, d] -> O [batch, m, d], and the two weights merged attention has."""
         own_past = merged_attention_mask[..., :-encoder_hidden_states.shape[1]]
         return (*super().forward(hidden_states, position_embeddings, own_past), None)
 
 
 class CrossAttention(nn.Module):
-    """Of the decoder's tokens over the encoder's; no RoPE, since positions of two sides are not compared:
+    """Of the decoder's tokens over the encoder's; no RoPE, as in T5Gemma:
 
         Q = X Wq    K = H Wk    V = H Wv    A = softmax(Q K^T / sqrt(dh), masked by padding) V    O = A Wo    m x d
     """
@@ -113,6 +115,7 @@ class SplitLayer(nn.Module):
         self.mlp = layer.mlp
 
     def forward(self, X, position_embeddings, merged_attention_mask, _positions, _cache, _use_cache, H, **_):
+        """[batch, m, d], M [batch, 1, m, m+n], H [batch, n, d] -> [batch, m, d]; the order is that of transformers' call."""
         own, _, _ = self.self_attn(self.pre_self_attn_layernorm(X), position_embeddings, merged_attention_mask, H)
         X = X + self.post_self_attn_layernorm(own)
         read = self.cross_attn(self.pre_cross_attn_layernorm(X), H, merged_attention_mask[..., -H.shape[1]:])

@@ -1,14 +1,12 @@
 """`weights_tool ablate`: the paper's ablations at the pocket model's size."""
-import json
 import os
 from pathlib import Path
 
 from ..console import say
-from ..errors import expected
 from ..flags import add_command, positive, positive_real
 from ..need import need
 
-SMOKE_ITEMS, ITEMS = 2, 100
+SMOKE, SMOKE_ITEMS, ITEMS = "smoke", 2, 100
 
 
 def add_ablate(commands) -> None:
@@ -17,17 +15,18 @@ def add_ablate(commands) -> None:
                          "-o ablation --seeds 3 --variants base,untied")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
                         help="ablation.json, README.md and its plots; the same command goes on after a stop")
-    parser.add_argument("--variants", metavar="A,B", help="default: all; an unknown one lists them")
+    parser.add_argument("--variants", metavar="A,B", help="of base, untied, split, global-cross, decoder-only, no-ul2, from-scratch (default: all)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="the recipe's, and N - 1 after it")
     parser.add_argument("--minutes", type=positive_real, metavar="M",
                         help="as many steps as these variants and seeds train in M minutes in all; measuring comes on top; "
                              "kept for what is added later")
-    recipe = parser.add_mutually_exclusive_group()
-    recipe.add_argument("--recipe", metavar="NAME|FILE", help="sizes and stages: ablate (default), pocket, or a file")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--recipe", metavar="NAME|FILE", help="sizes and stages: ablate (default), pocket, or a file")
+    source.add_argument("--smoke", dest="recipe", action="store_const", const=SMOKE,
+                        help="everything once, far too short to learn, for tests")
     parser.add_argument("-n", type=positive, metavar="N", help=f"held-out items of each kind (default {ITEMS})")
     parser.add_argument("--workers", type=positive, default=min(2, os.cpu_count() or 1), metavar="N",
                         help="processes that share each batch (default: 2, or 1 on a single core)")
-    recipe.add_argument("--smoke", action="store_true", default=None, help="everything once, far too short to learn, for tests")
     parser.set_defaults(run=run_ablate)
 
 
@@ -36,32 +35,30 @@ def run_ablate(args) -> None:
     from .plan import Asked, planned
     from .report import write_report
     from .variants import VARIANTS, named
-    if args.smoke and args.minutes:
-        raise expected("ablate", "--minutes", "none with --smoke", args.minutes)
-    variants = named(args.variants.split(",") if args.variants else list(VARIANTS))
+    variants = named([name.strip() for name in args.variants.split(",")] if args.variants else list(VARIANTS))
     args.output.mkdir(parents=True, exist_ok=True)
-    recipe = planned(Asked(args.recipe, args.minutes, args.smoke), args.output, variants, args.seeds, args.workers)
-    items = args.n or (SMOKE_ITEMS if args.smoke else ITEMS)
+    recipe = planned(Asked(args.recipe, args.minutes), args.output, variants, args.seeds, args.workers)
+    items = args.n or (SMOKE_ITEMS if recipe.name == SMOKE else ITEMS)
     runs = [(variant, recipe.seed + i) for i in range(args.seeds) for variant in variants]
     try:
         for number, (variant, seed) in enumerate(runs, 1):
             say(f"{number} of {len(runs)}: {variant.name} ({variant.what}), seed {seed}")
-            train_and_measure(variant, recipe, seed, args.output, items, 1 if args.smoke else args.workers)
+            train_and_measure(variant, recipe, seed, args.output, items, args.workers)
     finally:  # also where it is stopped
         write_report(args.output)
 
 
 def train_and_measure(variant, recipe, seed: int, folder: Path, items: int, workers: int) -> None:
-    from ..pocket.files import write_file
+    from ..pocket.files import write_json
     from .measure import measured
     from .results import RESULT, read_result, score
-    from .runs import seeded, train
+    from .runs import train
     file = folder / variant.name / f"seed-{seed}" / RESULT
     if file.exists() and read_result(file)["items"] == items:
         say(f"{file}: measured already")
         return
-    run = train(variant, seeded(recipe, seed), folder, workers)
+    run = train(variant, recipe, seed, folder, workers)
     result = measured(run, items)
-    write_file(file, (json.dumps(result, indent=1) + "\n").encode())
+    write_json(file, result)
     run.tidy()
     say(f"{variant.name}, seed {seed}: score {score(result):.1f}")

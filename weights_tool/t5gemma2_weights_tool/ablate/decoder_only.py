@@ -6,7 +6,8 @@
     X = E[stream] sqrt(d)    A = softmax(Q K^T / sqrt(dh), causal) V    Q, K, V, A of X alone [t, d], t = prompt + answer
 
 Where base learns by UL2, the same gaps are filled in the one stream; pictures come before what they are asked about, as
-in base. The model is transformers' Gemma 3 with pictures, without position interpolation, as its parent.
+in base. The model is transformers' Gemma 3 with pictures, without position interpolation, as
+base's parent.
 """
 from dataclasses import replace
 
@@ -29,15 +30,13 @@ STEP = 8  # widths that are tried are its multiples
 
 def config(sizes: Sizes, vocabulary: int) -> Gemma3Config:
     vision = SiglipVisionConfig(**sizes.vision, vision_use_head=False)
-    ids = {"boi_token_index": IMAGE_IDS["boi_token_index"], "eoi_token_index": IMAGE_IDS["eoi_token_index"],
-           "image_token_index": IMAGE_IDS["image_token_index"]}
     return Gemma3Config(text_config=gemma3_config(sizes, vocabulary), vision_config=vision,
-                        mm_tokens_per_image=sizes.image_tokens, initializer_range=sizes.initializer_range, **ids)
+                        mm_tokens_per_image=sizes.image_tokens, initializer_range=sizes.initializer_range, **IMAGE_IDS)
 
 
-def fresh(recipe: Recipe, vocabulary: int, attention: str = fast.ATTENTION) -> Gemma3ForConditionalGeneration:
+def fresh(recipe: Recipe, vocabulary: int) -> Gemma3ForConditionalGeneration:
     torch.manual_seed(recipe.seed)
-    model = Gemma3ForConditionalGeneration._from_config(config(recipe.sizes, vocabulary), attn_implementation=attention,
+    model = Gemma3ForConditionalGeneration._from_config(config(recipe.sizes, vocabulary), attn_implementation=fast.ATTENTION,
                                                         dtype=torch.float32)
     with torch.no_grad():
         wake_up_vision(model.model, recipe.sizes.initializer_range * recipe.sizes.text["hidden_size"] ** 0.5)
@@ -99,7 +98,7 @@ def seen(ids: torch.Tensor, pictures: list) -> dict[str, torch.Tensor]:
 ONE_STREAM = {**TENSORS, "denoise": one_stream, "items": one_stream}
 
 
-class Gemma3Learner(learners.Learner):
+class OneStreamLearner(learners.Learner):
     """Text and pictures in one stream."""
 
     def layers(self):

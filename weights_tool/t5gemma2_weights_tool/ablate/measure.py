@@ -3,18 +3,18 @@ import os
 from statistics import median
 
 import torch
+from torch import nn
 
 from ..console import bar
-from ..pocket import items, plots, retrieval
-from ..pocket.evaluation import draw_group
+from ..pocket import items, plots
+from ..pocket.evaluation import draw_group, groups
 from ..pocket.files import read_losses
 from ..pocket.recipe import KIND, Recipe
 from . import architectures
 from .runs import VariantRun
 from .variants import Answers
 
-TIMES = (1, 2, 4, 8)  # the length trained on
-SEED = 0              # of the items: the same for all variants and seeds of training
+SEED = 0  # of the items: the same for all variants and seeds of training
 
 
 def kinds_trained(recipe: Recipe) -> list[tuple[str, str]]:
@@ -28,17 +28,11 @@ def kinds_trained(recipe: Recipe) -> list[tuple[str, str]]:
     return [(task, kind) for task, kinds in items.KINDS.items() for kind in kinds if (task, kind) in found]
 
 
-def groups(recipe: Recipe) -> list[tuple[str, str, int | None]]:
-    """(task, kind, length) of what is measured."""
-    return [(task, kind, length) for task, kind in kinds_trained(recipe)
-            for length in ([retrieval.TRAINED * n for n in TIMES] if task == "retrieval" else [None])]
-
-
-def accuracy(run: VariantRun, count: int) -> list[dict]:
+def accuracy(run: VariantRun, model: nn.Module, count: int) -> list[dict]:
     """Exactly right answers to `count` items of each group."""
     torch.set_num_threads(os.cpu_count() or 1)
-    answers = Answers(run.variant, run.trained(run.variant.stages[-1]), run.maker)
-    chosen, found = groups(run.recipe), []
+    answers = Answers(run.variant, model, run.maker)
+    chosen, found = groups(kinds_trained(run.recipe)), []
     with bar(count * len(chosen), f"{run.variant.name}: answering", "item") as answering:
         for task, kind, length in chosen:
             drawn = draw_group((task, kind, length), count, SEED)
@@ -68,4 +62,4 @@ def measured(run: VariantRun, count: int) -> dict:
     model = run.trained(run.variant.stages[-1])
     return {"variant": run.variant.name, "seed": run.recipe.seed, "items": count,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "extra_norms": architectures.extra_norms(model), "training": training(run), "groups": accuracy(run, count)}
+            "extra_norms": architectures.extra_norms(model), "training": training(run), "groups": accuracy(run, model, count)}

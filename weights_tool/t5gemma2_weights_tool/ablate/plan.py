@@ -2,31 +2,31 @@
 
 Variants and seeds are compared after the same steps on the same data, so the plan stands when more of them are added.
 """
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 
 import torch
-from tokenizers import Tokenizer
 
 from ..config import read_json
 from ..console import bar, say
 from ..errors import expected
 from ..pocket import learners
 from ..pocket.batches import Batches
-from ..pocket.files import write_file
+from ..pocket.files import write_json
 from ..pocket.pipeline import TOKENIZER, scaled, write_tokenizer
 from ..pocket.recipe import Recipe, read_fields, read_recipe
 from ..pocket.samples import Maker
+from ..pocket.team import Team
+from ..pocket.training import Training
+from ..tokenizer import load_tokenizer
+from .command import SMOKE
 from .variants import PARENT, Variant
 
 TIMED = 6        # steps of each stage, spread over it
 SMOKE_STEPS = 10
 FILE = "plan.json"
-
-
 DEFAULT = "ablate"
 
 
@@ -35,25 +35,23 @@ class Asked:
     """What decides the steps, where it is asked for."""
     recipe: str | None = None
     minutes: float | None = None
-    smoke: bool | None = None
 
 
 def planned(asked: Asked, folder: Path, variants: list[Variant], seeds: int, workers: int) -> Recipe:
     """The recipe to train by, from FOLDER/plan.json or written there."""
     file = folder / FILE
+    write_tokenizer(folder / TOKENIZER)
     if file.exists():
         return kept(file, asked)
-    recipe, seconds = read_recipe("smoke" if asked.smoke else asked.recipe or DEFAULT), {}
-    write_tokenizer(folder / TOKENIZER)
-    if asked.smoke:
-        stages = [replace(stage, steps=SMOKE_STEPS, schedule=0) for stage in recipe.stages]
-        recipe = replace(recipe, stages=stages)
-    elif asked.minutes:
+    asked = replace(asked, recipe=asked.recipe or DEFAULT)
+    recipe, seconds = read_recipe(asked.recipe), {}
+    if asked.recipe == SMOKE:
+        recipe = replace(recipe, stages=[replace(stage, steps=SMOKE_STEPS, schedule=0) for stage in recipe.stages])
+    if asked.minutes:
         seconds = timed(recipe, folder, variants, workers)
         recipe = scaled(recipe, 60 * asked.minutes / (seeds * training_seconds(recipe, seconds)))
         say("steps: " + ", ".join(f"{stage.name} {stage.steps:,}" for stage in recipe.stages))
-    plan = {"asked": asdict(asked), "seconds": seconds, "recipe": asdict(recipe)}
-    write_file(file, (json.dumps(plan, indent=1) + "\n").encode())
+    write_json(file, {"asked": asdict(asked), "seconds": seconds, "recipe": asdict(recipe)})
     return recipe
 
 
@@ -74,20 +72,20 @@ def training_seconds(recipe: Recipe, seconds: dict[str, dict[str, float]]) -> fl
 
 def timed(recipe: Recipe, folder: Path, variants: list[Variant], workers: int) -> dict[str, dict[str, float]]:
     """Seconds a step of each stage of each variant, and of the parent, on this machine."""
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER / "tokenizer.json"))
+    tokenizer = load_tokenizer(folder / TOKENIZER)
     maker = Maker(tokenizer, recipe.sizes.vision["image_size"], recipe.sizes.image_tokens)
-    vocabulary = tokenizer.get_vocab_size()
-    recipe, found = replace(recipe, compile=False), {}  # which takes minutes, and changes seconds little
-    torch.set_num_threads(1)
+    pieces = tokenizer.get_vocab_size()
+    recipe, found = replace(recipe, compile=False), {}  # compiling takes minutes, and changes seconds little
     if any(variant.adapted for variant in variants):
-        gemma3 = learners.Gemma3Learner(recipe, recipe.stage(PARENT), learners.fresh_gemma3(recipe, vocabulary))
+        gemma3 = learners.Gemma3Learner(recipe, recipe.stage(PARENT), learners.fresh_gemma3(recipe, pieces))
         found["parent"] = {PARENT: a_step(gemma3, Batches(gemma3.stage, recipe.seed, maker, 0, workers))}
+        say(f"parent: seconds a step: {PARENT} {found['parent'][PARENT]}")
     with bar(sum(len(variant.stages) for variant in variants), "timing", "stage") as timing:
         for variant in variants:
-            own = variant.recipe(recipe, vocabulary)
+            own = variant.recipe(recipe, pieces)
             found[variant.name] = {}
             for name in variant.stages:
-                learner = variant.learner(own, own.stage(name), variant.fresh(own, vocabulary))
+                learner = variant.learner(own, own.stage(name), variant.fresh(own, pieces))
                 batches = Batches(learner.stage, own.seed, maker, 0, workers, variant.tensors)
                 found[variant.name][name] = a_step(learner, batches)
                 timing.update()
@@ -95,12 +93,20 @@ def timed(recipe: Recipe, folder: Path, variants: list[Variant], workers: int) -
     return found
 
 
+class Nowhere:
+    """In place of checkpoints: steps that are only timed leave nothing behind."""
+
+    @staticmethod
+    def newest() -> int:
+        return 0
+
+
 def a_step(learner: learners.Learner, batches: Batches) -> float:
-    """Mean seconds of one worker's forward and backward pass; the first is not counted."""
-    seconds = []
+    """Mean seconds of one worker's steps; the first is not counted, nor what workers wait for each other."""
+    torch.set_num_threads(1)
+    training, seconds = Training(Team(), learner, batches, Nowhere()), []
     for i in range(TIMED + 1):
-        batch, begun = batches[max(i - 1, 0) * learner.stage.steps // TIMED], time.monotonic()
-        learner.loss(batch).backward()
-        learner.model.zero_grad()
+        step, begun = max(i - 1, 0) * learner.stage.steps // TIMED, time.monotonic()
+        training.step(step, batches[step], False)
         seconds.append(time.monotonic() - begun)
     return round(mean(seconds[1:]), 3)

@@ -5,71 +5,79 @@ from statistics import mean
 
 from ..config import read_json
 from ..console import say
-from ..pocket.files import write_file
-from ..pocket.plots import COLUMNS, LINES, pyplot, save
+from ..markdown import table
+from ..pocket.files import write_file, write_json
+from ..pocket.plots import COLUMNS, LINES, against_length, pyplot, save
 from ..pocket.recipe import STAGES
 from . import results
+from .plan import FILE as PLAN
 from .variants import VARIANTS
 
 PAGE = Path(__file__).parent / "report.md"
 BASE = "base"
-PAPER = {"untied": "tying: 10.5 % fewer parameters, 0.1 points lost", "split": "merging: 6.5 % fewer, 0.3 points lost",
-         "global-cross": "1.3 points worse than base", "decoder-only": "RULER at 128K: 4.4 against 25.5"}
-WITHOUT_FIGURE = "not measured there"
+PAPER = {"untied": "+0.1", "split": "+0.3", "global-cross": "-1.3"}  # points from base, of models of 2B a side
+Found = dict[str, list[dict]]  # by variant, one of each seed
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def scores(found: dict[str, list[dict]]) -> str:
-    base = found.get(BASE, [])
-    rows = []
+def score_table(found: Found) -> str:
+    """Parameters and score of each variant, and how far it is from base."""
+    base, rows = found.get(BASE, []), []
     for name, runs in found.items():
-        more = runs[0]["parameters"] / base[0]["parameters"] - 1 if base else 0
-        change = results.differences(runs, base)
-        rows.append([name, VARIANTS[name].what, f"{runs[0]['parameters']:,}", f"{100 * more:+.1f} %" if more else "",
-                     results.spread([results.score(one) for one in runs]),
-                     f"{mean(change):+.1f}" if change and name != BASE else "",
-                     results.verdict(change) if name != BASE else "", PAPER.get(name, WITHOUT_FIGURE) if name != BASE else ""])
-    return table(["variant", "what", "parameters", "against base", "score", "points from base", "", "in the paper"], rows)
+        row = [name, VARIANTS[name].what, f"{runs[0]['parameters']:,}", "",
+               results.spread([results.score(one) for one in runs]), "", "", PAPER.get(name, "")]
+        if base and name != BASE:
+            change = results.differences(runs, base)
+            row[3] = f"{100 * (runs[0]['parameters'] / base[0]['parameters'] - 1):+.1f} %"
+            row[5:7] = [f"{mean(change):+.1f}" if change else "", results.verdict(change)]
+        rows.append(row)
+    return table(["variant", "what", "parameters", "from base", "score", "points from base", "more than noise?", "in the paper"],
+                 rows)
 
 
-def by_task(found: dict[str, list[dict]]) -> str:
+def task_table(found: Found) -> str:
     tasks = list(results.by_task(next(iter(found.values()))[0]))
-    return table(["variant", *tasks], [[name, *(results.accuracy(runs, task) for task in tasks)]
+    return table(["variant", *tasks], [[name, *(results.spread([results.by_task(one)[task] for one in runs]) for task in tasks)]
                                        for name, runs in found.items()])
 
 
-def by_length(found: dict[str, list[dict]]) -> str:
+def length_table(found: Found) -> str:
+    """Retrieval, its kinds together."""
     lengths = sorted(results.retrieval(next(iter(found.values()))[0]))
     rows = [[name, *(results.spread([results.retrieval(one)[length] for one in runs]) for length in lengths)]
             for name, runs in found.items()]
     return table(["variant", *(f"{length} tokens" for length in lengths)], rows)
 
 
-def training(found: dict[str, list[dict]]) -> str:
+def seconds_table(found: Found) -> str:
+    """Seconds a step of each stage, and minutes of all."""
     rows = []
     for name, runs in found.items():
-        stages = [{stage: one["training"].get(stage) for stage in STAGES} for one in runs]
-        cells = [f"{mean(one[stage]['seconds_per_step'] for one in stages):.2f}" if stages[0][stage] else ""
+        trained = [one["training"] for one in runs]
+        cells = [f"{mean(one[stage]['seconds_per_step'] for one in trained):.2f}" if stage in trained[0] else ""
                  for stage in STAGES]
-        minutes = mean(sum(part["steps"] * part["seconds_per_step"] for part in one["training"].values()) for one in runs) / 60
+        minutes = mean(sum(part["steps"] * part["seconds_per_step"] for part in one.values()) for one in trained) / 60
         rows.append([name, *cells, f"{minutes:.1f}"])
-    return table(["seconds a step", *STAGES, "minutes"], rows)
+    return table(["seconds a step", *STAGES, "minutes"], rows, numbers=True)
 
 
-def extra_norms(found: dict[str, list[dict]]) -> str:
-    parts = [f"The paper's arithmetic, as `t5gemma2-inspect` has it, leaves out the {runs[0]['extra_norms']:,} parameters of "
-             f"{name}'s own norms; they are counted here." for name, runs in found.items() if runs[0]["extra_norms"]]
+def remarks(found: Found) -> str:
+    """On what is counted, and what is missing."""
+    parts = [f"`{name}` has norms of its own around its cross-attention, {runs[0]['extra_norms']:,} parameters, which the paper's "
+             "arithmetic and `t5gemma2-inspect` leave out." for name, runs in found.items() if runs[0]["extra_norms"]]
     missing = [name for name in VARIANTS if name not in found]
     if missing:
         parts.append(f"Not measured yet: {', '.join(missing)}.")
     return " ".join(parts)
 
 
-def plot_tasks(found: dict[str, list[dict]], file: Path) -> None:
+def items_text(found: Found) -> str:
+    counts = sorted({one["items"] for runs in found.values() for one in runs})
+    if len(counts) == 1:
+        return f"{counts[0]} held-out items of each kind, the same for all"
+    return f"{' or '.join(map(str, counts))} held-out items of each kind (not as many for all: the same `-n` measures all again)"
+
+
+def plot_tasks(found: Found, file: Path) -> None:
     """A group of bars for each task, a bar for each variant, its seeds as points."""
     tasks = list(results.by_task(next(iter(found.values()))[0]))
     figure, panel = pyplot.subplots(figsize=(9, 3.4))
@@ -87,7 +95,7 @@ def plot_tasks(found: dict[str, list[dict]], file: Path) -> None:
     save(figure, file)
 
 
-def plot_lengths(found: dict[str, list[dict]], file: Path) -> None:
+def plot_lengths(found: Found, file: Path) -> None:
     figure, panel = pyplot.subplots(figsize=(6, 3.4))
     for (name, runs), line in zip(found.items(), cycle(LINES)):
         each = [results.retrieval(one) for one in runs]
@@ -96,15 +104,12 @@ def plot_lengths(found: dict[str, list[dict]], file: Path) -> None:
         panel.plot(lengths, means, marker="o", markersize=3, label=name, **line)
         panel.fill_between(lengths, [min(one[length] for one in each) for length in lengths],
                            [max(one[length] for one in each) for length in lengths], color=line["color"], alpha=0.12)
-    panel.set(xscale="log", xlabel="tokens of the input (the first length is the longest trained on)",
-              ylabel="exactly right, %", ylim=(-3, 103))
-    panel.set_xticks(lengths, [str(length) for length in lengths])
-    panel.minorticks_off()
+    against_length(panel, lengths)
     panel.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, file)
 
 
-def plot_losses(found: dict[str, list[dict]], file: Path) -> None:
+def plot_losses(found: Found, file: Path) -> None:
     """A panel a stage; a curve is the mean over the seeds."""
     rows = -(-len(STAGES) // COLUMNS)
     figure, panels = pyplot.subplots(rows, COLUMNS, figsize=(4.6 * COLUMNS, 2.6 * rows), squeeze=False)
@@ -122,19 +127,19 @@ def plot_losses(found: dict[str, list[dict]], file: Path) -> None:
 
 def write_report(folder: Path) -> None:
     """ablation.json, README.md and its plots; of what is measured so far."""
-    found, plan = results.collected(folder), read_json(folder / "plan.json")
+    found, plan = results.collected(folder), read_json(folder / PLAN)
     if not found:
         return
-    write_file(folder / "ablation.json", results.as_json(folder))
+    write_json(folder / "ablation.json", {"plan": plan, "variants": found})
     plot_tasks(found, folder / "tasks.svg")
     plot_lengths(found, folder / "length.svg")
     plot_losses(found, folder / "loss.svg")
-    asked, seeds = plan["asked"], max(map(len, found.values()))
+    minutes, seeds = plan["asked"]["minutes"], sorted({one["seed"] for runs in found.values() for one in runs})
     page = PAGE.read_text(encoding="utf-8").format(
         recipe=plan["recipe"]["name"], steps=f"{sum(stage['steps'] for stage in plan['recipe']['stages']):,}",
-        scaled=f"as many as fit into {asked['minutes']:g} minutes" if asked["minutes"] else "as the recipe says",
-        seeds="one seed" if seeds == 1 else f"up to {seeds} seeds, mean ± standard deviation",
-        items=next(iter(found.values()))[0]["items"], scores=scores(found), missing=extra_norms(found), tasks=by_task(found),
-        lengths=by_length(found), training=training(found))
+        scaled=f"as many as were to fit into {minutes:g} minutes" if minutes else "as the recipe says",
+        seeds=f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}: mean ± standard deviation",
+        items=items_text(found), scores=score_table(found), remarks=remarks(found), tasks=task_table(found),
+        lengths=length_table(found), training=seconds_table(found))
     write_file(folder / "README.md", page.encode())
     say(f"{folder}: README.md, ablation.json, tasks.svg, length.svg, loss.svg")

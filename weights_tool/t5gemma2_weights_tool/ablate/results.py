@@ -1,5 +1,4 @@
 """What several variants and seeds found, side by side: means, spreads, and what is more than noise."""
-import json
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -25,11 +24,6 @@ def collected(folder: Path) -> dict[str, list[dict]]:
     """{variant: results of its seeds} of all that is measured under FOLDER."""
     found = {name: [read_result(file) for file in sorted((folder / name).glob(f"seed-*/{RESULT}"))] for name in VARIANTS}
     return {name: sorted(results, key=lambda one: one["seed"]) for name, results in found.items() if results}
-
-
-def as_json(folder: Path) -> bytes:
-    """ablation.json: the plan, and all results."""
-    return (json.dumps({"plan": read_json(folder / "plan.json"), "variants": collected(folder)}, indent=1) + "\n").encode()
 
 
 def by_task(result: dict) -> dict[str, float]:
@@ -62,22 +56,13 @@ def differences(of: list[dict], base: list[dict], value=score) -> list[float]:
     return [value(result) - value(known[result["seed"]]) for result in of if result["seed"] in known]
 
 
-def standard_error(found: list[float]) -> float:
-    return stdev(found) / sqrt(len(found))
-
-
 def verdict(found: list[float]) -> str:
-    """Whether a difference is more than seeds make by themselves."""
+    """Whether the mean of the differences is more than seeds make by themselves."""
     if not found:
         return "no seed in common with base"
     if len(found) == 1:
         return "one seed: cannot tell"
-    bound = CERTAIN[min(len(found), len(CERTAIN) - 1)] * standard_error(found)
+    bound = CERTAIN[min(len(found), len(CERTAIN) - 1)] * stdev(found) / sqrt(len(found))
     if abs(mean(found)) <= bound:
-        return f"within noise (± {bound:.1f})"
-    return f"{'better' if mean(found) > 0 else 'worse'} than base (95 %, ± {bound:.1f})"
-
-
-def accuracy(results: list[dict], task: str) -> str:
-    return spread([by_task(result)[task] for result in results])
-
+        return f"no (± {bound:.1f})"
+    return f"yes, {'better' if mean(found) > 0 else 'worse'} than base (± {bound:.1f})"

@@ -3,26 +3,25 @@
     FOLDER/parent/seed-S      the decoder-only parent, trained once for all variants that are adapted from it
     FOLDER/VARIANT/seed-S     a training folder of `weights_tool train`, without the stage of the parent
 """
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
-from ..pocket.pipeline import Run, prepare, train_stages
+from ..pocket.pipeline import TOKENIZER, Run, prepare, train_stages
 from ..pocket.recipe import Recipe, Stage
 from ..pocket.team import Team, run
+from ..tokenizer import load_tokenizer
 from .variants import PARENT, VARIANTS, Variant
 
 
-def seeded(recipe: Recipe, seed: int) -> Recipe:
-    return replace(recipe, seed=seed)
-
-
 class VariantRun(Run):
+    """`recipe` has the variant's own sizes."""
+
     def __init__(self, variant: Variant, recipe: Recipe, folder: Path, parent: Path):
         super().__init__(recipe, folder)
         self.variant, self.tensors = variant, variant.tensors
-        self.recipe = variant.recipe(recipe, self.vocabulary)
         self.parent = Run(recipe, parent) if variant.adapted else None
 
     @property
@@ -52,8 +51,8 @@ class VariantRun(Run):
     def tidy(self) -> None:
         """Of a trained run the newest checkpoint is enough: one has the weights three times."""
         for stage in self.variant.stages:
-            checkpoints = self.checkpoints(stage)
-            for step in checkpoints.steps()[stage == self.variant.stages[-1]:]:
+            checkpoints, kept = self.checkpoints(stage), int(stage == self.variant.stages[-1])
+            for step in checkpoints.steps()[kept:]:
                 checkpoints.file(step).unlink()
 
 
@@ -61,7 +60,7 @@ def work_on_parent(team: Team, recipe: Recipe, folder: Path) -> None:
     here = Run(recipe, folder)
     train_stages(team, here, [recipe.stage(PARENT)])
     if team.leads:
-        here.adapt()
+        here.adapt()  # also where that was done: a stop may have cut it short
 
 
 def work_on_variant(team: Team, name: str, recipe: Recipe, folder: Path, parent: Path) -> None:
@@ -69,14 +68,15 @@ def work_on_variant(team: Team, name: str, recipe: Recipe, folder: Path, parent:
     train_stages(team, here, here.stages)
 
 
-def train(variant: Variant, recipe: Recipe, folder: Path, workers: int) -> VariantRun:
+def train(variant: Variant, recipe: Recipe, seed: int, folder: Path, workers: int) -> VariantRun:
     """The variant's run, trained, under FOLDER."""
-    place = f"seed-{recipe.seed}"
-    parent, own = folder / "parent" / place, folder / variant.name / place
-    with prepare(recipe, own), prepare(recipe, parent):
-        here = VariantRun(variant, recipe, own, parent)
-        if not here.done():
+    recipe = replace(recipe, seed=seed)
+    own = variant.recipe(recipe, load_tokenizer(folder / TOKENIZER).get_vocab_size())
+    parent, here = folder / "parent" / f"seed-{seed}", folder / variant.name / f"seed-{seed}"
+    with prepare(own, here), prepare(recipe, parent) if variant.adapted else nullcontext():
+        trained = VariantRun(variant, own, here, parent)
+        if not trained.done():
             if variant.adapted:
                 run(workers, work_on_parent, recipe, parent)
-            run(workers, work_on_variant, variant.name, recipe, own, parent)
-    return here
+            run(workers, work_on_variant, variant.name, own, here, parent)
+    return trained

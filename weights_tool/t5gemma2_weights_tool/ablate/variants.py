@@ -5,7 +5,7 @@
     split          cross-attention of its own
     global-cross   the encoder seen in global layers only
     decoder-only   a Gemma 3 as large as base, prompt and answer in one stream
-    no-ul2         adapted, then tasks at once
+    no-ul2         adapted, and never denoised
     from-scratch   no decoder-only parent
 """
 from collections.abc import Callable
@@ -26,43 +26,64 @@ PARENT = "language"  # the stage of the decoder-only parent, trained once for al
 
 
 @dataclass(frozen=True)
-class EncoderDecoder:
-    """transformers' T5Gemma 2, changed in place."""
+class Variant:
     name: str
     what: str
-    change: Callable[[nn.Module], None] = architectures.keep
-    without: str = ""  # a stage that is left out
 
     tensors = TENSORS
+    text_learner = learners.T5Gemma2Learner
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Trained with this model; the parent's is not."""
+        """Trained with this model, in order; the parent's is not."""
+        raise NotImplementedError
+
+    @property
+    def adapted(self) -> bool:
+        """From the parent."""
+        raise NotImplementedError
+
+    def recipe(self, recipe: Recipe, pieces: int) -> Recipe:
+        """With this variant's sizes, for a vocabulary of so many pieces."""
+        return recipe
+
+    def fresh(self, recipe: Recipe, pieces: int, adapt: Callable[[nn.Module], None] | None = None) -> nn.Module:
+        """With random weights, or what `adapt` puts into base before it is changed."""
+        raise NotImplementedError
+
+    def answer(self, model: nn.Module, samples: list, longest: int) -> list[list[int]]:
+        """Greedy, up to `longest` tokens; the prompts are of one length."""
+        raise NotImplementedError
+
+    def learner(self, recipe: Recipe, stage: Stage, model: nn.Module) -> learners.Learner:
+        kind = learners.VisionLearner if stage.name == "vision" else self.text_learner
+        return kind(recipe, stage, model)
+
+
+@dataclass(frozen=True)
+class EncoderDecoder(Variant):
+    """transformers' T5Gemma 2, changed in place."""
+    change: Callable[[nn.Module], None] = architectures.keep
+    without: str = ""  # a stage that is left out
+
+    @property
+    def stages(self) -> tuple[str, ...]:
         return tuple(name for name in STAGES if name not in (PARENT, self.without))
 
     @property
     def adapted(self) -> bool:
         return self.without != PARENT
 
-    def recipe(self, recipe: Recipe, _vocabulary: int) -> Recipe:
-        return recipe
-
-    def fresh(self, recipe: Recipe, vocabulary: int, adapt: Callable[[nn.Module], None] | None = None) -> nn.Module:
-        """With random weights, or what `adapt` puts into base before it is changed."""
-        model = learners.fresh_t5gemma2(recipe, vocabulary)
+    def fresh(self, recipe: Recipe, pieces: int, adapt: Callable[[nn.Module], None] | None = None) -> nn.Module:
+        model = learners.fresh_t5gemma2(recipe, pieces)
         if adapt:
             adapt(model)
         self.change(model)
         return model
 
-    def learner(self, recipe: Recipe, stage: Stage, model: nn.Module) -> learners.Learner:
-        kind = learners.VisionLearner if stage.name == "vision" else learners.T5Gemma2Learner
-        return kind(recipe, stage, model)
-
-    @staticmethod
     @torch.no_grad()
-    def answer(model: nn.Module, samples: list, longest: int) -> list[list[int]]:
-        """Greedy, up to `longest` tokens, without a cache, which changed layers lack; the prompts are of one length."""
+    def answer(self, model: nn.Module, samples: list, longest: int) -> list[list[int]]:
+        """Without a cache, which changed layers lack."""
         inputs = exact(samples)
         H = model.get_encoder()(**inputs)
         ids = torch.full((len(samples), 1), BOS)
@@ -76,29 +97,22 @@ class EncoderDecoder:
 
 
 @dataclass(frozen=True)
-class DecoderOnly:
+class DecoderOnly(Variant):
     """transformers' Gemma 3."""
-    name: str
-    what: str
-
     tensors = decoder_only.ONE_STREAM
+    text_learner = decoder_only.OneStreamLearner
     stages = STAGES
     adapted = False
 
-    def recipe(self, recipe: Recipe, vocabulary: int) -> Recipe:
-        return replace(recipe, sizes=decoder_only.as_large_as_base(recipe.sizes, vocabulary))
+    def recipe(self, recipe: Recipe, pieces: int) -> Recipe:
+        return replace(recipe, sizes=decoder_only.as_large_as_base(recipe.sizes, pieces))
 
-    def fresh(self, recipe: Recipe, vocabulary: int, _adapt=None) -> nn.Module:
-        return decoder_only.fresh(recipe, vocabulary)
+    def fresh(self, recipe: Recipe, pieces: int, adapt: Callable[[nn.Module], None] | None = None) -> nn.Module:
+        return decoder_only.fresh(recipe, pieces)
 
-    def learner(self, recipe: Recipe, stage: Stage, model: nn.Module) -> learners.Learner:
-        kind = learners.VisionLearner if stage.name == "vision" else decoder_only.Gemma3Learner
-        return kind(recipe, stage, model)
-
-    @staticmethod
     @torch.no_grad()
-    def answer(model: nn.Module, samples: list, longest: int) -> list[list[int]]:
-        """Greedy, with transformers' cache."""
+    def answer(self, model: nn.Module, samples: list, longest: int) -> list[list[int]]:
+        """With transformers' cache."""
         ids = torch.tensor([[*sample.encoder, BOS] for sample in samples])
         pictures = [picture for sample in samples for picture in sample.pictures]
         tokens = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoder_only.seen(ids, pictures),
@@ -106,20 +120,19 @@ class DecoderOnly:
         return [stripped(row) for row in tokens[:, ids.shape[1]:].tolist()]
 
 
-Variant = EncoderDecoder | DecoderOnly
-
 VARIANTS: dict[str, Variant] = {variant.name: variant for variant in (
     EncoderDecoder("base", "merged attention, one embedding"),
     EncoderDecoder("untied", "two embeddings", architectures.untie),
     EncoderDecoder("split", "self-attention and cross-attention", architectures.split),
     EncoderDecoder("global-cross", "the encoder in global layers only", architectures.hide_encoder_in_local_layers),
     DecoderOnly("decoder-only", "one stack as large as base"),
-    EncoderDecoder("no-ul2", "adapted, tasks at once", without="ul2"),
+    EncoderDecoder("no-ul2", "adapted, without UL2", without="ul2"),
     EncoderDecoder("from-scratch", "not adapted", without=PARENT),
 )}
 
 
 def named(names: list[str]) -> list[Variant]:
+    """In the order of VARIANTS."""
     for name in names:
         if name not in VARIANTS:
             raise expected("ablate", "--variants", f"some of {', '.join(VARIANTS)}", name)

@@ -1,7 +1,8 @@
 """The figures of a run as tables of Markdown."""
-from collections.abc import Iterable, Sequence
+from functools import partial
 from statistics import median
 
+from .. import markdown
 from .engines import OURS, REFERENCE
 from .measure import PROMPT
 
@@ -9,10 +10,7 @@ NONE = ""
 OFF = "off by"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first column is text, the others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+table = partial(markdown.table, numbers=True)
 
 
 def rate(value: float | None) -> str:

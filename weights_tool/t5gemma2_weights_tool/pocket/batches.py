@@ -20,42 +20,6 @@ class Batch:
     labels: torch.Tensor
 
 
-class Batches:
-    """The batches of one stage, or every `workers`-th sample of each."""
-
-    def __init__(self, stage: Stage, seed: int, maker: Maker, worker: int = 0, workers: int = 1,
-                 tensors: dict[str, Callable] | None = None):
-        self.stage, self.seed, self.maker = stage, seed, maker
-        self.worker, self.workers, self.tensors = worker, workers, tensors or TENSORS
-
-    def __getitem__(self, step: int) -> Batch:
-        place = f"{self.seed} {self.stage.name} {step}"
-        rng = Random(place)
-        progress = step / self.stage.planned
-        families = [family for family in self.stage.families if family.start <= progress]
-        family = rng.choices(families, [family.weight for family in families])[0]
-        length = batch_length(family, rng, progress)
-        size = max(self.workers, batch_size(family, length))
-        samples = [self.maker.make(family, Random(f"{place} {i}"), length)
-                   for i in range(self.worker, size, self.workers)]
-        return Batch(family.name, size, *self.tensors[family.source](samples))
-
-
-def batch_length(family: Family, rng: Random, progress: float) -> int | None:
-    """One length for the whole batch; the longest grows during the stage."""
-    if not family.lengths:
-        return None
-    shortest, longest = family.lengths
-    begin, end = family.growth
-    grown = 1 if progress >= end else max(0, (progress - begin) / (end - begin))
-    return rng.randint(shortest, round(shortest + (longest - shortest) * grown))
-
-
-def batch_size(family: Family, length: int | None) -> int:
-    """Fewer of longer samples; what has no length, or none but its own (0), is `size` samples."""
-    return max(1, round(family.size * family.lengths[0] / length)) if length else family.size
-
-
 def padded(rows: list[list[int]], value: int, multiple: int) -> torch.Tensor:
     """int64 [rows, longest rounded up]."""
     width = -(-max(map(len, rows)) // multiple) * multiple
@@ -89,3 +53,39 @@ def pixel_values(pictures: list[np.ndarray]) -> torch.Tensor:
 
 
 TENSORS = {"packed": decoder_only, "denoise": encoder_decoder, "items": encoder_decoder, "scenes": pictures_only}
+
+
+class Batches:
+    """The batches of one stage, or every `workers`-th sample of each."""
+
+    def __init__(self, stage: Stage, seed: int, maker: Maker, worker: int = 0, workers: int = 1,
+                 tensors: dict[str, Callable] = TENSORS):
+        self.stage, self.seed, self.maker = stage, seed, maker
+        self.worker, self.workers, self.tensors = worker, workers, tensors
+
+    def __getitem__(self, step: int) -> Batch:
+        place = f"{self.seed} {self.stage.name} {step}"
+        rng = Random(place)
+        progress = step / self.stage.planned
+        families = [family for family in self.stage.families if family.start <= progress]
+        family = rng.choices(families, [family.weight for family in families])[0]
+        length = batch_length(family, rng, progress)
+        size = max(self.workers, batch_size(family, length))
+        samples = [self.maker.make(family, Random(f"{place} {i}"), length)
+                   for i in range(self.worker, size, self.workers)]
+        return Batch(family.name, size, *self.tensors[family.source](samples))
+
+
+def batch_length(family: Family, rng: Random, progress: float) -> int | None:
+    """One length for the whole batch; the longest grows during the stage."""
+    if not family.lengths:
+        return None
+    shortest, longest = family.lengths
+    begin, end = family.growth
+    grown = 1 if progress >= end else max(0, (progress - begin) / (end - begin))
+    return rng.randint(shortest, round(shortest + (longest - shortest) * grown))
+
+
+def batch_size(family: Family, length: int | None) -> int:
+    """Fewer of longer samples; what has no length, or none but its own (0), is `size` samples."""
+    return max(1, round(family.size * family.lengths[0] / length)) if length else family.size

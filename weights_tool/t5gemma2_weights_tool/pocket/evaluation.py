@@ -1,18 +1,16 @@
 """`weights_tool evaluate`: held-out items through the engine and through transformers, exact match, token by token."""
-import json
-from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
-from tokenizers import Tokenizer
-
 from ..config import read_json
 from ..console import bar, say
+from ..digests import digest
 from ..errors import UserError, expected
 from ..model import load_config, load_model
+from ..tokenizer import load_tokenizer
 from . import items, retrieval
 from .answers import Done, Engine, Transformers
-from .files import write_file
+from .files import write_json
 from .items import Item
 from .samples import Maker
 
@@ -20,14 +18,20 @@ TIMES = (1, 2, 4, 8)  # the longest length trained on
 SHOWN = 3             # wrong answers kept of each kind
 
 
-def groups(tasks: list[str], times: tuple[int, ...]) -> list[tuple[str, str, int | None]]:
-    """(task, kind, length) of everything that is measured."""
-    found = []
+def kinds_of(tasks: list[str]) -> list[tuple[str, str]]:
+    """(task, kind) of all items of these tasks."""
     for task in tasks:
         if task not in items.TASKS:
             raise expected("evaluate", "task", f"one of {', '.join(items.TASKS)}", task)
+    return [(task, kind) for task in tasks for kind in items.KINDS[task]]
+
+
+def groups(kinds: list[tuple[str, str]], times: tuple[int, ...] = TIMES) -> list[tuple[str, str, int | None]]:
+    """(task, kind, length) of everything that is measured, each length of retrieval after the other."""
+    found = []
+    for task in dict.fromkeys(task for task, _ in kinds):
         lengths = [retrieval.TRAINED * n for n in times] if task == "retrieval" else [None]
-        found += [(task, kind, length) for length in lengths for kind in items.KINDS[task]]
+        found += [(task, kind, length) for length in lengths for one, kind in kinds if one == task]
     return found
 
 
@@ -39,12 +43,7 @@ def draw_group(group: tuple, count: int, seed: int) -> list[Item]:
 
 def load(folder: Path) -> Transformers:
     config = load_config(folder)
-    file = folder / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise UserError(f"{file}: tokenizers cannot read it: {error}") from None
-    maker = Maker(tokenizer, config["encoder"]["vision_config"]["image_size"], config["encoder"]["mm_tokens_per_image"])
+    maker = Maker(load_tokenizer(folder), config["encoder"]["vision_config"]["image_size"], config["encoder"]["mm_tokens_per_image"])
     model = load_model(folder, config)
     model.set_attn_implementation("sdpa")  # of long prompts three times as fast as eager
     model.generation_config.decoder_start_token_id = config["decoder"]["bos_token_id"]
@@ -56,7 +55,7 @@ class Evaluation:
 
     def __init__(self, folder: Path, *, engine: Path | None, dtype: str, count: int, tasks: list[str],
                  times: tuple[int, ...] = TIMES, seed: int = 0):
-        self.chosen = groups(tasks, times)
+        self.chosen = groups(kinds_of(tasks), times)
         self.reference, self.engine = load(folder), Engine(engine, folder, dtype) if engine else None
         self.head = {"items": count, "seed": seed, "through": "engine" if engine else "transformers", "dtype": dtype,
                      "model": digest(folder / "model.safetensors"), "program": digest(engine) if engine else None}
@@ -66,7 +65,7 @@ class Evaluation:
         part = output and output.with_name(output.name + ".part")
         result = self.begun(part)
         if part:
-            write_file(part, as_json(result))  # also says at once that it cannot be written
+            write_json(part, result)  # also says at once that it cannot be written
         each = self.head["items"] * (2 if self.engine else 1)
         begun = len(result["groups"])
         with bar(each * len(self.chosen), "answering", "item", initial=each * begun) as answering:
@@ -76,9 +75,9 @@ class Evaluation:
                 if self.engine and digest(self.engine.program) != self.head["program"]:
                     raise UserError(f"{self.engine.program}: has changed since the evaluation began")
                 if part:
-                    write_file(part, as_json(result))
+                    write_json(part, result)
         if output:
-            write_file(output, as_json(result))
+            write_json(output, result)
             part.unlink(missing_ok=True)
             say(f"{output}: {len(result['groups'])} groups of {self.head['items']} items")
         return result
@@ -100,17 +99,6 @@ class Evaluation:
         theirs = self.reference.answer(drawn, done)
         ours = self.engine.answer(drawn, done) if self.engine else theirs
         return {"task": group[0], "kind": group[1], "length": group[2], **compared(self.reference, drawn, ours, theirs)}
-
-
-def digest(file: Path) -> str:
-    try:
-        return blake2b(file.read_bytes(), digest_size=8).hexdigest()
-    except OSError as error:
-        raise UserError(f"{file}: cannot read: {error.strerror}") from None
-
-
-def as_json(result: dict) -> bytes:
-    return (json.dumps(result, indent=1) + "\n").encode()
 
 
 def compared(reference: Transformers, drawn: list[Item], ours: list[list[int]], theirs: list[list[int]]) -> dict:

@@ -20,6 +20,11 @@ def write_file(file: Path, content: bytes) -> None:
         raise UserError(f"{file}: cannot write: {error.strerror}") from None
 
 
+def write_json(file: Path, value: object) -> None:
+    """Whole or not at all, fields in their order."""
+    write_file(file, (json.dumps(value, indent=1) + "\n").encode())
+
+
 class LossLog:
     """One JSON object a step, one file a stage."""
 

@@ -16,17 +16,16 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from .. import model as checkpoint_model
 from ..adapt import adapt
 from ..console import say
 from ..errors import UserError, expected
+from ..tokenizer import load_tokenizer
 from . import learners, vocabulary
 from .batches import TENSORS, Batches
 from .checkpoints import Checkpoints
 from .export import export
-from .files import write_file
+from .files import write_json
 from .model import IMAGE_IDS
 from .recipe import STAGES, Recipe, Stage
 from .samples import Maker
@@ -55,7 +54,7 @@ class Run:
     def __init__(self, recipe: Recipe, folder: Path):
         self.recipe, self.folder = recipe, folder
         self.tokenizer_file = folder / TOKENIZER / "tokenizer.json"
-        self.tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
+        self.tokenizer = load_tokenizer(folder / TOKENIZER)
         self.vocabulary = self.tokenizer.get_vocab_size()
         self.maker = Maker(self.tokenizer, recipe.sizes.vision["image_size"], recipe.sizes.image_tokens)
 
@@ -147,7 +146,7 @@ def prepare(recipe: Recipe, folder: Path):
     write_tokenizer(folder / TOKENIZER)
     for stage in STAGES:
         Checkpoints(folder / stage, recipe.up_to(stage)).newest()  # checks
-    write_file(folder / RECIPE, (json.dumps(asdict(recipe), indent=1) + "\n").encode())
+    write_json(folder / RECIPE, asdict(recipe))
     return lock
 
 

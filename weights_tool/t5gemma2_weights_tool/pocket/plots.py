@@ -68,10 +68,14 @@ def accuracy_by_length(kinds: dict[str, list[tuple[int, float]]], file: Path) ->
     figure, panel = pyplot.subplots(figsize=(5, 3))
     for line, (kind, points) in zip(cycle(LINES), kinds.items()):
         panel.plot(*zip(*points), marker="o", markersize=4, label=kind, **line)
-    lengths = sorted({length for points in kinds.values() for length, _ in points})
+    against_length(panel, sorted({length for points in kinds.values() for length, _ in points}))
+    panel.legend(frameon=False)
+    save(figure, file)
+
+
+def against_length(panel, lengths: list[int]) -> None:
+    """The axes of accuracy against the length of the input."""
     panel.set(xscale="log", xlabel="tokens of the input (the first length is the longest trained on)",
               ylabel="exactly right, %", ylim=(-3, 103))
     panel.set_xticks(lengths, [str(length) for length in lengths])
     panel.minorticks_off()
-    panel.legend(frameon=False)
-    save(figure, file)

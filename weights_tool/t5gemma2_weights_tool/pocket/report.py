@@ -2,6 +2,7 @@
 from pathlib import Path
 from random import Random
 
+from .. import markdown
 from ..config import read_json
 from ..console import say
 from ..errors import UserError, expected
@@ -38,16 +39,14 @@ def write_page(result: dict, stages: dict[str, list[dict]], folder: Path) -> Non
 def length_table(kinds: dict[str, list[tuple[int, float]]]) -> str:
     """A row for each kind of retrieval, a column for each length."""
     lengths = [length for length, _ in next(iter(kinds.values()))]
-    rows = ["| retrieval | " + " | ".join(f"{length} tokens" for length in lengths) + " |", "|---" * (len(lengths) + 1) + "|"]
-    rows += [f"| {kind} | " + " | ".join(f"{right:.1f} %" for _, right in points) + " |" for kind, points in kinds.items()]
-    return "\n".join(rows)
+    rows = [[kind, *(f"{right:.1f} %" for _, right in points)] for kind, points in kinds.items()]
+    return markdown.table(["retrieval", *(f"{length} tokens" for length in lengths)], rows)
 
 
 def accuracy_table(result: dict) -> str:
-    rows = ["| task | kind | input tokens | items | exactly right |", "|---|---|---|---|---|"]
-    rows += [f"| {group['task']} | {group['kind']} | {group['length'] or ''} | {group['items']} "
-             f"| {percent(group):.1f} % |" for group in result["groups"]]
-    return "\n".join(rows)
+    rows = [[group["task"], group["kind"], group["length"] or "", group["items"], f"{percent(group):.1f} %"]
+            for group in result["groups"]]
+    return markdown.table(["task", "kind", "input tokens", "items", "exactly right"], rows)
 
 
 def missed(result: dict) -> str:
@@ -61,12 +60,12 @@ def missed(result: dict) -> str:
 
 def examples() -> str:
     """A held-out item of each kind; the codes of retrieval without the text that they are hidden in."""
-    rows = ["| task | kind | prompt | answer |", "|---|---|---|---|"]
+    rows = []
     for task, kinds in items.KINDS.items():
         for kind in kinds:
             item = items.draw(task, Random(f"{task} {kind}"), True, kind, 0 if task == "retrieval" else None)
-            rows.append(f"| {task} | {kind} | `{item.prompt}` | `{item.answer}` |")
-    return "\n".join(rows)
+            rows.append([task, kind, f"`{item.prompt}`", f"`{item.answer}`"])
+    return markdown.table(["task", "kind", "prompt", "answer"], rows)
 
 
 def agreement(result: dict) -> str:

@@ -42,7 +42,8 @@ def run_ruler(args: argparse.Namespace) -> None:
     need("tokenizers")
     if args.output and not args.show:
         need("matplotlib", extras="pocket")
-    from .fitting import Fitter, load_tokenizer
+    from ..tokenizer import load_tokenizer
+    from .fitting import Fitter
     if not args.engine and not args.show:
         raise expected("ruler", "--engine", "t5gemma2-generate (or --show)", "none")
     wording, model = WORDINGS[args.wording], Path(args.model)

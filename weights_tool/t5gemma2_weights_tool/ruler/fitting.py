@@ -2,7 +2,6 @@
 the tokens that may be written. Of a seed, a family, a length and a number there is one item, whatever else is asked."""
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
@@ -22,16 +21,6 @@ class Fitted:
     new_tokens: int
     tokens: int  # of everything
     size: int    # units of filler
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise expected(file, "file", "the tokenizer of a checkpoint folder", "none")
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise UserError(f"{file}: tokenizers cannot read it: {error}") from None
 
 
 def largest(count: Callable[[int], int], length: int) -> int | None:

@@ -1,10 +1,9 @@
 """The folder's page: README.md, ruler.svg and, for programs, ruler.json."""
-import json
 from itertools import cycle
 from pathlib import Path
 
 from ..console import say
-from ..pocket.files import write_file
+from ..pocket.files import write_file, write_json
 from .results import MEAN, lengths, page_table, percent, results, rows, seconds
 from .running import Run
 
@@ -19,7 +18,7 @@ for variables and for counting words.
 
 def write_page(run: Run) -> None:
     result = results(run)
-    write_file(run.folder / "ruler.json", (json.dumps(result, indent=1) + "\n").encode())
+    write_json(run.folder / "ruler.json", result)
     plot(result, run.folder / "ruler.svg")
     page = TEMPLATE.read_text(encoding="utf-8").format(
         **{name: result[name] for name in ("items", "wording", "form", "shots", "seed", "dtype")},

@@ -2,6 +2,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 
+from .. import markdown
 from .item import Group, score
 from .running import Run, key_of
 
@@ -60,7 +61,4 @@ def seconds(value: float) -> str:
 
 def page_table(result: dict, column: str, written: Callable[[float], str]) -> str:
     heads = [f"{length:,} tokens" for length in lengths(result)]
-    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(map(written, values)) + " |"
-              for name, values in rows(result, column).items()]
-    return "\n".join(lines)
+    return markdown.table(["", *heads], [[name, *map(written, values)] for name, values in rows(result, column).items()])

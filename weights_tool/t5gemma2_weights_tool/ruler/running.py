@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..config import read_json
 from ..console import bar, say
+from ..digests import digest, model_digest
 from ..errors import UserError, expected
-from ..pocket.files import read_lines, write_file
-from .digests import digest, model_digest
+from ..pocket.files import read_lines, write_file, write_json
 from .fitting import Fitted, Fitter
 from .item import Group
 
@@ -93,7 +93,7 @@ class Run:
                     raise expected(folder / RUN, field, f"{value}, as in this run (or another -o)", was.get(field))
         elif any(folder.iterdir()):
             raise expected(folder, "-o", "a new folder, or one that ruler has begun", "another's files")
-        write_file(folder / RUN, (json.dumps(self.head, indent=1) + "\n").encode())
+        write_json(folder / RUN, self.head)
         lines = read_lines(folder / ANSWERS)
         write_file(folder / ANSWERS, "".join(lines).encode())  # without a last line that is not whole
         for number, line in enumerate(lines, 1):

@@ -2,7 +2,7 @@
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
-from ..errors import UserError, expected
+from .errors import UserError, expected
 
 SIZE = 8  # bytes
 
