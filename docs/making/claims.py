@@ -66,6 +66,7 @@ def variants() -> str:
 
 
 def ruler(name: str) -> str:
+    """What ruler.json of a run says, families against lengths."""
     from t5gemma2_weights_tool.config import read_json
     from t5gemma2_weights_tool.ruler.results import lengths, rows
     result = read_json(FOLDER / f"ruler-{name}.json")

@@ -65,9 +65,9 @@ def solver(wording, family):
 
 @pytest.mark.parametrize("wording, family", KINDS)
 def test_the_text_answers_the_question(wording, family):
-    """By other code than the one that made it, at every scale; the text alone grows with the size."""
-    for number, scale in ((number, scale) for number in range(20) for scale in family.scales):
-        items = [family.make(f"seed {number}", size, scale) for size in (0, 1, 2, 7, 60)]
+    """By other code than the one that made it, by every maker; the text alone grows with the size."""
+    for number, make in ((number, make) for number in range(20) for make in family.makers):
+        items = [make(f"seed {number}", size) for size in (0, 1, 2, 7, 60)]
         for item in items:
             found = solver(wording, family)(item.text, item.question)
             assert sorted(found) == sorted(item.answers) and len(set(found)) == len(found), item
@@ -78,12 +78,12 @@ def test_the_text_answers_the_question(wording, family):
                 items[0].question, items[0].lead, items[0].solution, items[0].names)
         sizes = [len(item.text) for item in items]
         assert sizes == sorted(sizes) and len(set(sizes)) >= 4  # of the coded words two may be as long
-        assert items[3] == family.make(f"seed {number}", 7, scale)
+        assert items[3] == make(f"seed {number}", 7)
 
 
 @pytest.mark.parametrize("wording, family", KINDS)
 def test_seeds_differ(wording, family):
-    assert len({family.make(str(seed), 3, family.scales[0]).text for seed in range(50)}) == 50
+    assert len({family.makers[0](str(seed), 3).text for seed in range(50)}) == 50
 
 
 def test_all_families():
@@ -93,17 +93,17 @@ def test_all_families():
                                                                       "two hops"]
 
 
-def test_a_longer_text_is_the_shorter_one_with_more_between():
+def test_needles_keep_their_relative_depth():
     filler = [f"{number}." for number in range(100)]
     texts = [hidden(["first", "second"], filler[:size], Random(1)).split() for size in (10, 100)]
     depths = [[text.index(needle) / len(text) for needle in ("first", "second")] for text in texts]
     assert all(abs(a - b) < 0.15 and a < 1 for a, b in zip(*depths)) and depths[0][0] < depths[0][1]
-    assert [one for one in texts[1] if one in texts[0]] != [] and hidden(["a", "b"], [], Random(1)) == "a b"
+    assert hidden(["a", "b"], [], Random(1)) == "a b"
 
 
 def test_needles_lie_everywhere():
     family = WORDINGS["english"].families[0]
-    texts = [family.make(str(seed), 50, None).text for seed in range(200)]
+    texts = [family.makers[0](str(seed), 50).text for seed in range(200)]
     depths = sorted(text.index(" access code of ") / len(text) for text in texts)
     assert depths[0] < 0.08 and depths[-1] > 0.9 and 0.4 < depths[100] < 0.6
 
@@ -111,24 +111,24 @@ def test_needles_lie_everywhere():
 def test_pocket_asks_what_was_not_trained_on():
     single, two_hops = WORDINGS["pocket"].families[0], WORDINGS["pocket"].families[-1]
     for seed in range(20):
-        item = single.make(str(seed), 5, None)
+        item = single.makers[0](str(seed), 5)
         assert is_held_out(f"{item.names[0]} {item.answers[0]}")
         asked = Prompt(f"{item.text} what is the code of {item.names[0]}?", "")
         assert prompt(item, [], WORDINGS["pocket"], "encoder") == asked
-        assert len(two_hops.make(str(seed), 5, None).names) == 6
+        assert len(two_hops.makers[0](str(seed), 5).names) == 6
 
 
 def test_orders_give_nothing_away():
     """Of lists, of the two facts, and of which key is asked about."""
     families = {family.name: family for family in WORDINGS["english"].families}
     for name, pattern in ("common words", r"\d+\. (\w+)"), ("frequent words", r"[a-z]+"):
-        item = families[name].make("x", 30, families[name].scales[-1])
+        item = families[name].makers[-1]("x", 30)
         places = [i for i, word in enumerate(re.findall(pattern, item.text.partition("\n\n")[2])) if word == item.answers[0]]
         assert places != list(range(places[0], places[0] + len(places))), name
-    items = [families["two hops"].make(str(seed), 9, None) for seed in range(40)]
+    items = [families["two hops"].makers[0](str(seed), 9) for seed in range(40)]
     births_first = [item.text.index(f"born in {item.names[1]}") < item.text.index(f"In {item.names[1]}") for item in items]
     assert 10 < sum(births_first) < 30
-    items = [families["multi-key"].make(str(seed), 9, None) for seed in range(80)]
+    items = [families["multi-key"].makers[0](str(seed), 9) for seed in range(80)]
     ranks = Counter(re.findall(r"code of \S+ is (\d+)", item.text).index(item.answers[0]) for item in items)
     assert sorted(ranks) == [0, 1, 2, 3] and min(ranks.values()) > 8
 
@@ -153,7 +153,7 @@ def test_counts_follow_a_zeta_distribution():
 
 def test_one_text_cut_at_different_places():
     wording, family = WORDINGS["english"], WORDINGS["english"].families[0]
-    item, example = family.make("a", 3, None), family.make("b", 1, None)
+    item, example = family.makers[0]("a", 3), family.makers[0]("b", 1)
     made = {form: prompt(item, [example], wording, form) for form in FORMS}
     whole = made["decoder-only"].decoder
     assert made["decoder-only"].encoder is None and made["decoder-only"].request() == {"decoder_prompt": whole}

@@ -4,7 +4,7 @@
     frequent words   ... kobalu ... mirefo ...        made-up words by a Zeta distribution; the dots do not count
 """
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 from .item import Family, Item, distinct, listed
@@ -32,7 +32,7 @@ def pool(plain: bool) -> tuple[str, ...]:
     return NOUNS if plain else compounds()
 
 
-def common_words(seed: str, size: int, scale: Scale) -> Item:
+def common_words(scale: Scale, seed: str, size: int) -> Item:
     rng, choice = Random(seed), pool(scale.plain)
     common = rng.sample(choice, COMMON)
     others = [word for word in rng.sample(choice, len(choice)) if word not in common][:scale.fewest + size]
@@ -56,7 +56,7 @@ def counts(total: int) -> list[int]:
 FEWEST = 53  # words: 32 dots, 8, 3, 2, 1, ...; from here on the third word occurs more often than the fourth
 
 
-def frequent_words(seed: str, size: int, _scale: object = None) -> Item:
+def frequent_words(seed: str, size: int) -> Item:
     rng, frequency = Random(seed), counts(FEWEST + size)
     coded = distinct(rng, len(frequency) - 1, lambda rng: letters(rng, 6))
     words = [word for word, count in zip([DOTS, *coded], frequency) for _ in range(count)]
@@ -67,4 +67,5 @@ def frequent_words(seed: str, size: int, _scale: object = None) -> Item:
                 " The three coded words that occur most often are", f" {listed(asked)}.", asked, asked)
 
 
-COUNTING = (Family("common words", common_words, scales=SCALES), Family("frequent words", frequent_words))
+COMMON_WORDS = Family("common words", tuple(partial(common_words, scale) for scale in SCALES))
+FREQUENT_WORDS = Family("frequent words", (frequent_words,))

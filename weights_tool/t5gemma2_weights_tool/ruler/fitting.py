@@ -1,5 +1,6 @@
 """Items as long as a length allows, counted in a tokenizer's tokens: both parts of the prompt, each with its <bos>, and
-the tokens that may be written. Of a seed, a family, a length and a number there is one item, whatever else is asked."""
+the tokens that may be written. What is asked follows from seed, family, length and number; how much filler fits, also from
+tokenizer, wording, form and solved examples."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,10 +66,10 @@ class Fitter:
         return sum(1 + self.count(part) for part in parts) + new_tokens
 
     def fitted(self, group: Group, number: int) -> Fitted:
-        """The longest item of the first scale that fits at all."""
+        """The longest item of the first maker whose items fit at all."""
         least = 0
-        for scale in group.family.scales:
-            make = self.maker(group, number, scale)
+        for maker in group.family.makers:
+            make = self.sized(group, number, maker)
             size = largest(lambda size: make(size).tokens, group.length)
             if size is not None:
                 return make(size)
@@ -77,16 +78,16 @@ class Fitter:
 
     def least(self, group: Group, number: int) -> Fitted:
         """The shortest item of this number."""
-        return self.maker(group, number, group.family.scales[-1])(0)
+        return self.sized(group, number, group.family.makers[-1])(0)
 
-    def maker(self, group: Group, number: int, scale: object) -> Callable[[int], Fitted]:
+    def sized(self, group: Group, number: int, maker: Callable[[str, int], Item]) -> Callable[[int], Fitted]:
         """Items of a size; the solved examples and what may be written are the same for all."""
         family, seed = group.family, self.seed_of(group, number)
-        first = family.make(seed, 0, scale)
+        first = maker(seed, 0)
         examples, new_tokens = self.examples(family, seed, first.names), self.new_tokens(first)
 
         def make(size: int) -> Fitted:
-            item = family.make(seed, size, scale)
+            item = maker(seed, size)
             asked = prompt(item, examples, self.wording, self.form)
             return Fitted(item, asked, new_tokens, self.tokens(asked, new_tokens), size)
         return make
@@ -97,7 +98,7 @@ class Fitter:
         for draw in range(REDRAWS):
             if len(found) == self.shots:
                 return found
-            one = family.make(f"{seed} example {draw}", family.shot, family.scales[-1])
+            one = family.makers[-1](f"{seed} example {draw}", family.example_size)
             if not taken & set(one.names):
                 found.append(one)
                 taken |= set(one.names)

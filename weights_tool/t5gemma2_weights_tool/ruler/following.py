@@ -17,10 +17,10 @@ FIRST_NAMES = ("Ada", "Boris", "Clara", "David", "Emma", "Felix", "Greta", "Hugo
                "Nils", "Olga", "Peter", "Rosa", "Simon", "Tessa", "Viktor")
 PERSON, TOWN, INSTRUMENT = 6, 7, 8  # letters: of one length, none is part of another
 FEWEST = 4  # facts about others
-SHOT = 4    # sentences
+EXAMPLE_SIZE = 4    # sentences
 
 
-def variables(seed: str, size: int, _scale: object = None) -> Item:
+def variables(seed: str, size: int) -> Item:
     rng = Random(seed)
     names = distinct(rng, HOPS + 1, lambda rng: letters(rng, 5).upper())
     value = str(rng.randint(10000, 99999))
@@ -39,13 +39,11 @@ def facts(rng: Random, count: int, taken: set[str]) -> list[str]:
         return word
 
     found = []
-    for number in range(count):
-        if number % 2:
-            found.append(plays(town, fresh(INSTRUMENT), fresh(INSTRUMENT)))
-        else:
-            town = fresh(TOWN).title()
-            found.append(born(f"{rng.choice(FIRST_NAMES)} {fresh(PERSON).title()}", town))
-    return found
+    while len(found) < count:
+        town = fresh(TOWN).title()
+        found += [born(f"{rng.choice(FIRST_NAMES)} {fresh(PERSON).title()}", town),
+                  plays(town, fresh(INSTRUMENT), fresh(INSTRUMENT))]
+    return found[:count]
 
 
 def born(person: str, town: str) -> str:
@@ -56,7 +54,7 @@ def plays(town: str, instrument: str, other_name: str) -> str:
     return f"In {town} they play the {instrument}, which is also called the {other_name}."
 
 
-def two_hops(seed: str, size: int, _scale: object = None) -> Item:
+def two_hops(seed: str, size: int) -> Item:
     rng = Random(seed)
     surname, town = letters(rng, PERSON).title(), letters(rng, TOWN).title()
     instruments = distinct(rng, 2, lambda rng: letters(rng, INSTRUMENT))
@@ -70,4 +68,5 @@ def two_hops(seed: str, size: int, _scale: object = None) -> Item:
                 (surname, town, *instruments), any_of=True)
 
 
-FOLLOWING = (Family("variables", variables, SHOT), Family("two hops", two_hops))
+VARIABLES = Family("variables", (variables,), EXAMPLE_SIZE)
+TWO_HOPS = Family("two hops", (two_hops,))

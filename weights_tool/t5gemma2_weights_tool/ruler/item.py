@@ -1,6 +1,6 @@
 """What is asked: an item of a family, and how a family makes items of any size.
 
-    text       Read the text ... The access code of brave-lantern is 4831927. ...
+    text       Remember the access codes ... The access code of brave-lantern is 4831927. ...
     question   What is the access code of brave-lantern?
     lead        The access code of brave-lantern is
     solution    4831927.
@@ -27,12 +27,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Family:
-    """`make(seed, size, scale)` is the item of this seed with `size` units of filler or, where the text is a list, with
-    so many more words. Its answers and names depend on seed and scale alone. The first scale that fits is taken."""
+    """A maker makes of a seed and a size the item with `size` units of filler or, where the text is a list, with so many
+    more words; its answers and names depend on the seed alone. The first maker whose items fit is taken."""
     name: str
-    make: Callable[[str, int, object], Item]
-    shot: int = 0                       # size of a solved example, which has the last scale
-    scales: Sequence[object] = (None,)  # from what long inputs have to what short ones have
+    makers: tuple[Callable[[str, int], Item], ...]  # several: from what long inputs have to what short ones have
+    example_size: int = 0                           # of a solved example, by the last maker
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def hidden(needles: Sequence[str], filler: Sequence[str], rng: Random) -> str:
-    """The needles in their order among the sentences of the filler, each at a depth that does not depend on how many
-    there are, so that a longer text is the shorter one with more between."""
+    """The needles in their order among the sentences of the filler, each at its own relative depth, whatever the size."""
     depths = sorted(rng.random() for _ in needles)
     sentences = list(filler)
     for depth, needle in reversed(list(zip(depths, needles))):

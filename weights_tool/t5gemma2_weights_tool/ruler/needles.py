@@ -25,7 +25,7 @@ class Style:
     lead: Callable[[Sequence[str], bool], str]
     solution: Callable[[Sequence[str]], str]
     filler: Callable[[str, int], list[str]]
-    shot: int  # sentences of filler in a solved example
+    example_size: int  # sentences of filler in a solved example
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Needles:
     values: int = 1
     asked: int = 1
 
-    def __call__(self, seed: str, size: int, _scale: object = None) -> Item:
+    def __call__(self, seed: str, size: int) -> Item:
         style, rng, several = self.style, Random(seed), self.values > 1
         pairs = self.pairs(rng)
         keys = list(dict.fromkeys(key for key, _ in pairs))
@@ -57,7 +57,7 @@ class Needles:
 
 
 def needle_families(style: Style) -> tuple[Family, ...]:
-    return (Family("single", Needles(style), style.shot),
-            Family("multi-key", Needles(style, keys=SEVERAL), style.shot),
-            Family("multi-value", Needles(style, values=SEVERAL), style.shot),
-            Family("multi-query", Needles(style, keys=SEVERAL, asked=SEVERAL), style.shot))
+    return (Family("single", (Needles(style),), style.example_size),
+            Family("multi-key", (Needles(style, keys=SEVERAL),), style.example_size),
+            Family("multi-value", (Needles(style, values=SEVERAL),), style.example_size),
+            Family("multi-query", (Needles(style, keys=SEVERAL, asked=SEVERAL),), style.example_size))

@@ -9,8 +9,8 @@ from random import Random
 from ..pocket import retrieval
 from ..pocket.grammar import english, random_sentence
 from ..pocket.items import is_held_out
-from .counting import COUNTING
-from .following import FOLLOWING
+from .counting import COMMON_WORDS, FREQUENT_WORDS
+from .following import TWO_HOPS, VARIABLES
 from .item import Family, Item, Wording, distinct, hidden, listed
 from .needles import Style, needle_families
 from .sentences import sentences
@@ -34,7 +34,7 @@ ENGLISH = Style(
                                 f" The {codes(bool(keys[1:]))} of {listed(keys)} {'are' if keys[1:] else 'is'}"),
     solution=lambda values: f" {listed(values)}.",
     filler=sentences,
-    shot=4)
+    example_size=4)
 
 
 def held_out_code(rng: Random, key: str) -> str:
@@ -65,10 +65,10 @@ POCKET = Style(
     lead=lambda _keys, _several: "",
     solution=lambda values: f" {' '.join(values)}",
     filler=pocket_sentences,
-    shot=2)
+    example_size=2)
 
 
-def pocket_two_hops(seed: str, size: int, _scale: object = None) -> Item:
+def pocket_two_hops(seed: str, size: int) -> Item:
     """The end of one of two chains, as in pocket.retrieval."""
     rng = Random(seed)
     keys = rng.sample(retrieval.KEYS, CHAIN * retrieval.CHAINS)
@@ -83,9 +83,9 @@ def pocket_two_hops(seed: str, size: int, _scale: object = None) -> Item:
 
 
 WORDINGS = {
-    "english": Wording("english", (*needle_families(ENGLISH), *FOLLOWING[:1], *COUNTING, *FOLLOWING[1:]),
+    "english": Wording("english", (*needle_families(ENGLISH), VARIABLES, COMMON_WORDS, FREQUENT_WORDS, TWO_HOPS),
                        before_question="\n\nQuestion: ", before_answer="\nAnswer:", between="\n\n", stop=("\n",), shots=1),
-    "pocket": Wording("pocket", (*needle_families(POCKET), Family("two hops", pocket_two_hops)),
+    "pocket": Wording("pocket", (*needle_families(POCKET), Family("two hops", (pocket_two_hops,))),
                       before_question=" ", before_answer="", between=" ", stop=(), shots=0),
 }
 FAMILIES = tuple(family.name for family in WORDINGS["english"].families)  # every wording's are among them
