@@ -25,7 +25,7 @@ from t5gemma2_weights_tool.model import load_config, load_model  # noqa: E402
 from t5gemma2_weights_tool.pocket import items, retrieval, vocabulary  # noqa: E402
 from t5gemma2_weights_tool.pocket.batches import encoder_decoder  # noqa: E402
 from t5gemma2_weights_tool.pocket.evaluation import groups  # noqa: E402
-from t5gemma2_weights_tool.pocket.files import read_losses  # noqa: E402
+from t5gemma2_weights_tool.pocket.files import locked, read_losses  # noqa: E402
 from t5gemma2_weights_tool.pocket.recipe import STAGES, read_recipe  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import BOS, EOS, NOTHING, Maker  # noqa: E402
 
@@ -353,6 +353,32 @@ def test_minutes_make_the_steps(tmp_path, capsys):
     assert "plan.json: minutes: expected 7" in capsys.readouterr().err
     assert main(["ablate", "-o", str(tmp_path / "out"), "--smoke"]) == 1
     assert "plan.json: recipe: expected smoke" in capsys.readouterr().err
+
+
+def damage(file: Path, change) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("name, change, message", [
+    ("plan.json", lambda plan: plan.update(asked=None), "plan.json: asked: expected what the plan was made for"),
+    ("plan.json", lambda plan: plan["recipe"]["stages"].pop(), "plan.json: stages: expected language, ul2"),
+    ("base/seed-1/result.json", lambda result: result.update(groups=[]), "result.json: content: expected what weights_tool"),
+    ("base/seed-1/result.json", lambda result: result.update(seed=2), "result.json: variant, seed: expected base, seed-1"),
+])
+def test_a_damaged_file_is_named(done, tmp_path, name, change, message, capsys):
+    shutil.copytree(done, tmp_path / "ablation")
+    damage(tmp_path / "ablation" / name, change)
+    assert ablate(tmp_path / "ablation") == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("weights_tool: ") and message in line
+
+
+def test_one_run_at_a_time(tmp_path, capsys):
+    with locked(tmp_path, "at work"):
+        assert ablate(tmp_path) == 1
+    assert capsys.readouterr().err == f"weights_tool: {tmp_path}: another run is at work there\n"
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -1,8 +1,12 @@
 """Training: losses fall, interrupted runs make the very same model, what is exported loads, bad input is one line."""
 import json
+import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +28,7 @@ from t5gemma2_weights_tool.pocket.pipeline import scaled  # noqa: E402
 from t5gemma2_weights_tool.pocket.recipe import STAGES, read_recipe  # noqa: E402
 from t5gemma2_weights_tool.pocket.samples import NOTHING, Maker, cells_of  # noqa: E402
 from t5gemma2_weights_tool.pocket.scenes import Name, Scene, Thing  # noqa: E402
-from t5gemma2_weights_tool.pocket.training import rate  # noqa: E402
+from t5gemma2_weights_tool.pocket.training import Training, rate  # noqa: E402
 
 SMOKE = read_recipe("smoke")
 
@@ -97,6 +101,32 @@ def test_interrupted_run_goes_on_exactly(tmp_path, monkeypatch, capsys):
     assert one == other
 
 
+def test_a_stop_while_the_last_checkpoint_is_written_stops(tmp_path, monkeypatch, capsys):
+    save = Training.save
+
+    def interrupted(self, step):
+        save(self, step)
+        if (self.stage.name, step) == ("language", 10):
+            signal.raise_signal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "save", interrupted)
+        assert train(tmp_path) == 1
+    assert "language: stopped after its last step" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "ul2").exists() and train(tmp_path, "--stage", "ul2") == 0
+
+
+def test_an_interrupt_while_a_worker_starts_ends_all(tmp_path):
+    command = [sys.executable, "-m", "t5gemma2_weights_tool", "train", "--recipe", "smoke", "--workers", "2", "-o", tmp_path]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as leader:
+        children = Path(f"/proc/{leader.pid}/task/{leader.pid}/children")
+        deadline = time.monotonic() + 60
+        while not any(b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children.read_text().split()):
+            assert leader.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(leader.pid, signal.SIGINT)
+        assert leader.wait(60) in (1, 130)
+
+
 def test_killed_run_repeats_the_steps_since_its_checkpoint(tmp_path, monkeypatch):
     """No checkpoint of the last steps, but their losses in the log, its last line cut off."""
     assert train(tmp_path, "--stage", "language") == 0
@@ -152,8 +182,8 @@ def test_folder_that_cannot_be(tmp_path, capsys):
 
 
 def test_second_run_in_a_folder(tmp_path, capsys):
-    from t5gemma2_weights_tool.pocket.pipeline import prepare
-    with prepare(SMOKE, tmp_path):
+    from t5gemma2_weights_tool.pocket.pipeline import prepared
+    with prepared(SMOKE, tmp_path):
         assert "another run is training there" in last_line(tmp_path, capsys)
 
 

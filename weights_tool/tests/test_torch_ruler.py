@@ -17,10 +17,12 @@ tokenizers = pytest.importorskip("tokenizers")
 
 from t5gemma2_weights_tool.cli import main  # noqa: E402
 from t5gemma2_weights_tool.errors import UserError  # noqa: E402
+from t5gemma2_weights_tool.pocket.files import locked  # noqa: E402
 from t5gemma2_weights_tool.ruler.fitting import Fitter, largest  # noqa: E402
 from t5gemma2_weights_tool.ruler.item import Group  # noqa: E402
 from t5gemma2_weights_tool.ruler.prompt import FORMS  # noqa: E402
 from t5gemma2_weights_tool.ruler.wordings import FAMILIES, WORDINGS  # noqa: E402
+from t5gemma2_weights_tool.ruler.words import NOUNS  # noqa: E402
 from t5gemma2_weights_tool.tokenizer import load_tokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -75,10 +77,13 @@ def test_as_long_as_it_may_be(readers, wording, family, form, reader):
 def test_solved_examples_are_about_other_names(readers, wording):
     fitter = Fitter(readers["bpe"], wording, "encoder", 2, 0)
     for family in wording.families:
-        item = family.makers[-1]("x", 0)
-        examples = fitter.examples(family, "x", item.names)
-        names = [name for one in [item, *examples] for name in one.names]
-        assert len(examples) == 2 and len(names) == len(set(names)), family.name
+        for maker in family.makers:
+            item = maker("x", 0)
+            examples = fitter.examples(family, "x", maker, item.names)
+            names = [name for one in [item, *examples] for name in one.names]
+            assert len(examples) == 2 and len(names) == len(set(names)), family.name
+            plain = {all(name in NOUNS for name in one.names) for one in [item, *examples]}
+            assert len(plain) == 1 or family.name != "common words"  # words of one sort
     with pytest.raises(UserError, match="--shots: expected fewer, multi-query has no more names, found 30"):
         Fitter(readers["bpe"], WORDINGS["pocket"], "encoder", 30, 0).fitted(Group(5000, POCKETS[3]), 0)
 
@@ -166,7 +171,8 @@ def test_a_run(engine, tmp_path, capsys):
     assert [line[:16].strip() for line in out.out.splitlines()] == ["%", *(family.name for family in POCKETS), "mean"]
     assert "single              100.0    100.0" in out.out and "multi-value          25.0     25.0" in out.out
     assert "left out, as it has none: variables, common words, frequent words" in out.err
-    assert {file.name for file in folder.iterdir()} == {"README.md", "answers.jsonl", "ruler.json", "ruler.svg", "run.json"}
+    assert {file.name for file in folder.iterdir()} == {"README.md", "answers.jsonl", "lock", "ruler.json", "ruler.svg",
+                                                        "run.json"}
     result = json.loads((folder / "ruler.json").read_text())
     assert result["dtype"] == "int8" and result["shots"] == 0 and result["items"] == 3 and len(result["groups"]) == 10
     assert [group["length"] for group in result["groups"]] == [130] * 5 + [200] * 5
@@ -187,6 +193,22 @@ def test_english_for_the_decoder_alone(engine, capsys):
     assert len(sent) == len(FAMILIES) and all(set(one) == {"decoder_prompt", "n_predict", "stop"} for one in sent)
     assert all(one["stop"] == ["\n"] and one["decoder_prompt"].count("\nAnswer:") == 2 for one in sent)
     assert all(8 < one["n_predict"] < 400 for one in sent)
+
+
+def test_what_copying_scores(readers):
+    """The text's first needle is copied, and no more: one of four values, or the one key where it lies in front."""
+    fitter = Fitter(readers["pocket"], WORDINGS["pocket"], "encoder", 0, 0)
+    for family in POCKETS:
+        fitted = fitter.fitted(Group(200, family), 0)
+        copied = fitter.beginning(fitted)
+        assert fitted.item.text.startswith(copied) and len(copied) < len(fitted.item.text)
+        assert fitter.count(copied) == fitted.new_tokens
+
+
+def test_one_run_at_a_time(engine, tmp_path, capsys):
+    with locked(tmp_path / "out", "asking"):
+        assert ruler(engine, "-o", tmp_path / "out") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"weights_tool: {tmp_path / 'out'}: another run is asking there"
 
 
 def test_without_a_folder_only_the_table_is_printed(engine, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """`weights_tool ablate`: the paper's ablations at the pocket model's size."""
 import os
+import signal
 from pathlib import Path
 
 from ..console import say
@@ -32,20 +33,22 @@ def add_ablate(commands) -> None:
 
 def run_ablate(args) -> None:
     need("torch", "transformers", "PIL", "matplotlib", extras="torch,pocket")
+    from ..pocket.files import locked
+    from ..pocket.signals import handled
     from .plan import Asked, planned
     from .report import write_report
     from .variants import VARIANTS, named
     variants = named([name.strip() for name in args.variants.split(",")] if args.variants else list(VARIANTS))
-    args.output.mkdir(parents=True, exist_ok=True)
-    recipe = planned(Asked(args.recipe, args.minutes), args.output, variants, args.seeds, args.workers)
-    items = args.n or (SMOKE_ITEMS if recipe.name == SMOKE else ITEMS)
-    runs = [(variant, recipe.seed + i) for i in range(args.seeds) for variant in variants]
-    try:
-        for number, (variant, seed) in enumerate(runs, 1):
-            say(f"{number} of {len(runs)}: {variant.name} ({variant.what}), seed {seed}")
-            train_and_measure(variant, recipe, seed, args.output, items, args.workers)
-    finally:  # also where it is stopped
-        write_report(args.output)
+    with locked(args.output, "at work"), handled(signal.default_int_handler, signal.SIGTERM):
+        recipe = planned(Asked(args.recipe, args.minutes), args.output, variants, args.seeds, args.workers)
+        items = args.n or (SMOKE_ITEMS if recipe.name == SMOKE else ITEMS)
+        runs = [(variant, recipe.seed + i) for i in range(args.seeds) for variant in variants]
+        try:
+            for number, (variant, seed) in enumerate(runs, 1):
+                say(f"{number} of {len(runs)}: {variant.name} ({variant.what}), seed {seed}")
+                train_and_measure(variant, recipe, seed, args.output, items, args.workers)
+        finally:  # also where it is stopped
+            write_report(args.output)
 
 
 def train_and_measure(variant, recipe, seed: int, folder: Path, items: int, workers: int) -> None:

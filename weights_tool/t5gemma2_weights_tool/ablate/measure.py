@@ -1,5 +1,4 @@
 """What a trained variant can do: held-out items of every kind that the recipe trains, retrieval in longer and longer text."""
-import os
 from statistics import median
 
 import torch
@@ -30,7 +29,7 @@ def kinds_trained(recipe: Recipe) -> list[tuple[str, str]]:
 
 def accuracy(run: VariantRun, model: nn.Module, count: int) -> list[dict]:
     """Exactly right answers to `count` items of each group."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(1)  # of models as small as these two are seldom faster, and on a busy machine many times slower
     answers = Answers(run.variant, model, run.maker)
     chosen, found = groups(kinds_trained(run.recipe)), []
     with bar(count * len(chosen), f"{run.variant.name}: answering", "item") as answering:

@@ -16,7 +16,7 @@ from ..pocket import learners
 from ..pocket.batches import Batches
 from ..pocket.files import write_json
 from ..pocket.pipeline import TOKENIZER, scaled, write_tokenizer
-from ..pocket.recipe import Recipe, read_fields, read_recipe
+from ..pocket.recipe import Recipe, check_stages, read_fields, read_recipe
 from ..pocket.samples import Maker
 from ..pocket.team import Team
 from ..pocket.training import Training
@@ -58,11 +58,15 @@ def planned(asked: Asked, folder: Path, variants: list[Variant], seeds: int, wor
 def kept(file: Path, asked: Asked) -> Recipe:
     """The plan that stands, unless something else is asked for."""
     plan = read_json(file)
+    if not isinstance(plan.get("asked"), dict):
+        raise expected(file, "asked", "what the plan was made for", plan.get("asked"))
     for name, value in asdict(asked).items():
-        stands = plan.get("asked", {}).get(name)
+        stands = plan["asked"].get(name)
         if value is not None and value != stands:
             raise expected(file, name, f"{value}, as asked for (or another output folder)", stands)
-    return read_fields(Recipe, plan.get("recipe"), file, "recipe.")
+    recipe = read_fields(Recipe, plan.get("recipe"), file, "recipe.")
+    check_stages(recipe, file)
+    return recipe
 
 
 def training_seconds(recipe: Recipe, seconds: dict[str, dict[str, float]]) -> float:

@@ -26,9 +26,8 @@ def score_table(found: Found) -> str:
         row = [name, VARIANTS[name].what, f"{runs[0]['parameters']:,}", "",
                results.spread([results.score(one) for one in runs]), "", "", PAPER.get(name, "")]
         if base and name != BASE:
-            change = results.differences(runs, base)
             row[3] = f"{100 * (runs[0]['parameters'] / base[0]['parameters'] - 1):+.1f} %"
-            row[5:7] = [f"{mean(change):+.1f}" if change else "", results.verdict(change)]
+            row[5:7] = from_base(results.differences(runs, base))
         rows.append(row)
     return table(["variant", "what", "parameters", "from base", "score", "points from base", "more than noise?", "in the paper"],
                  rows)
@@ -41,11 +40,19 @@ def task_table(found: Found) -> str:
 
 
 def length_table(found: Found) -> str:
-    """Retrieval, its kinds together."""
-    lengths = sorted(results.retrieval(next(iter(found.values()))[0]))
-    rows = [[name, *(results.spread([results.retrieval(one)[length] for one in runs]) for length in lengths)]
-            for name, runs in found.items()]
-    return table(["variant", *(f"{length} tokens" for length in lengths)], rows)
+    """Retrieval, its kinds together; at the longest length with the distance from base."""
+    lengths, base = sorted(results.retrieval(next(iter(found.values()))[0])), found.get(BASE, [])
+    rows = []
+    for name, runs in found.items():
+        row = [name, *(results.spread([results.retrieval(one)[length] for one in runs]) for length in lengths), "", ""]
+        if base and name != BASE:
+            row[-2:] = from_base(results.differences(runs, base, lambda one: results.retrieval(one)[lengths[-1]]))
+        rows.append(row)
+    return table(["variant", *(f"{length} tokens" for length in lengths), "points from base", "more than noise?"], rows)
+
+
+def from_base(change: list[float]) -> list[str]:
+    return [f"{mean(change):+.1f}" if change else "", results.verdict(change)]
 
 
 def seconds_table(found: Found) -> str:
@@ -134,7 +141,7 @@ def write_report(folder: Path) -> None:
     plot_tasks(found, folder / "tasks.svg")
     plot_lengths(found, folder / "length.svg")
     plot_losses(found, folder / "loss.svg")
-    minutes, seeds = plan["asked"]["minutes"], sorted({one["seed"] for runs in found.values() for one in runs})
+    minutes, seeds = plan["asked"].get("minutes"), sorted({one["seed"] for runs in found.values() for one in runs})
     page = PAGE.read_text(encoding="utf-8").format(
         recipe=plan["recipe"]["name"], steps=f"{sum(stage['steps'] for stage in plan['recipe']['stages']):,}",
         scaled=f"as many as were to fit into {minutes:g} minutes" if minutes else "as the recipe says",

@@ -11,12 +11,20 @@ from .variants import VARIANTS
 RESULT = "result.json"
 CERTAIN = (None, None, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # Student's t, two-sided 95 %, by seeds
 PARTS = {"variant", "seed", "items", "parameters", "extra_norms", "training", "groups"}
+GROUP = {"task", "kind", "length", "items", "right"}
 
 
 def read_result(file: Path) -> dict:
+    """What FOLDER/VARIANT/seed-S/result.json says."""
     result = read_json(file)
-    if not PARTS <= result.keys():
-        raise expected(file, "content", f"what weights_tool ablate writes ({', '.join(sorted(PARTS))})", sorted(result))
+    place = [result.get("variant"), f"seed-{result.get('seed')}"]
+    if place != list(file.parts[-3:-1]):
+        raise expected(file, "variant, seed", ", ".join(file.parts[-3:-1]), ", ".join(map(str, place)))
+    groups = result.get("groups")
+    whole = PARTS <= result.keys() and isinstance(groups, list) and groups and all(
+        isinstance(group, dict) and GROUP <= group.keys() for group in groups)
+    if not whole:
+        raise expected(file, "content", f"what weights_tool ablate writes ({', '.join(sorted(PARTS))})", "something else")
     return result
 
 

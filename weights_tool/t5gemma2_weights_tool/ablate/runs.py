@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ..pocket.pipeline import TOKENIZER, Run, prepare, train_stages
+from ..pocket.pipeline import TOKENIZER, Run, prepared, train_stages
 from ..pocket.recipe import Recipe, Stage
 from ..pocket.team import Team, run
 from ..tokenizer import load_tokenizer
@@ -73,7 +73,7 @@ def train(variant: Variant, recipe: Recipe, seed: int, folder: Path, workers: in
     recipe = replace(recipe, seed=seed)
     own = variant.recipe(recipe, load_tokenizer(folder / TOKENIZER).get_vocab_size())
     parent, here = folder / "parent" / f"seed-{seed}", folder / variant.name / f"seed-{seed}"
-    with prepare(own, here), prepare(recipe, parent) if variant.adapted else nullcontext():
+    with prepared(own, here), prepared(recipe, parent) if variant.adapted else nullcontext():
         trained = VariantRun(variant, own, here, parent)
         if not trained.done():
             if variant.adapted:

@@ -1,6 +1,9 @@
 """Files that are whole or not there, and the log of losses."""
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import UserError
@@ -23,6 +26,25 @@ def write_file(file: Path, content: bytes) -> None:
 def write_json(file: Path, value: object) -> None:
     """Whole or not at all, fields in their order."""
     write_file(file, (json.dumps(value, indent=1) + "\n").encode())
+
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """The folder, made where there is none, for this process alone; `what` another one is doing there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / LOCK, "w")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is {what} there") from None
+        yield
 
 
 class LossLog:

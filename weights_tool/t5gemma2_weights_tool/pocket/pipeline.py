@@ -10,9 +10,9 @@
 
 The output folder has a folder for each stage (checkpoints, loss.jsonl) and, when all is done, model/.
 """
-import fcntl
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,12 +25,12 @@ from . import learners, vocabulary
 from .batches import TENSORS, Batches
 from .checkpoints import Checkpoints
 from .export import export
-from .files import write_json
+from .files import locked, write_json
 from .model import IMAGE_IDS
 from .recipe import STAGES, Recipe, Stage
 from .samples import Maker
 from .team import Team, run
-from .training import Stop, Training
+from .training import Interrupted, Stop, Training
 
 MODEL, ADAPTED, TOKENIZER, RECIPE = "model", "adapted", "tokenizer", "recipe.json"
 WITH_PICTURES = STAGES[STAGES.index("vision"):]  # the encoder-decoder sees from here on
@@ -130,24 +130,19 @@ def train_stages(team: Team, here: Run, stages: list[Stage]) -> None:
                 here.begin(stage)
             team.agree(0)
             here.stage(team, stage, stop)
+            if team.agree(team.leads and stop.asked):  # while the last step's checkpoint was written
+                raise Interrupted(f"{stage.name}: stopped after its last step; the same command goes on from there")
 
 
-def prepare(recipe: Recipe, folder: Path):
-    """The folder with its tokenizer and recipe; the open lock that keeps a second run away."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / "lock", "w")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"{folder}: another run is training there") from None
-    write_tokenizer(folder / TOKENIZER)
-    for stage in STAGES:
-        Checkpoints(folder / stage, recipe.up_to(stage)).newest()  # checks
-    write_json(folder / RECIPE, asdict(recipe))
-    return lock
+@contextmanager
+def prepared(recipe: Recipe, folder: Path) -> Iterator[None]:
+    """The folder with its tokenizer and recipe, and no second run there."""
+    with locked(folder, "training"):
+        write_tokenizer(folder / TOKENIZER)
+        for stage in STAGES:
+            Checkpoints(folder / stage, recipe.up_to(stage)).newest()  # checks
+        write_json(folder / RECIPE, asdict(recipe))
+        yield
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -166,7 +161,7 @@ def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def train(recipe: Recipe, folder: Path, *, until: str = STAGES[-1], workers: int = 1) -> None:
-    with prepare(recipe, folder):
+    with prepared(recipe, folder):
         say(f"{folder}: recipe {recipe.name}, seed {recipe.seed}, {workers} worker{'s' if workers > 1 else ''}")
         if recipe.bfloat16 and not computes_bfloat16():
             say("note: bfloat16: this processor has no instructions for it (avx512_bf16, amx_bf16) and takes many times "

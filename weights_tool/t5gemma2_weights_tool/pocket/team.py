@@ -14,6 +14,7 @@ import torch.multiprocessing
 
 from ..console import complain
 from ..errors import UserError
+from .signals import handled
 
 PATIENCE = timedelta(minutes=30)  # a worker may still be compiling
 
@@ -85,8 +86,9 @@ def run(size: int, job: Callable, *arguments) -> None:
         context = torch.multiprocessing.get_context("spawn")
         others = [context.Process(target=follow, args=(rank, size, meeting, job, arguments), daemon=True)
                   for rank in range(1, size)]
-        for other in others:
-            other.start()
+        with handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM):  # inherited: Ctrl-C must not end one that is still importing
+            for other in others:
+                other.start()
         work(0, size, meeting, job, arguments)
         for other in others:
             other.join()

@@ -1,8 +1,10 @@
 """`weights_tool ruler`: its flags, and what they start."""
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..console import say
+from ..pocket.files import locked
 from ..errors import expected
 from ..flags import add_command, add_model, count, positive, whole_numbers
 from ..need import need
@@ -86,8 +88,9 @@ def measure(fitter, groups: list[Group], args: argparse.Namespace) -> None:
     from .page import write_page
     from .results import results, table
     from .running import Run
-    run = Run(fitter, groups, args.n, model=Path(args.model), engine=args.engine, dtype=args.dtype, folder=args.output)
-    run.answer_all()
-    if run.folder:
-        write_page(run)
+    with locked(args.output, "asking") if args.output else nullcontext():
+        run = Run(fitter, groups, args.n, model=Path(args.model), engine=args.engine, dtype=args.dtype, folder=args.output)
+        run.answer_all()
+        if run.folder:
+            write_page(run)
     print(table(results(run)))

@@ -3,7 +3,7 @@
     common words     1. snail 2. oven 3. snail ...    ten words are there ten times as often as all others
     frequent words   ... kobalu ... mirefo ...        made-up words by a Zeta distribution; the dots do not count
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from random import Random
 
@@ -24,7 +24,8 @@ class Scale:
     plain: bool = False  # nouns: short, but few
 
 
-SCALES = (Scale(30, 3, 10), Scale(6, 1, 10), Scale(3, 1, 5, plain=True), Scale(2, 1, 4, plain=True))
+SHORTEST = Scale(2, 1, 4, plain=True)
+SCALES = (Scale(30, 3, 10), Scale(6, 1, 10), Scale(3, 1, 5, plain=True), SHORTEST)
 
 
 @cache
@@ -67,5 +68,6 @@ def frequent_words(seed: str, size: int) -> Item:
                 " The three coded words that occur most often are", f" {listed(asked)}.", asked, asked)
 
 
-COMMON_WORDS = Family("common words", tuple(partial(common_words, scale) for scale in SCALES))
+COMMON_WORDS = Family("common words", tuple(partial(common_words, scale) for scale in SCALES),
+                      shorter=tuple(partial(common_words, replace(SHORTEST, plain=scale.plain)) for scale in SCALES))
 FREQUENT_WORDS = Family("frequent words", (frequent_words,))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from ..errors import UserError, expected
-from .item import Family, Group, Item, Wording
+from .item import Family, Group, Item, Maker, Wording
 from .prompt import Prompt, prompt
 
 PROBE = 64       # a first guess at the tokens of a unit is made from an item of length / PROBE units
@@ -60,6 +60,11 @@ class Fitter:
     def new_tokens(self, item: Item) -> int:
         return 2 * self.count(item.solution) + SPARE
 
+    def beginning(self, fitted: Fitted) -> str:
+        """As much of an item's text as may be written: the answer of one who only copies."""
+        ids = self.tokenizer.encode(fitted.item.text, add_special_tokens=False).ids
+        return self.tokenizer.decode(ids[:fitted.new_tokens])
+
     def tokens(self, asked: Prompt, new_tokens: int) -> int:
         """The decoder has its <bos> even where it is given nothing else."""
         parts = [part for part in (asked.encoder, asked.decoder) if part is not None]
@@ -80,11 +85,11 @@ class Fitter:
         """The shortest item of this number."""
         return self.sized(group, number, group.family.makers[-1])(0)
 
-    def sized(self, group: Group, number: int, maker: Callable[[str, int], Item]) -> Callable[[int], Fitted]:
+    def sized(self, group: Group, number: int, maker: Maker) -> Callable[[int], Fitted]:
         """Items of a size; the solved examples and what may be written are the same for all."""
         family, seed = group.family, self.seed_of(group, number)
         first = maker(seed, 0)
-        examples, new_tokens = self.examples(family, seed, first.names), self.new_tokens(first)
+        examples, new_tokens = self.examples(family, seed, maker, first.names), self.new_tokens(first)
 
         def make(size: int) -> Fitted:
             item = maker(seed, size)
@@ -92,13 +97,13 @@ class Fitter:
             return Fitted(item, asked, new_tokens, self.tokens(asked, new_tokens), size)
         return make
 
-    def examples(self, family: Family, seed: str, names: tuple[str, ...]) -> list[Item]:
+    def examples(self, family: Family, seed: str, maker: Maker, names: tuple[str, ...]) -> list[Item]:
         """Solved ones, no two of them and the item about the same names."""
-        found, taken = [], set(names)
+        found, taken, solve = [], set(names), family.of_examples(maker)
         for draw in range(REDRAWS):
             if len(found) == self.shots:
                 return found
-            one = family.makers[-1](f"{seed} example {draw}", family.example_size)
+            one = solve(f"{seed} example {draw}", family.example_size)
             if not taken & set(one.names):
                 found.append(one)
                 taken |= set(one.names)

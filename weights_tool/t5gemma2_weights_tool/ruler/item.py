@@ -25,13 +25,20 @@ class Item:
     any_of: bool = False
 
 
+Maker = Callable[[str, int], Item]
+
+
 @dataclass(frozen=True)
 class Family:
     """A maker makes of a seed and a size the item with `size` units of filler or, where the text is a list, with so many
     more words; its answers and names depend on the seed alone. The first maker whose items fit is taken."""
     name: str
-    makers: tuple[Callable[[str, int], Item], ...]  # several: from what long inputs have to what short ones have
-    example_size: int = 0                           # of a solved example, by the last maker
+    makers: tuple[Maker, ...]  # several: from what long inputs have to what short ones have
+    example_size: int = 0      # of a solved example
+    shorter: tuple[Maker, ...] = ()  # of solved examples beside each maker, where the makers' own are too long
+
+    def of_examples(self, maker: Maker) -> Maker:
+        return self.shorter[self.makers.index(maker)] if self.shorter else maker
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def write_page(run: Run) -> None:
     page = TEMPLATE.read_text(encoding="utf-8").format(
         **{name: result[name] for name in ("items", "wording", "form", "shots", "seed", "dtype")},
         model=run.model.resolve().name, note=NOTE if result["wording"] == "pocket" else "",
-        scores=page_table(result, "score", percent),
+        scores=page_table(result, "score", percent), copied=page_table(result, "copied", percent),
         seconds=page_table(result, "seconds", seconds), examples="\n\n".join(examples(run)))
     write_file(run.folder / "README.md", page.encode())
     say(f"{run.folder}: README.md, ruler.svg, ruler.json")

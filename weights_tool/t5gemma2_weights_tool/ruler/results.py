@@ -24,6 +24,7 @@ def group_result(run: Run, group: Group) -> dict:
     wrong = [answer for answer in answers if score_of(answer) < 1]
     return {"length": group.length, "family": group.family.name, "items": len(answers),
             "score": 100 * sum(map(score_of, answers)) / len(answers),
+            "copied": 100 * sum(answer["copied"] for answer in answers) / len(answers),
             "seconds": sum(answer["seconds"] for answer in answers) / len(answers),
             "wrong": [{name: answer[name] for name in ("number", "question", "answers", "found")}
                       for answer in wrong[:SHOWN]]}

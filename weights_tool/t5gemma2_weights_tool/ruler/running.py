@@ -10,11 +10,13 @@ from ..config import read_json
 from ..console import bar, say
 from ..digests import digest, model_digest
 from ..errors import UserError, expected
-from ..pocket.files import read_lines, write_file, write_json
+from ..pocket.files import LOCK, read_lines, write_file, write_json
 from .fitting import Fitted, Fitter
-from .item import Group
+from .item import Group, score
 
 RUN, ANSWERS = "run.json", "answers.jsonl"
+ANSWER = {("length", int), ("family", str), ("number", int), ("answers", list), ("any_of", bool), ("found", str),
+          ("copied", float), ("seconds", float)}  # what a line has at least
 Key = tuple[int, str, int]  # length, family, number
 
 
@@ -27,7 +29,8 @@ class Engine:
         command = [program, "-m", model, "--dtype", dtype, "--jsonl", "-q"]
         try:
             self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, text=True,
-                                            encoding="utf-8", stdout=subprocess.PIPE, stderr=self.trouble)
+                                            encoding="utf-8", errors="replace", stdout=subprocess.PIPE,
+                                            stderr=self.trouble)
         except OSError as error:
             raise UserError(f"{program}: cannot run: {error.strerror}") from None
 
@@ -85,13 +88,12 @@ class Run:
 
     def resume(self, folder: Path) -> None:
         """What is there of the same run; lengths, families and items may be others than they were."""
-        folder.mkdir(parents=True, exist_ok=True)
         if (folder / RUN).exists():
             was = read_json(folder / RUN)
             for field, value in self.head.items():
                 if was.get(field) != value:
                     raise expected(folder / RUN, field, f"{value}, as in this run (or another -o)", was.get(field))
-        elif any(folder.iterdir()):
+        elif any(file.name != LOCK for file in folder.iterdir()):
             raise expected(folder, "-o", "a new folder, or one that ruler has begun", "another's files")
         write_json(folder / RUN, self.head)
         lines = read_lines(folder / ANSWERS)
@@ -99,8 +101,10 @@ class Run:
         for number, line in enumerate(lines, 1):
             try:
                 answer = json.loads(line)
+                if not ANSWER <= {(name, type(value)) for name, value in answer.items()}:
+                    raise ValueError
                 self.answers[answer["length"], answer["family"], answer["number"]] = answer
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, AttributeError, TypeError):
                 raise expected(folder / ANSWERS, f"line {number}", "an answer", line.strip()[:80]) from None
 
     def wanted(self) -> list[tuple[Group, int]]:
@@ -119,16 +123,21 @@ class Run:
                 Engine(self.engine, self.model, self.dtype) as engine:
             for group, number in missing:
                 answering.set_postfix_str(f"{group.length}, {group.family.name}")
-                self.keep(answered(engine, self.fitter.fitted(group, number), self.fitter.wording.stop),
-                          key_of(group, number))
+                fitted = self.fitter.fitted(group, number)
+                copied = score(fitted.item.answers, fitted.item.any_of, self.fitter.beginning(fitted))
+                self.keep(answered(engine, fitted, self.fitter.wording.stop) | {"copied": copied}, key_of(group, number))
                 answering.update(group.length)
 
     def keep(self, answer: dict, key: Key) -> None:
         answer = {"length": key[0], "family": key[1], "number": key[2], **answer}
         self.answers[key] = answer
         if self.folder:
-            with open(self.folder / ANSWERS, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(answer) + "\n")
+            file = self.folder / ANSWERS
+            try:
+                with open(file, "a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(answer) + "\n")
+            except OSError as error:
+                raise UserError(f"{file}: cannot write: {error.strerror}") from None
 
 
 def key_of(group: Group, number: int) -> Key:
