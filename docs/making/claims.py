@@ -70,9 +70,11 @@ def ruler(name: str) -> str:
     from t5gemma2_weights_tool.config import read_json
     from t5gemma2_weights_tool.ruler.results import lengths, rows
     result = read_json(FOLDER / f"ruler-{name}.json")
-    return table([f"%, {result['items']} items each", *(f"{length} tokens" for length in lengths(result))],
-                 [[family, *(f"{value:.1f}" for value in values)] for family, values in rows(result, "score").items()],
-                 numbers=True)
+    copied = rows(result, "copied")
+    found = [[family, *(f"{value:.1f}" for value in values)] for family, values in rows(result, "score").items()]
+    found += [[f"{family}, by copying", *(f"{value:.1f}" for value in copied[family])]
+              for family in ("frequent words", "common words", "mean") if family in copied]
+    return table([f"%, {result['items']} items each", *(f"{length} tokens" for length in lengths(result))], found, numbers=True)
 
 
 def ruler_gemma3() -> str:
