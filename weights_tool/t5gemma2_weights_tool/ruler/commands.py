@@ -87,7 +87,9 @@ def show(fitter, groups: list[Group], count: int) -> None:
 def measure(fitter, groups: list[Group], args: argparse.Namespace) -> None:
     from .page import write_page
     from .results import results, table
-    from .running import Run
+    from .running import Run, check_folder
+    if args.output:
+        check_folder(args.output)
     with locked(args.output, "asking") if args.output else nullcontext():
         run = Run(fitter, groups, args.n, model=Path(args.model), engine=args.engine, dtype=args.dtype, folder=args.output)
         run.answer_all()

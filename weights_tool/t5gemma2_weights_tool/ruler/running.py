@@ -73,6 +73,13 @@ class Engine:
         return (self.trouble.read().strip().splitlines() or [f"status {status}"])[-1]
 
 
+def check_folder(folder: Path) -> None:
+    """Before anything is written there."""
+    others = folder.is_dir() and any(file.name != LOCK for file in folder.iterdir())
+    if others and not (folder / RUN).exists():
+        raise expected(folder, "-o", "a new folder, or one that ruler has begun", "another's files")
+
+
 class Run:
     """Answers to `count` items of each group, in a folder or only in memory."""
 
@@ -93,8 +100,6 @@ class Run:
             for field, value in self.head.items():
                 if was.get(field) != value:
                     raise expected(folder / RUN, field, f"{value}, as in this run (or another -o)", was.get(field))
-        elif any(file.name != LOCK for file in folder.iterdir()):
-            raise expected(folder, "-o", "a new folder, or one that ruler has begun", "another's files")
         write_json(folder / RUN, self.head)
         lines = read_lines(folder / ANSWERS)
         write_file(folder / ANSWERS, "".join(lines).encode())  # without a last line that is not whole
