@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
+from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ import torch.multiprocessing
 
 from ..console import complain
 from ..errors import UserError
-from .signals import handled
+from .signals import held_back
 
 PATIENCE = timedelta(minutes=30)  # a worker may still be compiling
 
@@ -84,11 +85,19 @@ def run(size: int, job: Callable, *arguments) -> None:
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
         context = torch.multiprocessing.get_context("spawn")
-        others = [context.Process(target=follow, args=(rank, size, meeting, job, arguments), daemon=True)
-                  for rank in range(1, size)]
-        with handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM):  # inherited: Ctrl-C must not end one that is still importing
+        others: list[torch.multiprocessing.Process] = []
+        ensure_running()  # of the standard library, which would let signals through
+        try:
+            with held_back(signal.SIGINT, signal.SIGTERM):  # inherited: Ctrl-C does not end one that is still importing
+                for rank in range(1, size):
+                    other = context.Process(target=follow, args=(rank, size, meeting, job, arguments), daemon=True)
+                    other.start()
+                    others.append(other)
+            work(0, size, meeting, job, arguments)
+        except BaseException:
             for other in others:
-                other.start()
-        work(0, size, meeting, job, arguments)
-        for other in others:
-            other.join()
+                other.kill()  # it may still wait for this process, and has nothing to keep
+            raise
+        finally:
+            for other in others:
+                other.join()
