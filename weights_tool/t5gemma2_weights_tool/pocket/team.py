@@ -18,6 +18,7 @@ from ..errors import UserError
 from .signals import held_back
 
 PATIENCE = timedelta(minutes=30)  # a worker may still be compiling
+GRACE = 3  # seconds in which a worker may say why it ends
 
 
 class Told(UserError):
@@ -96,6 +97,7 @@ def run(size: int, job: Callable, *arguments) -> None:
             work(0, size, meeting, job, arguments)
         except BaseException:
             for other in others:
+                other.join(GRACE)
                 other.kill()  # it may still wait for this process, and has nothing to keep
             raise
         finally:
