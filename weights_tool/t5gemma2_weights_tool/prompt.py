@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from .console import say
 from .errors import UserError, expected
 from .inputs import picture_ids
+from .tokenizer import load_tokenizer
 
 PLACEHOLDER = "<start_of_image>"
 
@@ -23,10 +24,7 @@ def read_tokenizer(checkpoint: Path) -> Tokenizer:
     if not file.exists():
         raise UserError(f"{file}: expected a tokenizer for the text, found nothing; without one give --input-ids and "
                         "--decoder-input-ids")
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise UserError(f"{file}: tokenizers cannot read it: {error}") from None
+    return load_tokenizer(checkpoint)
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:

@@ -84,12 +84,12 @@ def one_stream(samples: list[Sample]):
     ids = padded([stream(sample) for sample in samples], PAD, DECODER_MULTIPLE)
     labels = padded([[NOTHING] * len(sample.encoder) + [*sample.answer, EOS] for sample in samples], NOTHING,
                     DECODER_MULTIPLE)
-    pictures = [picture for sample in samples for picture in sample.pictures]
-    return {"input_ids": ids, **seen(ids, pictures)}, labels
+    return {"input_ids": ids, **seen(ids, samples)}, labels
 
 
-def seen(ids: torch.Tensor, pictures: list) -> dict[str, torch.Tensor]:
+def seen(ids: torch.Tensor, samples: list[Sample]) -> dict[str, torch.Tensor]:
     """The pictures, and which tokens are theirs."""
+    pictures = [picture for sample in samples for picture in sample.pictures]
     if not pictures:
         return {}
     return {"pixel_values": pixel_values(pictures), "token_type_ids": (ids == IMAGE_IDS["image_token_index"]).long()}

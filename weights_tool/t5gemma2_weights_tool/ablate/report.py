@@ -122,7 +122,7 @@ def plot_losses(found: Found, file: Path) -> None:
     figure, panels = pyplot.subplots(rows, COLUMNS, figsize=(4.6 * COLUMNS, 2.6 * rows), squeeze=False)
     for panel, stage in zip(panels.flat, STAGES):
         for (name, runs), line in zip(found.items(), cycle(LINES)):
-            curves = [curve for one in runs if stage in one["training"] for curve in [one["training"][stage]["losses"]]]
+            curves = [one["training"][stage]["losses"] for one in runs if stage in one["training"]]
             if curves:
                 panel.plot(curves[0]["step"], [mean(values) for values in zip(*(one["loss"] for one in curves))],
                            label=name, **line)

@@ -114,8 +114,7 @@ class DecoderOnly(Variant):
     def answer(self, model: nn.Module, samples: list, longest: int) -> list[list[int]]:
         """With transformers' cache."""
         ids = torch.tensor([[*sample.encoder, BOS] for sample in samples])
-        pictures = [picture for sample in samples for picture in sample.pictures]
-        tokens = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoder_only.seen(ids, pictures),
+        tokens = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **decoder_only.seen(ids, samples),
                                 do_sample=False, max_new_tokens=longest, eos_token_id=EOS, pad_token_id=PAD)
         return [stripped(row) for row in tokens[:, ids.shape[1]:].tolist()]
 

@@ -28,7 +28,7 @@ def export(run, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(run.tokenizer_file.parent / name, folder / name)
+            shutil.copyfile(run.tokenizer_folder / name, folder / name)
         model.to(torch.bfloat16).save_pretrained(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot write: {error.strerror}") from None

@@ -53,8 +53,8 @@ class Run:
 
     def __init__(self, recipe: Recipe, folder: Path):
         self.recipe, self.folder = recipe, folder
-        self.tokenizer_file = folder / TOKENIZER / "tokenizer.json"
-        self.tokenizer = load_tokenizer(folder / TOKENIZER)
+        self.tokenizer_folder = folder / TOKENIZER
+        self.tokenizer = load_tokenizer(self.tokenizer_folder)
         self.vocabulary = self.tokenizer.get_vocab_size()
         self.maker = Maker(self.tokenizer, recipe.sizes.vision["image_size"], recipe.sizes.image_tokens)
 

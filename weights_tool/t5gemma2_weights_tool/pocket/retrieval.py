@@ -71,6 +71,19 @@ def some_length(rng: Random, length: int | None) -> int:
     return rng.randint(USUAL, TRAINED) if length is None else length
 
 
+def needle(key: str, value: str) -> str:
+    return f"the code of {key} is {value}."
+
+
+def question(key: str) -> str:
+    return f"what is the code of {key}?"
+
+
+def links(chain: list[str], code: str) -> list[str]:
+    """The first key's code, and each other's by the key before it."""
+    return [needle(key, value) for key, value in zip(chain, [code, *(f"the code of {key}" for key in chain)])]
+
+
 def keyed(most: int):
     """One needle for each of two to `most` keys, or for a single one; no more keys than fit in."""
     def generate(rng: Random, length: int | None = None):
@@ -80,8 +93,8 @@ def keyed(most: int):
         count = rng.randint(fewest, min(most, fitting))
         pairs = list(zip(rng.sample(KEYS, count), random_codes(rng, count)))
         key, code = rng.choice(pairs)
-        needles = [f"the code of {name} is {value}." for name, value in pairs]
-        return in_filler(rng, needles, f"what is the code of {key}?", length), code, f"{key} {code}"
+        needles = [needle(name, value) for name, value in pairs]
+        return in_filler(rng, needles, question(key), length), code, f"{key} {code}"
     return generate
 
 
@@ -90,13 +103,10 @@ def chained(hops: int):
     def generate(rng: Random, length: int | None = None):
         keys, codes = rng.sample(KEYS, CHAINS * (hops + 1)), random_codes(rng, CHAINS)
         chains = [keys[i::CHAINS] for i in range(CHAINS)]
-        needles = []
-        for chain, code in zip(chains, codes):
-            needles.append(f"the code of {chain[0]} is {code}.")
-            needles += [f"the code of {name} is the code of {before}." for before, name in zip(chain, chain[1:])]
+        needles = [link for chain, code in zip(chains, codes) for link in links(chain, code)]
         asked = rng.randrange(CHAINS)
-        question = f"what is the code of {chains[asked][-1]}?"
-        text = in_filler(rng, interleaved(rng, needles, hops + 1), question, some_length(rng, length))
+        needles = interleaved(rng, needles, hops + 1)
+        text = in_filler(rng, needles, question(chains[asked][-1]), some_length(rng, length))
         return text, codes[asked], " ".join([*chains[asked], codes[asked]])
     return generate
 

@@ -4,10 +4,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ..console import say
-from ..pocket.files import locked
 from ..errors import expected
 from ..flags import add_command, add_model, count, positive, whole_numbers
 from ..need import need
+from ..pocket.files import locked
 from ..precision import PRECISIONS
 from .item import Group, Wording
 from .prompt import FORMS
@@ -81,7 +81,7 @@ def show(fitter, groups: list[Group], count: int) -> None:
             encoder = "no encoder input" if fitted.prompt.encoder is None else f"encoder:\n{fitted.prompt.encoder}"
             print(f"=== {group.family.name}, {group.length} tokens, number {number}: {fitted.tokens} with "
                   f"{fitted.new_tokens} to be written\n{encoder}\n--- decoder:\n{fitted.prompt.decoder}\n--- "
-                  f"{'one of' if fitted.item.any_of else 'expected'}: {', '.join(fitted.item.answers)}\n")
+                  f"{fitted.item.wanted()}\n")
 
 
 def measure(fitter, groups: list[Group], args: argparse.Namespace) -> None:

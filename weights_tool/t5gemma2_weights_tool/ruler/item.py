@@ -24,6 +24,10 @@ class Item:
     names: tuple[str, ...]  # what the question is about: solved examples are about others
     any_of: bool = False
 
+    def wanted(self) -> str:
+        """For people: "expected: 4831927"."""
+        return f"{'one of' if self.any_of else 'expected'}: {', '.join(self.answers)}"
+
 
 Maker = Callable[[str, int], Item]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from .item import Family, Item, hidden
+from .sentences import sentences
 
 SEVERAL = 4
 
@@ -24,7 +25,7 @@ class Style:
     question: Callable[[Sequence[str], bool], str]
     lead: Callable[[Sequence[str], bool], str]
     solution: Callable[[Sequence[str]], str]
-    filler: Callable[[str, int], list[str]]
+    sentence: Callable[[Random], str]  # of filler
     example_size: int  # sentences of filler in a solved example
 
 
@@ -43,7 +44,7 @@ class Needles:
         asked = rng.sample(keys, self.asked)
         answers = tuple(value for name in asked for key, value in pairs if key == name)
         needles = [style.statement(key, value, several) for key, value in pairs]
-        return Item(style.intro + hidden(needles, style.filler(seed, size), rng), style.question(asked, several),
+        return Item(style.intro + hidden(needles, sentences(seed, size, style.sentence), rng), style.question(asked, several),
                     style.lead(asked, several), style.solution(answers), answers, tuple(keys))
 
     def pairs(self, rng: Random) -> list[tuple[str, str]]:

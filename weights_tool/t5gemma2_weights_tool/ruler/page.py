@@ -37,9 +37,7 @@ def examples(run: Run) -> list[str]:
             fitted = run.fitter.least(group, 0)
             parts = {"encoder": fitted.prompt.encoder, "decoder": fitted.prompt.decoder}
             shown = "\n\n".join(f"{name}:\n{text}" for name, text in parts.items() if text)
-            wanted = "one of" if fitted.item.any_of else "expected"
-            found[group.family.name] = (f"**{group.family.name}**, {wanted}: {', '.join(fitted.item.answers)}\n\n"
-                                        f"```text\n{shown}\n```")
+            found[group.family.name] = f"**{group.family.name}**, {fitted.item.wanted()}\n\n```text\n{shown}\n```"
     return list(found.values())
 
 

@@ -2,6 +2,7 @@
 
     In the evening the old sailor carried a wooden box across the bridge.
 """
+from collections.abc import Callable
 from random import Random
 
 TIMES = ("In the morning", "In the evening", "Before noon", "After lunch", "Late at night", "Early in spring", "Last summer",
@@ -31,7 +32,7 @@ def sentence(rng: Random) -> str:
     return f"{when} {who} {one(VERBS)} {article} {quality} {one(THINGS)} {one(PLACES)}."
 
 
-def sentences(seed: str, count: int) -> list[str]:
+def sentences(seed: str, count: int, make: Callable[[Random], str] = sentence) -> list[str]:
     """The first `count` of this seed."""
     rng = Random(f"{seed} filler")
-    return [sentence(rng) for _ in range(count)]
+    return [make(rng) for _ in range(count)]

@@ -13,7 +13,7 @@ from .counting import COMMON_WORDS, FREQUENT_WORDS
 from .following import TWO_HOPS, VARIABLES
 from .item import Family, Item, Wording, distinct, hidden, listed
 from .needles import Style, needle_families
-from .sentences import sentences
+from .sentences import sentence, sentences
 from .words import pair
 
 CHAIN = 3  # keys of pocket's two hops
@@ -33,7 +33,7 @@ ENGLISH = Style(
     lead=lambda keys, several: (f" The four access codes of {keys[0]} are" if several else
                                 f" The {codes(bool(keys[1:]))} of {listed(keys)} {'are' if keys[1:] else 'is'}"),
     solution=lambda values: f" {listed(values)}.",
-    filler=sentences,
+    sentence=sentence,
     example_size=4)
 
 
@@ -45,26 +45,25 @@ def held_out_code(rng: Random, key: str) -> str:
             return code
 
 
-def pocket_sentences(seed: str, count: int) -> list[str]:
-    rng = Random(f"{seed} filler")
-    return [f"{english(random_sentence(rng))}." for _ in range(count)]
+def pocket_sentence(rng: Random) -> str:
+    return f"{english(random_sentence(rng))}."
 
 
 def pocket_question(keys: Sequence[str], several: bool) -> str:
     if several:
         return f"what are the codes of {keys[0]}?"
-    return " ".join(f"what is the code of {key}?" for key in keys)
+    return " ".join(map(retrieval.question, keys))
 
 
 POCKET = Style(
     intro="",
     keys=lambda rng, count: rng.sample(retrieval.KEYS, count),
     value=held_out_code,
-    statement=lambda key, value, _several: f"the code of {key} is {value}.",
+    statement=lambda key, value, _several: retrieval.needle(key, value),
     question=pocket_question,
     lead=lambda _keys, _several: "",
     solution=lambda values: f" {' '.join(values)}",
-    filler=pocket_sentences,
+    sentence=pocket_sentence,
     example_size=2)
 
 
@@ -72,14 +71,12 @@ def pocket_two_hops(seed: str, size: int) -> Item:
     """The end of one of two chains, as in pocket.retrieval."""
     rng = Random(seed)
     keys = rng.sample(retrieval.KEYS, CHAIN * retrieval.CHAINS)
-    chains, needles, ends = [keys[i::retrieval.CHAINS] for i in range(retrieval.CHAINS)], [], []
-    for chain in chains:
-        ends.append(held_out_code(rng, " ".join(chain)))
-        needles.append(f"the code of {chain[0]} is {ends[-1]}.")
-        needles += [f"the code of {name} is the code of {before}." for before, name in zip(chain, chain[1:])]
+    chains = [keys[i::retrieval.CHAINS] for i in range(retrieval.CHAINS)]
+    ends = [held_out_code(rng, " ".join(chain)) for chain in chains]
+    needles = [link for chain, end in zip(chains, ends) for link in retrieval.links(chain, end)]
     asked = rng.randrange(len(chains))
-    text = hidden(retrieval.interleaved(rng, needles, CHAIN), pocket_sentences(seed, size), rng)
-    return Item(text, pocket_question([chains[asked][-1]], False), "", f" {ends[asked]}", (ends[asked],), tuple(keys))
+    text = hidden(retrieval.interleaved(rng, needles, CHAIN), sentences(seed, size, pocket_sentence), rng)
+    return Item(text, retrieval.question(chains[asked][-1]), "", f" {ends[asked]}", (ends[asked],), tuple(keys))
 
 
 WORDINGS = {
